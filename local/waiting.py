@@ -1,0 +1,50 @@
+"""Waiting for a condition with a deadline, free ports, and whether a service answers.
+
+Used by `pipeline up`, by the stand-ins and by the tests.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+_T = TypeVar("_T")
+
+
+def wait_for(what: str, condition: Callable[[], _T], seconds: float = 30, pause: float = 0.05) -> _T:
+    """The first true value of `condition`. Raises TimeoutError, which says what was awaited, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(pause)
+    return value
+
+
+def answers(address: str) -> bool:
+    """True when `address` (http:// gives 2xx, tcp:// accepts) answers now."""
+    parts = urlsplit(address)
+    try:
+        if parts.scheme == "tcp":
+            with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2):
+                return True
+        with urllib.request.urlopen(address, timeout=5):  # noqa: S310  # our own address
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def free_ports(names: Iterable[str]) -> dict[str, int]:
+    """A port for each name that nothing listens on now, all different."""
+    with ExitStack() as held:
+        ports = {}
+        for name in names:
+            listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+            ports[name] = int(listener.getsockname()[1])
+        return ports

@@ -1,0 +1,78 @@
+"""Exact amounts: decimals as they travel from the exchange's text to NUMERIC.
+
+Part of the core; anybody may import it.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import Final
+
+SCALE: Final = 9
+"""Decimals of BigQuery's NUMERIC; a price or a size with more cannot be kept."""
+
+MAX_INTEGER_DIGITS: Final = 18
+"""Integer digits of a price or a size."""
+
+MAX_TURNOVER_DIGITS: Final = 20
+"""Integer digits of one trade's turnover, which leaves room in NUMERIC's 29 to sum a billion of them."""
+
+EXACT: Final = Context(
+    prec=100, Emin=-999, Emax=999, traps=[Inexact, Clamped, InvalidOperation, DivisionByZero, Overflow]
+)
+"""Arithmetic that raises instead of rounding; 100 digits hold any sum that occurs here."""
+
+# ASCII digits only, so that no reader of the same text is more generous than another.
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+
+def parse_decimal(text: str) -> Decimal | None:
+    """The number that `text` spells, or None: digits, point, sign, exponent; blanks around it are allowed.
+
+    NaN, infinities, hexadecimal, digit separators and empty text are not numbers here.
+    """
+    text = text.strip(" \t")
+    return Decimal(text) if _DECIMAL.fullmatch(text) else None
+
+
+def to_units(value: Decimal, scale: int = SCALE) -> int | None:
+    """`value` as an integer count of 10**-scale, or None when it has more decimals than `scale`."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return None
+    shift = exponent + scale
+    number: int = int("".join(map(str, digits)))
+    if shift >= 0:
+        number *= int(10**shift)
+    else:
+        number, rest = divmod(number, 10**-shift)
+        if rest:
+            return None
+    return -number if sign else number
+
+
+def from_units(units: int, scale: int = SCALE) -> Decimal:
+    """The decimal `units` x 10**-scale, without trailing zeros."""
+    return canonical(EXACT.scaleb(Decimal(units), -scale))
+
+
+def canonical(value: Decimal) -> Decimal:
+    """`value` in its one form: no trailing zeros, no positive exponent, no negative zero."""
+    if not value:
+        return Decimal(0)
+    value = value.normalize(EXACT)
+    exponent = value.as_tuple().exponent
+    return value.quantize(Decimal(1), context=EXACT) if isinstance(exponent, int) and exponent > 0 else value
+
+
+def plain(value: Decimal) -> str:
+    """`value` in plain digits, without exponent and trailing zeros: `0.0000123`."""
+    return format(canonical(value), "f")
+
+
+def divide_half_even(numerator: int, denominator: int) -> int:
+    """`numerator` / `denominator` rounded to the nearest integer, ties to even; both positive."""
+    quotient, rest = divmod(numerator, denominator)
+    double = 2 * rest
+    return quotient + (double > denominator or (double == denominator and quotient & 1))

@@ -1,0 +1,284 @@
+"""Bybit's daily archive file: its columns across the eras, its order, one row, one whole day, and its bytes.
+
+Source of the format: facts read from `public.bybit.com/trading/` and from two real files (README, "Bybit's files").
+Part of the core; anybody may import it. `read_day` is the plain statement of the rules, one row at a time; the
+Spark job does the same faster and is held to it by the conformance cases.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from bitcoin_pipeline.amounts import from_units, parse_decimal, plain, to_units
+from bitcoin_pipeline.times import DAY_US, day_start_us, floor_us
+from bitcoin_pipeline.trade import (
+    Reason,
+    RejectedValueError,
+    Trade,
+    parse_price,
+    parse_size,
+    parse_taker_side,
+    parse_trade_id,
+    turnover_of,
+)
+
+NEEDED_COLUMNS: Final = ("timestamp", "symbol", "side", "size", "price", "trdMatchID")
+"""What is read, by name; every other column of a file is left alone."""
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_PIECE = 1 << 20
+
+
+class UnusableFileError(ValueError):
+    """The file of a day cannot be used at all; trying again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where the needed columns stand in this file."""
+
+    names: tuple[str, ...]
+    timestamp: int
+    symbol: int
+    side: int
+    size: int
+    price: int
+    trade_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that is not a trade of this file's symbol and day.
+
+    `row` counts the file's lines after the header from 0, blank lines left out. `minute_us` is the minute
+    which the row makes partial, when its symbol and time can be read and belong to this file.
+    """
+
+    row: int
+    reason: Reason
+    text: str
+    minute_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DayTrades:
+    """One day file, read: trades in matching order, what was rejected, how many rows repeated an id."""
+
+    trades: list[Trade]
+    rejected: list[RejectedRow]
+    duplicates: int
+    rows: int
+
+
+def parse_header(line: str) -> Header:
+    """Positions of the needed columns. Raises UnusableFileError when one is missing or stands twice."""
+    names = tuple(line.removeprefix("\ufeff").rstrip("\r\n").split(","))
+    missing = [name for name in NEEDED_COLUMNS if name not in names]
+    if missing:
+        raise UnusableFileError(f"header lacks {', '.join(missing)}: {line[:200]!r}")
+    twice = [name for name in NEEDED_COLUMNS if names.count(name) > 1]
+    if twice:
+        raise UnusableFileError(f"header names {', '.join(twice)} twice: {line[:200]!r}")
+    return Header(names, *(names.index(name) for name in NEEDED_COLUMNS))
+
+
+def parse_time_us(text: str) -> int:
+    """Unix seconds with up to 6 decimals as integer microseconds. Raises RejectedValueError."""
+    value = parse_decimal(text)
+    # Bounded before arithmetic; 11 digits of seconds reach the year 5138.
+    time_us = to_units(value, 6) if value is not None and -7 < value.adjusted() < 11 else None
+    if time_us is None or time_us < 0:
+        raise RejectedValueError(Reason.UNREADABLE_TIME, text)
+    return time_us
+
+
+def parse_row(header: Header, line: str, symbol: str, day: dt.date, row: int) -> Trade | RejectedRow:
+    """The trade in one line (without its line end), or why it is none. `Trade.order` is `row`."""
+    start_us = day_start_us(day)
+    fields = line.split(",")
+    minute_us: int | None = None
+
+    def rejected(reason: Reason) -> RejectedRow:
+        return RejectedRow(row, reason, line, minute_us)
+
+    if len(fields) != len(header.names):
+        minute_us = _minute_of(header, fields, symbol, start_us)
+        return rejected(Reason.COLUMN_COUNT)
+    if fields[header.symbol] != symbol:
+        return rejected(Reason.OTHER_SYMBOL)
+    try:
+        time_us = parse_time_us(fields[header.timestamp])
+        if not start_us <= time_us < start_us + DAY_US:
+            return rejected(Reason.OTHER_DAY)
+        minute_us = floor_us(time_us)
+        taker_side = parse_taker_side(fields[header.side])
+        size = parse_size(fields[header.size])
+        price = parse_price(fields[header.price])
+        trade_id = parse_trade_id(fields[header.trade_id])
+        turnover = turnover_of(symbol, price, size)
+    except RejectedValueError as error:
+        return rejected(error.reason)
+    return Trade(symbol, trade_id, time_us, price, size, taker_side, turnover, row)
+
+
+def is_descending(times: Sequence[int]) -> bool:
+    """True when more steps fall than rise: the file is newest first and its exact reverse is the matching order."""
+    pairs = list(pairwise(times))
+    return sum(b < a for a, b in pairs) > sum(b > a for a, b in pairs)
+
+
+def read_day(lines: Iterable[str], symbol: str, day: dt.date) -> DayTrades:
+    """The trades of one day file given as lines of text, header first.
+
+    Rows are put in matching order: a descending file is reversed whole, then (time, row) decides. `Trade.order`
+    is the row's place in that direction, counted over the readable rows from 0. A repeated trade id counts
+    once, and the first in matching order stands. Raises UnusableFileError when a needed column is missing.
+    """
+    texts = (line.rstrip("\r\n") for line in lines)
+    texts = (text for text in texts if text)
+    first = next(texts, None)
+    if first is None:
+        return DayTrades([], [], 0, 0)
+    header = parse_header(first)
+    parsed = [parse_row(header, text, symbol, day, row) for row, text in enumerate(texts)]
+    rejected = [item for item in parsed if isinstance(item, RejectedRow)]
+    readable = [item for item in parsed if isinstance(item, Trade)]
+    if is_descending([trade.time_us for trade in readable]):
+        readable.reverse()
+    places = sorted(range(len(readable)), key=lambda place: (readable[place].time_us, place))
+    trades: list[Trade] = []
+    seen: dict[str, Trade] = {}
+    duplicates = 0
+    for place in places:
+        trade = readable[place]
+        first_of_id = seen.setdefault(trade.trade_id, trade)
+        if first_of_id is trade:
+            trades.append(_with_order(trade, place))
+        elif first_of_id.same_content(trade):
+            duplicates += 1
+        else:
+            assert isinstance(trade.order, int)
+            rejected.append(RejectedRow(trade.order, Reason.ID_WITH_OTHER_CONTENT, describe(trade)))
+    rejected.sort(key=lambda item: item.row)
+    return DayTrades(trades, rejected, duplicates, len(parsed))
+
+
+def describe(trade: Trade) -> str:
+    """A trade as text, the needed columns in their order: how a row is told of once its line is gone."""
+    seconds = plain(from_units(trade.time_us, 6))
+    return f"{seconds},{trade.symbol},{trade.taker_side},{plain(trade.size)},{plain(trade.price)},{trade.trade_id}"
+
+
+class FileCheck:
+    """Follows the bytes of an archive file as they pass by, in constant memory, and judges them at the end.
+
+    Feed it every piece in order, then call `problem()`. A file that does not begin like gzip is taken as plain CSV.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.has_rows = False
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._start = b""
+        self._inflate: zlib._Decompress | None = None
+        self._is_gzip: bool | None = None
+        self._error = ""
+        self._text = b""
+        self._header: bytes | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of all bytes so far, in hex."""
+        return self._sha256.hexdigest()
+
+    @property
+    def md5(self) -> str:
+        """Of all bytes so far, in hex; what the bucket's listing gives as ETag."""
+        return self._md5.hexdigest()
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes of the file."""
+        self.size += len(piece)
+        self._sha256.update(piece)
+        self._md5.update(piece)
+        if self._is_gzip is None:
+            self._start += piece
+            if len(self._start) < len(GZIP_MAGIC):
+                return
+            self._is_gzip = self._start.startswith(GZIP_MAGIC)
+            piece, self._start = self._start, b""
+        if self._error:
+            return
+        if self._is_gzip:
+            self._inflate_all(piece)
+        else:
+            self._see(piece)
+
+    def problem(self) -> str | None:
+        """What makes the whole file unusable, or None: gzip is whole and the header has what is needed.
+
+        A file without any rows is not a problem; `has_rows` tells.
+        """
+        if self._error:
+            return self._error
+        if self._inflate is not None and not self._inflate.eof:
+            return f"gzip ends too early, after {self.size} bytes"
+        header = self._text if self._header is None else self._header
+        if not header.strip():
+            return None
+        try:
+            parse_header(header.decode("utf-8", "backslashreplace"))
+        except UnusableFileError as error:
+            return str(error)
+        return None
+
+    def _inflate_all(self, piece: bytes) -> None:
+        while piece:
+            if self._inflate is None or self._inflate.eof:
+                if self._inflate is not None and not piece.strip(b"\0"):
+                    return  # zero padding after the last member, as gzip itself allows
+                self._inflate = zlib.decompressobj(wbits=31)
+            try:
+                self._see(self._inflate.decompress(piece, _PIECE))
+                while self._inflate.unconsumed_tail:
+                    self._see(self._inflate.decompress(self._inflate.unconsumed_tail, _PIECE))
+            except zlib.error as error:
+                self._error = f"gzip is broken: {error}"
+                return
+            piece = self._inflate.unused_data
+
+    def _see(self, text: bytes) -> None:
+        if self.has_rows or not text:
+            return
+        if self._header is None:
+            self._text = (self._text + text).lstrip(b"\r\n")
+            line, newline, rest = self._text.partition(b"\n")
+            if not newline:
+                if len(self._text) > _PIECE:
+                    self._error = f"no line end in the first {len(self._text)} bytes"
+                return
+            self._header, text, self._text = line, rest, b""
+        self.has_rows = bool(text.strip())
+
+
+def _minute_of(header: Header, fields: list[str], symbol: str, start_us: int) -> int | None:
+    if len(fields) <= max(header.symbol, header.timestamp) or fields[header.symbol] != symbol:
+        return None
+    try:
+        time_us = parse_time_us(fields[header.timestamp])
+    except RejectedValueError:
+        return None
+    return floor_us(time_us) if start_us <= time_us < start_us + DAY_US else None
+
+
+def _with_order(trade: Trade, order: int) -> Trade:
+    return Trade(
+        trade.symbol, trade.trade_id, trade.time_us, trade.price, trade.size, trade.taker_side, trade.turnover, order
+    )

@@ -1,0 +1,164 @@
+"""One candle, how trades become one, and how candles merge into longer ones.
+
+Part of the core; anybody may import it. `tests/conformance/cases` hold every implementation of these
+rules to the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from bitcoin_pipeline.amounts import EXACT, canonical
+from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
+from bitcoin_pipeline.trade import TakerSide, Trade
+
+
+class Source(StrEnum):
+    """Where a candle comes from; part of its key, so the planes stand side by side."""
+
+    ARCHIVE = "archive"
+    LIVE = "live"
+    KLINE = "kline"
+
+
+class Status(StrEnum):
+    """How much is known of a candle's interval."""
+
+    FORMING = "forming"
+    FINAL = "final"
+    PARTIAL = "partial"
+    REPAIRED = "repaired"
+
+    @property
+    def rank(self) -> int:
+        """Order in which a stored row may change: it never falls."""
+        return _RANK[self]
+
+    @property
+    def doubt(self) -> int:
+        """Order of badness: a longer candle has the status of its most doubtful minute."""
+        return _DOUBT[self]
+
+
+_RANK = {Status.FORMING: 0, Status.FINAL: 1, Status.PARTIAL: 2, Status.REPAIRED: 3}
+_DOUBT = {Status.FINAL: 0, Status.REPAIRED: 1, Status.FORMING: 2, Status.PARTIAL: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """What was traded in one interval.
+
+    `open_time_us`: microseconds UTC. `volume`, `buy_volume`: sum of size. `turnover`, `buy_turnover`: sum of
+    the trades' turnover. `buy_...`: what takers bought. The exchange's klines lack count, buy side and ids.
+    """
+
+    symbol: str
+    open_time_us: int
+    source: Source
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    turnover: Decimal
+    trade_count: int | None
+    buy_volume: Decimal | None
+    buy_turnover: Decimal | None
+    first_trade_id: str | None
+    last_trade_id: str | None
+    status: Status
+
+
+def minute_candles(trades: Iterable[Trade], source: Source, *, partial_minutes: Iterable[int] = ()) -> list[Candle]:
+    """The 1-minute candles of distinct trades of one source, by symbol and open time.
+
+    The trades may come in any order; `partial_minutes` holds the open times (us) of minutes known to lack a
+    part. A minute without trades has no candle.
+    """
+    minutes: dict[tuple[str, int], list[Trade]] = {}
+    for trade in trades:
+        minutes.setdefault((trade.symbol, floor_us(trade.time_us)), []).append(trade)
+    partial = frozenset(partial_minutes)
+    return [
+        _minute(minutes[key], key[1], source, Status.PARTIAL if key[1] in partial else Status.FINAL)
+        for key in sorted(minutes)
+    ]
+
+
+def merge(candles: Iterable[Candle], interval_us: int) -> list[Candle]:
+    """Candles of `interval_us` from shorter ones, by symbol, source and open time.
+
+    Associative and commutative: neither order nor intermediate intervals change the result. Raises ValueError
+    when two candles of one symbol and source share an open time, because one of them would count twice.
+    """
+    groups: dict[tuple[str, Source, int], dict[int, Candle]] = {}
+    for candle in candles:
+        key = (candle.symbol, candle.source, floor_us(candle.open_time_us, interval_us))
+        parts = groups.setdefault(key, {})
+        if candle.open_time_us in parts:
+            raise ValueError(f"two candles of {candle.symbol} {candle.source} open at {iso(candle.open_time_us)}")
+        parts[candle.open_time_us] = candle
+    return [_merged(groups[key], key[2]) for key in sorted(groups)]
+
+
+def _minute(trades: list[Trade], open_time_us: int, source: Source, status: Status) -> Candle:
+    assert open_time_us % MINUTE_US == 0
+    # Trades of one source have comparable orders, which the type of `order` cannot say.
+    first = min(trades, key=lambda trade: (trade.time_us, trade.order))
+    last = max(trades, key=lambda trade: (trade.time_us, trade.order))
+    bought = [trade for trade in trades if trade.taker_side is TakerSide.BUY]
+    return Candle(
+        symbol=first.symbol,
+        open_time_us=open_time_us,
+        source=source,
+        open=first.price,
+        high=max(trade.price for trade in trades),
+        low=min(trade.price for trade in trades),
+        close=last.price,
+        volume=_total(trade.size for trade in trades),
+        turnover=_total(trade.turnover for trade in trades),
+        trade_count=len(trades),
+        buy_volume=_total(trade.size for trade in bought),
+        buy_turnover=_total(trade.turnover for trade in bought),
+        first_trade_id=first.trade_id,
+        last_trade_id=last.trade_id,
+        status=status,
+    )
+
+
+def _merged(parts: Mapping[int, Candle], open_time_us: int) -> Candle:
+    candles = [parts[time] for time in sorted(parts)]
+    first, last = candles[0], candles[-1]
+    counts = [candle.trade_count for candle in candles]
+    return Candle(
+        symbol=first.symbol,
+        open_time_us=open_time_us,
+        source=first.source,
+        open=first.open,
+        high=max(candle.high for candle in candles),
+        low=min(candle.low for candle in candles),
+        close=last.close,
+        volume=_total(candle.volume for candle in candles),
+        turnover=_total(candle.turnover for candle in candles),
+        trade_count=None if None in counts else sum(count for count in counts if count is not None),
+        buy_volume=_total_or_none([candle.buy_volume for candle in candles]),
+        buy_turnover=_total_or_none([candle.buy_turnover for candle in candles]),
+        first_trade_id=first.first_trade_id,
+        last_trade_id=last.last_trade_id,
+        status=max((candle.status for candle in candles), key=lambda status: status.doubt),
+    )
+
+
+def _total(amounts: Iterable[Decimal]) -> Decimal:
+    total = Decimal(0)
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return canonical(total)
+
+
+def _total_or_none(amounts: list[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return _total(known) if len(known) == len(amounts) else None

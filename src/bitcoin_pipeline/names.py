@@ -1,0 +1,67 @@
+"""Where everything is: object names in the lake, tables, batch ids.
+
+Part of the core; anybody may import it. No other place spells these names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Final
+
+DATASET: Final = "market"
+CANDLES: Final = f"{DATASET}.candles"
+CANDLE_HISTORY: Final = f"{DATASET}.candle_history"
+CANDLES_BEST: Final = f"{DATASET}.candles_best"
+INGESTS: Final = f"{DATASET}.ingests"
+
+TRADES_PREFIX: Final = "trades/"
+STAGING_PREFIX: Final = "staging/"
+"""Objects of one run; a lifecycle rule may delete them after a day."""
+
+
+def archive_file(symbol: str, day: dt.date) -> str:
+    """`BTCUSDT2020-03-25.csv.gz`: what Bybit calls the file of a day."""
+    return f"{symbol}{day.isoformat()}.csv.gz"
+
+
+def archive_key(symbol: str, day: dt.date) -> str:
+    """`trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz`: the file in Bybit's bucket, and its path on the public host."""
+    return f"{archive_folder(symbol)}{archive_file(symbol, day)}"
+
+
+def archive_folder(symbol: str) -> str:
+    """`trading/BTCUSDT/`: the folder of a symbol on the public host, which answers 404 for an unknown one."""
+    return f"trading/{symbol}/"
+
+
+def raw_object(symbol: str, day: dt.date) -> str:
+    """The untouched file of a day in the lake bucket."""
+    return f"raw/bybit/trading/{_partition(symbol, day)}/{archive_file(symbol, day)}"
+
+
+def trades_object(symbol: str, day: dt.date) -> str:
+    """The sorted trades of a day in the lake bucket; one name, so that a repeated run replaces itself."""
+    return f"{TRADES_PREFIX}{_partition(symbol, day)}/trades.parquet"
+
+
+def quarantine_object(symbol: str, day: dt.date) -> str:
+    """The rejected rows of a day in the lake bucket, one JSON object a line."""
+    return f"quarantine/{_partition(symbol, day)}/rows.jsonl"
+
+
+def staging_object(run: str, file: str) -> str:
+    """A file that only the run named `run` writes and reads."""
+    return f"{STAGING_PREFIX}{run}/{file}"
+
+
+def batch_id(kind: str, unique: str) -> str:
+    """A Dataproc batch id, `candles-<unique>`. Raises ValueError unless it is 4 to 63 of [a-z0-9-]."""
+    name = f"{kind}-{unique}"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{2,61}[a-z0-9]", name):
+        raise ValueError(f"a batch id is 4 to 63 of [a-z0-9-] with no dash at its ends, got {name!r}")
+    return name
+
+
+def _partition(symbol: str, day: dt.date) -> str:
+    return f"symbol={symbol}/date={day.isoformat()}"

@@ -1,0 +1,140 @@
+"""One trade, and the rules that a trade must pass to enter the pipeline.
+
+Part of the core; anybody may import it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from bitcoin_pipeline.amounts import (
+    MAX_INTEGER_DIGITS,
+    MAX_TURNOVER_DIGITS,
+    SCALE,
+    canonical,
+    divide_half_even,
+    from_units,
+    parse_decimal,
+    to_units,
+)
+from bitcoin_pipeline.symbols import is_inverse
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+class TakerSide(StrEnum):
+    """Who crossed the spread: a Buy took from the asks."""
+
+    BUY = "Buy"
+    SELL = "Sell"
+
+
+class Reason(StrEnum):
+    """Why a row or message is in quarantine. The first rule that fails, in this order, gives the reason."""
+
+    COLUMN_COUNT = "column_count"
+    OTHER_SYMBOL = "other_symbol"
+    UNREADABLE_TIME = "unreadable_time"
+    OTHER_DAY = "other_day"
+    UNKNOWN_SIDE = "unknown_side"
+    UNREADABLE_SIZE = "unreadable_size"
+    SIZE_NOT_POSITIVE = "size_not_positive"
+    SIZE_OUT_OF_RANGE = "size_out_of_range"
+    UNREADABLE_PRICE = "unreadable_price"
+    PRICE_NOT_POSITIVE = "price_not_positive"
+    PRICE_OUT_OF_RANGE = "price_out_of_range"
+    UNREADABLE_TRADE_ID = "unreadable_trade_id"
+    TURNOVER_OUT_OF_RANGE = "turnover_out_of_range"
+    ID_WITH_OTHER_CONTENT = "id_with_other_content"
+
+
+class RejectedValueError(ValueError):
+    """A value that no trade can have; `reason` says which rule it breaks."""
+
+    def __init__(self, reason: Reason, value: str) -> None:
+        super().__init__(f"{reason}: {value!r}")
+        self.reason: Final = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One match on the exchange, as every plane knows it.
+
+    `time_us`: microseconds UTC. `price`: quote per base. `size`: base coin, or contracts of 1 USD for an
+    inverse symbol. `turnover`: quote, or base coin for an inverse symbol. `order`: what breaks ties of
+    `time_us`; comparable only between trades of one source.
+    """
+
+    symbol: str
+    trade_id: str
+    time_us: int
+    price: Decimal
+    size: Decimal
+    taker_side: TakerSide
+    turnover: Decimal
+    order: int | tuple[int, Decimal, str]
+
+    def same_content(self, other: Trade) -> bool:
+        """True when both tell of the same match; the place in a file is not content."""
+        mine = (self.symbol, self.trade_id, self.time_us, self.price, self.size, self.taker_side)
+        return mine == (other.symbol, other.trade_id, other.time_us, other.price, other.size, other.taker_side)
+
+
+def parse_size(text: str) -> Decimal:
+    """A positive size of at most 18 integer digits and 9 decimals. Raises RejectedValueError."""
+    return _parse_amount(text, Reason.UNREADABLE_SIZE, Reason.SIZE_NOT_POSITIVE, Reason.SIZE_OUT_OF_RANGE)
+
+
+def parse_price(text: str) -> Decimal:
+    """A positive price of at most 18 integer digits and 9 decimals. Raises RejectedValueError."""
+    return _parse_amount(text, Reason.UNREADABLE_PRICE, Reason.PRICE_NOT_POSITIVE, Reason.PRICE_OUT_OF_RANGE)
+
+
+def parse_trade_id(text: str) -> str:
+    """A UUID in lower case. Raises RejectedValueError."""
+    if not _UUID.fullmatch(text):
+        raise RejectedValueError(Reason.UNREADABLE_TRADE_ID, text)
+    return text.lower()
+
+
+def parse_taker_side(text: str) -> TakerSide:
+    """`Buy` or `Sell`, spelled so. Raises RejectedValueError."""
+    try:
+        return TakerSide(text)
+    except ValueError:
+        raise RejectedValueError(Reason.UNKNOWN_SIDE, text) from None
+
+
+def turnover_of(symbol: str, price: Decimal, size: Decimal) -> Decimal:
+    """Price x size, or size / price for an inverse symbol, rounded half-even to 9 decimals.
+
+    The one rule of turnover: applied where a trade enters the pipeline, only summed after that.
+    `price` and `size` are positive with at most 9 decimals. Raises RejectedValueError above 20 integer digits.
+    """
+    price_units, size_units = to_units(price), to_units(size)
+    if price_units is None or size_units is None:
+        raise ValueError(f"price and size have at most {SCALE} decimals, got {price} and {size}")
+    one = 10**SCALE
+    if is_inverse(symbol):
+        units = divide_half_even(size_units * one, price_units)
+    else:
+        units = divide_half_even(price_units * size_units, one)
+    if units >= 10 ** (MAX_TURNOVER_DIGITS + SCALE):
+        raise RejectedValueError(Reason.TURNOVER_OUT_OF_RANGE, f"{price} x {size}")
+    return from_units(units)
+
+
+def _parse_amount(text: str, unreadable: Reason, not_positive: Reason, out_of_range: Reason) -> Decimal:
+    value = parse_decimal(text)
+    if value is None:
+        raise RejectedValueError(unreadable, text)
+    if value <= 0:
+        raise RejectedValueError(not_positive, text)
+    # The exponent is bounded before any arithmetic: 1e999 must not become a number of a thousand digits.
+    if value.adjusted() >= MAX_INTEGER_DIGITS or value.adjusted() < -SCALE or to_units(value) is None:
+        raise RejectedValueError(out_of_range, text)
+    return canonical(value)

@@ -1,0 +1,1 @@
+"""What tests of every tier share. Imported by tests only."""

@@ -1,0 +1,84 @@
+"""Real services of a stack, started one by one for a test, and ended after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from local.services import PORTS, ROOT, Service, Stack
+from local.waiting import answers, free_ports, wait_for
+
+
+class RunningStack:
+    """The named services of a stack in `home`, as child processes; a context manager.
+
+    `stack.environ()` is what clients need. A service can be killed and started again.
+    """
+
+    def __init__(self, home: Path, names: tuple[str, ...], archive_dir: Path | None = None) -> None:
+        self.stack = Stack(home, free_ports(PORTS), archive_dir)
+        self.names = names
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> RunningStack:
+        try:
+            for name in self.names:
+                self.start(name)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The whole environment of a program that uses this stack."""
+        return {**os.environ, **self.stack.environ()}
+
+    def log(self, name: str) -> str:
+        """What the service has printed so far."""
+        return (self.stack.home / f"{name}.log").read_text(errors="replace")
+
+    def start(self, name: str) -> None:
+        """Start a service and wait until it answers."""
+        service = next(service for service in self.stack.services() if service.name == name)
+        self.stack.home.mkdir(parents=True, exist_ok=True)
+        with (self.stack.home / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                service.command,
+                cwd=ROOT,
+                env={**self.environ, **service.environ},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes[name] = process
+        wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 60)
+
+    def kill(self, name: str) -> None:
+        """End with SIGKILL a service with all of its processes, and wait until it is gone."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def stop(self) -> None:
+        """End every service, the last one started first."""
+        for name in reversed(list(self.processes)):
+            process = self.processes.pop(name)
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+    def _is_ready(self, service: Service, process: subprocess.Popen[bytes]) -> bool:
+        # The port may answer for somebody else's process, so ours must live too.
+        if process.poll() is not None:
+            raise RuntimeError(f"{service.name} ended with {process.returncode}: {self.log(service.name)[-2000:]}")
+        return answers(service.ready)
