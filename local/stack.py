@@ -1,0 +1,227 @@
+"""One stack on this machine: brought up, described, taken down.
+
+Used by the `pipeline` command. All state lies in the stack's home; everything listens on 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from local.services import PORTS, Service, Stack
+from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
+from local.waiting import answers, free_ports, wait_for
+
+_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange")
+_RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
+_START_SECONDS: Final = 90
+
+
+class StackError(RuntimeError):
+    """The stack cannot do what was asked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose for `up`; a running stack keeps its own."""
+
+    archive_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service as `status` shows it."""
+
+    name: str
+    address: str
+    state: str
+    answers: bool
+    pid: int
+
+
+class LocalStack:
+    """The stack whose state lies in `home`, up or not."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.absolute()
+
+    @property
+    def env_file(self) -> Path:
+        """`NAME=value` lines that lead any program to this stack; there only while it is up."""
+        return self.home / "env"
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Held by whoever changes the stack. Raises StackError when somebody else does."""
+        try:
+            with FileLock(self.home / "lock", timeout=0):
+                yield
+        except Timeout:
+            raise StackError(f"another `pipeline up` or `down` is at work in {self.home}; wait for it") from None
+
+    def is_up(self) -> bool:
+        """True when the stack was brought up whole and its supervisor still runs."""
+        state = self._state()
+        return state is not None and self.env_file.exists() and _supervisor(self.home, state).is_up()
+
+    def up(self, options: Options, prepare: Callable[[Stack], None], tell: Callable[[str], None]) -> bool:
+        """Bring the stack up; False when it was up already.
+
+        `prepare` makes buckets, tables and artifacts once the services answer; it may run again after an
+        interruption. Raises StackError when the stack runs with other options, or when a service does not answer.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._changing():
+            state = self._running(options)
+            if state is not None and self.env_file.exists():
+                return False
+            if state is None:
+                tell("starting the services")
+                state = self._start(options)
+            # From here on also for an `up` that was interrupted.
+            stack, supervisor = _stack(self.home, state), _supervisor(self.home, state)
+            try:
+                for service in stack.services():
+                    tell(f"waiting for {service.name}")
+                    self._wait_for(service, supervisor)
+                tell("making buckets, tables and the batch's artifacts")
+                prepare(stack)
+            except BaseException:
+                supervisor.stop()
+                raise
+            _write_atomically(self.env_file, "".join(f"{k}={v}\n" for k, v in stack.environ().items()))
+            return True
+
+    def status(self) -> list[ServiceStatus]:
+        """Every service, with whether it answers now; empty when the stack is not up."""
+        state = self._state()
+        if state is None:
+            return []
+        try:
+            states = {item.name: item for item in _supervisor(self.home, state).states()}
+        except OSError:
+            states = {}
+        stopped = ProcessState("", "STOPPED", 0, "")
+        return [
+            ServiceStatus(
+                service.name,
+                _address(service.ready),
+                states.get(service.name, stopped).state,
+                answers(service.ready),
+                states.get(service.name, stopped).pid,
+            )
+            for service in _stack(self.home, state).services()
+        ]
+
+    def down(self, *, remove_data: bool) -> bool:
+        """Stop everything; False when nothing was up. Removes only what `up` made."""
+        if not self.home.exists():
+            return False
+        with self._changing():
+            state = self._state()
+            if state is not None:
+                _supervisor(self.home, state).stop()
+            end_leftovers(self.home)
+            for name in (*_RUN, *(_DATA if remove_data else ())):
+                _remove(self.home / name)
+        if remove_data:
+            _remove(self.home / "lock")
+            if not any(self.home.iterdir()):
+                self.home.rmdir()
+        return state is not None
+
+    def _running(self, options: Options) -> dict[str, Any] | None:
+        """The state of a supervisor that runs, or None. Raises StackError when it has other options."""
+        state = self._state()
+        if state is None or not _supervisor(self.home, state).is_up():
+            return None
+        if Options(**state["options"]) != options:
+            raise StackError(
+                f"a stack is up in {self.home} with {_spelled(state['options'])}; "
+                "run `pipeline down` first, or choose another PIPELINE_HOME"
+            )
+        return state
+
+    def _start(self, options: Options) -> dict[str, Any]:
+        end_leftovers(self.home)
+        _remove(self.env_file)
+        ports = free_ports((*PORTS, "supervisor"))
+        state = {"options": asdict(options), "ports": ports, "password": new_password()}
+        _write_atomically(self.home / "stack.json", json.dumps(state, indent=2))
+        stack = _stack(self.home, state)
+        try:
+            _supervisor(self.home, state).start(stack.services(), stack.environ())
+        except (RuntimeError, TimeoutError) as error:
+            raise StackError(str(error)) from error
+        return state
+
+    def _wait_for(self, service: Service, supervisor: Supervisor) -> None:
+        def is_ready() -> bool:
+            # Another process may have taken the port meanwhile, so ours must run, too.
+            states = {item.name: item.state for item in supervisor.states()}
+            if states[service.name] == "FATAL":
+                raise TimeoutError
+            return states[service.name] == "RUNNING" and answers(service.ready)
+
+        try:
+            wait_for(f"{service.name} to answer", is_ready, _START_SECONDS)
+        except TimeoutError:
+            log = supervisor.logs / f"{service.name}.log"
+            last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
+            reason = last[0] if last else "it printed nothing"
+            raise StackError(f"{service.name} does not answer ({reason}); its log: {log}") from None
+
+    def _state(self) -> dict[str, Any] | None:
+        try:
+            state = json.loads((self.home / "stack.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return state if isinstance(state, dict) else None
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The variables in a `NAME=value` file; none when it does not exist."""
+    if not path.exists():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text().splitlines() if "=" in line)
+    return {name: value for name, _, value in pairs}
+
+
+def _stack(home: Path, state: Mapping[str, Any]) -> Stack:
+    archive_dir = state["options"]["archive_dir"]
+    return Stack(home, state["ports"], Path(archive_dir) if archive_dir else None)
+
+
+def _supervisor(home: Path, state: Mapping[str, Any]) -> Supervisor:
+    return Supervisor(home, state["ports"]["supervisor"], state["password"])
+
+
+def _spelled(options: Mapping[str, Any]) -> str:
+    chosen = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value is not None]
+    return " ".join(chosen) or "no options"
+
+
+def _address(ready: str) -> str:
+    scheme, _, rest = ready.partition("://")
+    return f"{'' if scheme == 'tcp' else 'http://'}{rest.split('/')[0]}"
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.touch(mode=0o600)
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
