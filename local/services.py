@@ -53,13 +53,17 @@ class Stack:
         gcs, metadata = self.url("gcs"), f"127.0.0.1:{self.ports['metadata']}"
         return {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
-            # Default credentials and ID tokens come from the metadata server, as on Google Cloud.
+            # Default credentials and ID tokens come from the metadata server, as on Google Cloud. google-auth probes
+            # ..._IP and asks ..._HOST, google-cloud-cpp (pyarrow's GcsFileSystem) asks ..._ROOT.
             "GCE_METADATA_HOST": metadata,
             "GCE_METADATA_IP": metadata,
             "GCE_METADATA_ROOT": metadata,
+            # Both would take the user's own credentials first; the last is google-cloud-cpp's name for the same.
+            "GOOGLE_APPLICATION_CREDENTIALS": "",
             "CLOUDSDK_CONFIG": str(self.home / "no-gcloud-configuration"),
+            "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE": str(self.home / "no-gcloud-configuration" / "credentials.json"),
             "STORAGE_EMULATOR_HOST": gcs,
-            "CLOUD_STORAGE_EMULATOR_ENDPOINT": gcs,
+            "CLOUD_STORAGE_EMULATOR_ENDPOINT": gcs,  # google-cloud-cpp's name for the same
             "BIGQUERY_EMULATOR_HOST": self.url("bigquery"),
             "BIGQUERY_STORAGE_EMULATOR_HOST": f"127.0.0.1:{self.ports['bigquery_storage']}",
             "DATAPROC_EMULATOR_HOST": f"127.0.0.1:{self.ports['dataproc']}",
