@@ -1,0 +1,305 @@
+"""The `pipeline` command: a stack on this machine, and the data commands for it or for Google Cloud.
+
+Imported by nobody. Exit codes: 0 done, 1 not done (the one line on stderr says why), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bitcoin_pipeline.ingests import IngestStatus
+from bitcoin_pipeline.settings import SettingsError
+from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.times import parse_day, parse_interval
+from local.backfill import BackfillError, Summary
+from local.backfill import backfill as run_backfill
+from local.cloud import Cloud, environment
+from local.output import STDERR, Format, write_rows
+from local.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row
+from local.queries import candles as read_candles
+from local.queries import sql as run_sql
+from local.queries import trades as read_trades
+from local.services import ROOT, Stack
+from local.stack import LocalStack, Options, ServiceStatus, StackError
+
+app = typer.Typer(
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Bybit's trades as candles that can be trusted: a stack on this machine, and its data.",
+)
+
+
+_T = TypeVar("_T")
+
+
+class Fault(Exception):  # noqa: N818  # told to the user, not raised at one
+    """What the command tells in one line before it ends with exit code 1."""
+
+
+Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTCUSDT.")]
+Start = Annotated[str, typer.Argument(metavar="START", help="First UTC day, YYYY-MM-DD.")]
+End = Annotated[str | None, typer.Argument(metavar="[END]", help="Last UTC day, included; START by default.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
+
+
+@app.command()
+def up(
+    archive_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of Bybit's daily files, flat or as SYMBOL/FILE; an invented market by default."),
+    ] = None,
+) -> None:
+    """Start the stand-ins on this machine and leave them running."""
+    from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
+
+    from local.artifacts import publish
+    from local.warehouse import create_warehouse
+
+    if archive_dir is not None and not archive_dir.is_dir():
+        raise Fault(f"--archive-dir must be a folder, got {archive_dir}")
+    stack = LocalStack(_home())
+
+    def prepare(running: Stack) -> None:
+        os.environ.update(running.environ())
+        publish(storage.Client())
+        create_warehouse(bigquery.Client())
+
+    with STDERR.status("starting") as status:
+        options = Options(str(archive_dir.absolute()) if archive_dir else None)
+        started = stack.up(options, prepare, status.update)
+    if not started:
+        STDERR.print(f"The stack in {stack.home} is up already.")
+    _print_services(stack.status())
+
+
+@app.command()
+def down(
+    remove_data: Annotated[bool, typer.Option("--remove-data", help="Also remove all that the stack stored.")] = False,
+) -> None:
+    """Stop the stand-ins; their data stays for the next `up`."""
+    stack = LocalStack(_home())
+    with STDERR.status("stopping"):
+        was_up = stack.down(remove_data=remove_data)
+    STDERR.print(f"The stack in {stack.home} is down." if was_up else "Nothing was up.")
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what runs; exit code 1 unless all of it answers."""
+    stack = LocalStack(_home())
+    services = stack.status()
+    if as_json:
+        import json
+
+        described = [
+            {"name": item.name, "address": item.address, "state": item.state, "answers": item.answers, "pid": item.pid}
+            for item in services
+        ]
+        typer.echo(json.dumps({"up": stack.is_up(), "home": str(stack.home), "services": described}, indent=2))
+    elif services:
+        _print_services(services)
+    else:
+        STDERR.print(f"No stack is up in {stack.home}; start one with `pipeline up`.")
+    if not stack.is_up() or not all(item.answers for item in services):
+        raise typer.Exit(1)
+
+
+@app.command()
+def backfill(symbol: Symbol, start: Start, end: End = None) -> None:
+    """Load the days that are missing: fetch their files, compute candles, publish."""
+    span = _span(symbol, start, end)
+    cloud = _cloud()
+    began = time.monotonic()
+    with _shown_progress() as progress:
+        summary = run_backfill(cloud, span, progress)
+    _print_summary(span, summary, time.monotonic() - began)
+    if any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests):
+        raise typer.Exit(1)
+
+
+@app.command()
+def candles(  # noqa: PLR0913, PLR0917  # a command's options
+    symbol: Symbol,
+    start: Start,
+    end: End = None,
+    interval: Annotated[str, typer.Option(metavar="1m|5m|15m|1h|4h|1d", help="Length; any that divides a day.")] = "1m",
+    plane: Annotated[str, typer.Option(metavar="best|archive|live", help="Which plane's candles.")] = "best",
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Print candles."""
+    if plane not in ("best", "archive", "live"):
+        raise typer.BadParameter(f"must be best, archive or live, got {plane}", param_hint="--plane")
+    if plane == "live":
+        raise Fault("this version has no live plane yet; take --plane archive or best")
+    span = _span(symbol, start, end)
+    interval_us = _parsed("--interval", parse_interval, interval)
+    rows = map(candle_row, read_candles(_cloud(), span, plane, interval_us))
+    if not write_rows(CANDLE_COLUMNS, rows, output_format):
+        STDERR.print(f"No candles; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+
+
+@app.command()
+def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputFormat = Format.TABLE) -> None:
+    """Stream ticks from the lake, in matching order."""
+    span = _span(symbol, start, end)
+    if not write_rows(TRADE_COLUMNS, read_trades(_cloud(), span), output_format):
+        STDERR.print(f"No trades; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best and ingests.")],
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Run a query on the lake's ticks, the candles and the ingests."""
+    import duckdb
+
+    try:
+        names, rows = run_sql(_cloud(), query)
+        write_rows(names, rows, output_format)
+    except duckdb.Error as error:
+        raise Fault(str(error).strip().replace("\n", " | ")) from error
+
+
+class _ShownProgress:
+    """Progress bars on stderr."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task: int | None = None
+
+    def step(self, title: str, total: int | None) -> None:
+        """See local.backfill.Progress."""
+        self.finish()
+        self._task = self._bars.add_task(title, total=total)
+
+    def advance(self) -> None:
+        """See local.backfill.Progress."""
+        if self._task is not None:
+            self._bars.advance(self._task)  # type: ignore[arg-type]  # rich's TaskID is an int
+
+    def note(self, text: str) -> None:
+        """See local.backfill.Progress."""
+        self._bars.console.print(text)
+
+    def finish(self) -> None:
+        """Stop the clock of the step at hand."""
+        if self._task is not None:
+            self._bars.update(self._task, total=1, completed=1)  # type: ignore[arg-type]  # rich's TaskID is an int
+
+
+@contextmanager
+def _shown_progress() -> Iterator[_ShownProgress]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=STDERR) as bars:
+        shown = _ShownProgress(bars)
+        yield shown
+        shown.finish()
+
+
+def _print_services(services: list[ServiceStatus]) -> None:
+    rows = ((item.name, item.address, item.state if item.answers else f"{item.state}, silent") for item in services)
+    write_rows(("service", "address", "state"), rows, Format.TABLE)
+
+
+def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
+    if not summary.planned:
+        STDERR.print(f"Nothing is missing of {span.symbol} from {span.start} to {span.end}.")
+        return
+    loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
+    rows = [
+        ("days planned", len(summary.planned)),
+        ("days loaded", len(loaded)),
+        ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
+        ("days not published yet", len(summary.not_published)),
+        ("days failed", sum(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)),
+        ("trades", sum(ingest.trades for ingest in loaded)),
+        ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
+        ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
+        ("candles", summary.candles),
+        ("seconds", round(seconds, 1)),
+    ]
+    write_rows((f"{span.symbol} {span.start} to {span.end}", ""), rows, Format.TABLE)
+    for item in summary.not_published:
+        STDERR.print(f"not published yet: {item.day}")
+    for ingest in summary.ingests:
+        if ingest.status is IngestStatus.FAILED:
+            STDERR.print(f"failed: {ingest.item.day}: {ingest.reason}")
+
+
+def _home() -> Path:
+    return Path(os.environ.get("PIPELINE_HOME") or ROOT / ".pipeline")
+
+
+def _cloud() -> Cloud:
+    return Cloud(environment(_home(), os.environ))
+
+
+def _span(symbol: str, start: str, end: str | None) -> Span:
+    span = Span(
+        _parsed("SYMBOL", parse_symbol, symbol),
+        _parsed("START", parse_day, start),
+        _parsed("END", parse_day, end or start),
+    )
+    if span.end < span.start:
+        raise typer.BadParameter(f"must not be before START {span.start}, got {span.end}", param_hint="END")
+    return span
+
+
+def _parsed(name: str, parse: Callable[[str], _T], text: str) -> _T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
+
+
+def main() -> None:
+    """Run the command; every foreseen error becomes one line."""
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        # typer returns the code of typer.Exit when it does not stand alone.
+        sys.exit(app(prog_name="pipeline", standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        _end_with(f"{_usage_message(error)} (see `pipeline --help`)", code=2)
+    except (KeyboardInterrupt, typer.Abort):
+        _end_with("interrupted; the same command goes on where it stopped", code=130)
+    except (Fault, StackError, SettingsError, BackfillError) as error:
+        _end_with(str(error))
+    except (GoogleAPICallError, GoogleAuthError) as error:
+        _end_with(f"Google's API: {str(error).splitlines()[0]}")
+    except BrokenPipeError:  # whoever read stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    return str(error.format_message() if isinstance(error, typer.BadParameter) else error)
+
+
+def _end_with(message: str, code: int = 1) -> None:
+    STDERR.print(f"error: {message}", markup=False)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

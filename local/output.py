@@ -1,0 +1,114 @@
+"""How rows leave the command: a table for people, CSV or JSON for programs. Only data goes to stdout.
+
+Used by the `pipeline` command.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import sys
+from collections import deque
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from bitcoin_pipeline.amounts import plain
+from bitcoin_pipeline.times import from_datetime, iso
+
+Row = Sequence[Any]
+
+STDERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+"""For everything that is not data: progress, notes, errors."""
+
+_SHOWN: Final = 20
+"""Rows at the head and at the foot of a table; a person reads no more, a program asks for CSV."""
+
+
+class Format(StrEnum):
+    """What `--format` takes."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def write_rows(names: Sequence[str], rows: Iterable[Row], output_format: Format, out: TextIO | None = None) -> int:
+    """Write rows as they come, in constant memory, and return their number."""
+    out = out or sys.stdout
+    if output_format is Format.TABLE:
+        return _write_table(names, rows, out)
+    return _write_csv(names, rows, out) if output_format is Format.CSV else _write_json(names, rows, out)
+
+
+def text_of(value: Any) -> str:
+    """A value as text: plain decimals, times as 2020-03-25T10:36:00Z, nothing for a missing value."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return plain(value) if value.is_finite() else str(value)
+    if isinstance(value, dt.datetime):
+        return iso(from_datetime(value if value.tzinfo else value.replace(tzinfo=dt.UTC)))
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def _write_csv(names: Sequence[str], rows: Iterable[Row], out: TextIO) -> int:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    count = 0
+    for count, row in enumerate(rows, 1):  # noqa: B007  # the count is the result
+        writer.writerow([text_of(value) for value in row])
+    return count
+
+
+def _write_json(names: Sequence[str], rows: Iterable[Row], out: TextIO) -> int:
+    # Decimals are strings, as in Bybit's own JSON: a reader's floats would not keep them.
+    count = 0
+    for count, row in enumerate(rows, 1):
+        record = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
+        out.write(("[\n" if count == 1 else ",\n") + json.dumps(record, ensure_ascii=False))
+    out.write("[]\n" if count == 0 else "\n]\n")
+    return count
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, bool | int | float) else text_of(value)
+
+
+def _write_table(names: Sequence[str], rows: Iterable[Row], out: TextIO) -> int:
+    iterator = iter(rows)
+    head = list(islice(iterator, _SHOWN))
+    foot: deque[Row] = deque(maxlen=_SHOWN)
+    count = len(head)
+    for row in iterator:
+        foot.append(row)
+        count += 1
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(names):
+        numeric = any(isinstance(row[index], int | float | Decimal) for row in head)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for row in head:
+        table.add_row(*map(text_of, row))
+    if count > len(head) + len(foot):
+        table.add_row(*("…" for _ in names))
+    for row in foot:
+        table.add_row(*map(text_of, row))
+    # Wider than the terminal wraps there; cut cells would hide digits.
+    width = Console(file=out).measure(table).maximum
+    Console(file=out, width=max(width, 40), highlight=False, soft_wrap=True).print(table)
+    left_out = count - len(head) - len(foot)
+    if left_out:
+        STDERR.print(f"{count} rows, {left_out} of them not shown; --format csv gives all")
+    return count

@@ -1,0 +1,254 @@
+"""What the data commands read: candles and ingests from BigQuery, ticks from the lake, both in DuckDB.
+
+Used by the `pipeline` command. Every BigQuery query has bound parameters and a ceiling on what it may bill.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.candle import Candle, Source, Status, merge
+from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
+from local.cloud import Cloud
+
+MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
+"""Ceiling of one query, 6 cents at list price: ten years of one symbol's candles are 1 GiB."""
+
+CANDLE_COLUMNS: Final = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "turnover",
+    "trade_count",
+    "buy_volume",
+    "buy_turnover",
+    "status",
+)
+"""The columns of `pipeline candles`; scripts depend on them."""
+
+TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id")
+"""The columns of `pipeline trades`; scripts depend on them."""
+
+_INGESTS = f"""
+SELECT * FROM `{names.INGESTS}`
+WHERE symbol = @symbol AND date BETWEEN @start AND @end
+ORDER BY date
+"""  # noqa: S608  # the names are our own, the values bound
+
+_CANDLES = """
+SELECT * FROM `{table}`
+WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi {condition}
+ORDER BY open_time
+"""
+
+_COUNT = f"""
+SELECT COUNT(*) FROM `{names.CANDLES}`
+WHERE symbol = @symbol AND source = 'archive' AND open_time >= @lo AND open_time < @hi
+  AND DATE(open_time) IN UNNEST(@days)
+"""  # noqa: S608  # the names are our own, the values bound
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Whole UTC days of one symbol, `start` and `end` included."""
+
+    symbol: str
+    start: dt.date
+    end: dt.date
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """Query parameters: symbol, and the half-open range of times lo to hi."""
+        lo, hi = to_datetime(day_start_us(self.start)), to_datetime(day_start_us(self.end) + DAY_US)
+        return {"symbol": self.symbol, "lo": lo, "hi": hi}
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """What became of one symbol-day, as the batch recorded it. Counts are NULL in BigQuery unless loaded."""
+
+    item: SymbolDay
+    status: IngestStatus
+    reason: str
+    rows: int
+    duplicates: int
+    quarantined: int
+    batch_id: str
+
+    @property
+    def trades(self) -> int:
+        """How many trades the day has in the lake."""
+        return self.rows - self.duplicates - self.quarantined
+
+
+def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
+    """What the table `ingests` knows of these days."""
+    rows = _query(cloud, _INGESTS, symbol=span.symbol, start=span.start, end=span.end)
+    found = (
+        Ingest(
+            SymbolDay(row["symbol"], row["date"]),
+            IngestStatus(row["status"]),
+            row["reason"] or "",
+            row["rows"] or 0,
+            row["duplicates"] or 0,
+            row["quarantined"] or 0,
+            row["batch_id"],
+        )
+        for row in rows
+    )
+    return {ingest.item: ingest for ingest in found}
+
+
+def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
+    """How many 1-minute candles of the archive the days `loaded` within `span` have."""
+    return int(next(iter(_query(cloud, _COUNT, **span.times, days=loaded)))[0]) if loaded else 0
+
+
+def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[Candle]:
+    """The candles of a plane (best, archive) in order of time."""
+    table = names.CANDLES_BEST if plane == "best" else names.CANDLES
+    condition = "" if plane == "best" else f"AND source = '{Source(plane)}'"
+    rows = _query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
+    minutes = (_candle(row) for row in rows)
+    if interval_us == MINUTE_US:
+        yield from minutes
+        return
+    bucket: list[Candle] = []
+    for minute in minutes:
+        if bucket and floor_us(bucket[0].open_time_us, interval_us) != floor_us(minute.open_time_us, interval_us):
+            yield from merge(bucket, interval_us)
+            bucket = []
+        # The best minutes may come of several sources; a longer candle of them is still one.
+        bucket.append(replace(minute, source=bucket[0].source) if bucket else minute)
+    yield from merge(bucket, interval_us)
+
+
+def candle_row(candle: Candle) -> tuple[Any, ...]:
+    """The values of CANDLE_COLUMNS."""
+    rest = (getattr(candle, column) for column in CANDLE_COLUMNS[1:])
+    return (to_datetime(candle.open_time_us), *rest)
+
+
+def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
+    """The values of TRADE_COLUMNS of every tick in the lake, in matching order, read a row group at a time."""
+    import uuid
+
+    import pyarrow.parquet as pq
+
+    lake = cloud.lake()
+    for day in days(span.start, span.end):
+        try:
+            file = lake.open_input_file(f"{cloud.settings.lake}/{names.trades_object(span.symbol, day)}")
+        except FileNotFoundError:
+            continue
+        with file, pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(columns=["time", "price", "size", "side", "id"]):
+                columns = (batch.column(index).to_pylist() for index in range(batch.num_columns))
+                for time, price, size, side, trade_id in zip(*columns, strict=True):
+                    yield time, span.symbol, side, price, size, uuid.UUID(bytes=trade_id)
+
+
+def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """Names and rows of a DuckDB query over the views trades, candles, candles_best, candle_history and ingests.
+
+    Only what the query names is read: ticks from the lake's Parquet files, pruned by symbol, date and column;
+    tables from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
+    """
+    import duckdb
+
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    connection.execute("SET TimeZone = 'UTC'")
+    named = {name.rpartition(".")[2].lower() for name in connection.get_table_names(query)}
+    if "trades" in named:
+        connection.register("lake_trades", _lake_dataset(cloud))
+        connection.execute(_TRADES_VIEW)
+    for table in (*schemas.tables(), *schemas.views()):
+        name = table.rpartition(".")[2]
+        if name in named:
+            connection.register(name, _arrow_table(cloud, table))
+    result = connection.execute(query)
+    columns = [column[0] for column in result.description or ()]
+    return columns, _fetched(result)
+
+
+_TRADES_VIEW = """
+CREATE VIEW trades AS
+SELECT time, symbol, side, price, size, "order", date, CAST(lower(hex(id)) AS UUID) AS trade_id
+FROM lake_trades
+"""
+
+
+def _lake_dataset(cloud: Cloud) -> Any:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    number = pa.decimal128(38, 9)
+    types = {
+        "TIMESTAMP": pa.timestamp("us", "UTC"),
+        "NUMERIC": number,
+        "STRING": pa.string(),
+        "BYTES": pa.binary(16),
+        "INTEGER": pa.int32(),
+    }
+    fields = [(field["name"], types[field["type"]]) for field in schemas.table("lake.trades").fields]
+    partition = pa.schema([("symbol", pa.string()), ("date", pa.date32())])
+    schema = pa.schema([*fields, *partition])
+    root = f"{cloud.settings.lake}/{names.TRADES_PREFIX.rstrip('/')}"
+    try:
+        return ds.dataset(
+            root,
+            schema=schema,
+            format="parquet",
+            filesystem=cloud.lake(),
+            partitioning=ds.partitioning(partition, flavor="hive"),
+        )
+    except FileNotFoundError:
+        return schema.empty_table()
+
+
+def _arrow_table(cloud: Cloud, table: str) -> Any:
+    rows = _query(cloud, f"SELECT * FROM `{table}`")  # noqa: S608  # one of our own names
+    return rows.to_arrow(bqstorage_client=cloud.bigquery_storage())
+
+
+def _fetched(result: Any) -> Iterator[tuple[Any, ...]]:
+    while rows := result.fetchmany(10_000):
+        yield from rows
+
+
+def _query(cloud: Cloud, query: str, **values: Any) -> Any:
+    from google.cloud import bigquery
+
+    parameters = [_parameter(bigquery, name, value) for name, value in values.items()]
+    config = bigquery.QueryJobConfig(query_parameters=parameters, maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
+    return cloud.bigquery().query_and_wait(query, job_config=config)
+
+
+def _parameter(bigquery: Any, name: str, value: Any) -> Any:
+    kinds = {str: "STRING", dt.datetime: "TIMESTAMP", dt.date: "DATE"}
+    if isinstance(value, list):
+        return bigquery.ArrayQueryParameter(name, kinds[type(value[0])], value)
+    return bigquery.ScalarQueryParameter(name, kinds[type(value)], value)
+
+
+def _candle(row: Any) -> Candle:
+    values = dict(row.items())
+    return Candle(
+        symbol=values["symbol"],
+        open_time_us=from_datetime(values["open_time"]),
+        source=Source(values["source"]),
+        status=Status(values["status"]),
+        **{
+            name: values[name]
+            for name in Candle.__slots__
+            if name not in ("symbol", "open_time_us", "source", "status")
+        },
+    )
