@@ -1,0 +1,67 @@
+"""/control/: whether the simulator is well, and the faults that it is to show.
+
+Part of the exchange simulator; the real exchange has nothing like it.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from aiohttp import web
+
+from local.exchange.events import log_event
+from local.exchange.faults import BAN, FaultError, Faults, parse_fault
+from local.exchange.guard import Guard
+
+
+class Control:
+    """Answers for everything below /control/."""
+
+    def __init__(self, faults: Faults, guard: Guard) -> None:
+        self._faults = faults
+        self._guard = guard
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the application serves of this."""
+        return [
+            web.get("/control/health", self.health),
+            web.get("/control/faults", self.list_faults),
+            web.post("/control/faults", self.set_fault),
+            web.delete("/control/faults", self.clear_faults),
+        ]
+
+    async def health(self, request: web.Request) -> web.Response:
+        """200 as long as the server answers at all."""
+        return web.json_response({"status": "ok"})
+
+    async def list_faults(self, request: web.Request) -> web.Response:
+        """The faults that are set and how long the caller's address is still banned."""
+        seconds = self._guard.seconds_left(request.remote or "")
+        return web.json_response({"faults": [fault.as_json() for fault in self._faults], "banned_seconds": seconds})
+
+    async def set_fault(self, request: web.Request) -> web.Response:
+        """Set the fault in the body; 400 says what is valid."""
+        try:
+            fault = parse_fault(json.loads(await request.text()))
+        except json.JSONDecodeError as error:
+            return _bad_request(f"the body is not JSON: {error}")
+        except (FaultError, UnicodeDecodeError) as error:
+            return _bad_request(str(error))
+        if fault.kind == BAN:
+            self._guard.ban_all(fault.value)
+        else:
+            self._faults.add(fault)
+        log_event("fault set", **fault.as_json())
+        return web.json_response(fault.as_json(), status=HTTPStatus.CREATED)
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        """Forget all faults and end every ban."""
+        self._faults.clear()
+        self._guard.pardon_all()
+        log_event("faults cleared")
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _bad_request(message: str) -> web.Response:
+    return web.json_response({"error": message}, status=HTTPStatus.BAD_REQUEST)

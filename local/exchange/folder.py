@@ -1,0 +1,64 @@
+"""A folder of real files as the archive: what lies there now is what is published.
+
+Part of the exchange simulator.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bitcoin_pipeline.names import archive_file
+from local.exchange.publication import parse_file_name
+
+
+class Folder:
+    """Files of days that lie flat in `root` or as SYMBOL/FILE; any other name is ignored.
+
+    Files may come, change and go at any time. A file may be a symbolic link; a linked folder is not entered.
+    """
+
+    keys_per_page: Final = 1000
+    """What S3 gives at most."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def symbols(self) -> list[str]:
+        """Every symbol that has a file, in order."""
+        return sorted({symbol for symbol, _ in self._files()})
+
+    def days(self, symbol: str) -> list[dt.date]:
+        """Every day of `symbol` that has a file, in order."""
+        return sorted({day for found, day in self._files() if found == symbol})
+
+    async def path(self, symbol: str, day: dt.date) -> Path | None:
+        """Where the file of a day lies; flat goes before SYMBOL/FILE."""
+        name = archive_file(symbol, day)
+        flat, own_folder = self._root / name, self._root / symbol
+        if flat.is_file():
+            return flat
+        if not own_folder.is_symlink() and (own_folder / name).is_file():
+            return own_folder / name
+        return None
+
+    def _files(self) -> Iterator[tuple[str, dt.date]]:
+        with os.scandir(self._root) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from (found for found in _files_in(Path(entry.path)) if found[0] == entry.name)
+        yield from _files_in(self._root)
+
+
+def _files_in(folder: Path) -> Iterator[tuple[str, dt.date]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                found = parse_file_name(entry.name)
+                if found and entry.is_file():
+                    yield found
+    except (FileNotFoundError, PermissionError):
+        return  # gone since it was seen, or not ours to read
