@@ -42,14 +42,12 @@ def to_units(value: Decimal, scale: int = SCALE) -> int | None:
     if not isinstance(exponent, int):
         return None
     shift = exponent + scale
-    number: int = int("".join(map(str, digits)))
-    if shift >= 0:
-        number *= int(10**shift)
-    else:
-        number, rest = divmod(number, 10**-shift)
-        if rest:
+    if shift < 0:
+        if any(digits[shift:]):
             return None
-    return -number if sign else number
+        digits = digits[:shift]
+    units: int = int("".join(map(str, digits)) or "0") * 10 ** max(shift, 0)
+    return -units if sign else units
 
 
 def from_units(units: int, scale: int = SCALE) -> Decimal:

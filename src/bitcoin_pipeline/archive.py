@@ -78,7 +78,11 @@ class DayTrades:
 
 def parse_header(line: str) -> Header:
     """Positions of the needed columns. Raises UnusableFileError when one is missing or stands twice."""
-    names = tuple(line.removeprefix("\ufeff").rstrip("\r\n").split(","))
+    line = line.removeprefix("\ufeff").rstrip("\r\n")
+    if "\r" in line:
+        # Such a file would be all header and no rows, as if there had been no trades.
+        raise UnusableFileError(f"lines end with a lone carriage return, not with a newline: {line[:200]!r}")
+    names = tuple(line.split(","))
     missing = [name for name in NEEDED_COLUMNS if name not in names]
     if missing:
         raise UnusableFileError(f"header lacks {', '.join(missing)}: {line[:200]!r}")
@@ -230,8 +234,9 @@ class FileCheck:
             return self._error
         if self._inflate is not None and not self._inflate.eof:
             return f"gzip ends too early, after {self.size} bytes"
-        header = self._text if self._header is None else self._header
-        if not header.strip():
+        # A file of one byte has not been told apart yet; it is no CSV either way.
+        header = self._start or (self._text if self._header is None else self._header)
+        if not header.strip(b"\r\n"):
             return None
         try:
             parse_header(header.decode("utf-8", "backslashreplace"))
@@ -241,9 +246,12 @@ class FileCheck:
 
     def _inflate_all(self, piece: bytes) -> None:
         while piece:
-            if self._inflate is None or self._inflate.eof:
-                if self._inflate is not None and not piece.strip(b"\0"):
-                    return  # zero padding after the last member, as gzip itself allows
+            if self._inflate is not None and self._inflate.eof:
+                piece = piece.lstrip(b"\0")  # padding after a member, as gzip itself allows
+                if not piece:
+                    return
+                self._inflate = None
+            if self._inflate is None:
                 self._inflate = zlib.decompressobj(wbits=31)
             try:
                 self._see(self._inflate.decompress(piece, _PIECE))
@@ -265,7 +273,7 @@ class FileCheck:
                     self._error = f"no line end in the first {len(self._text)} bytes"
                 return
             self._header, text, self._text = line, rest, b""
-        self.has_rows = bool(text.strip())
+        self.has_rows = bool(text.strip(b"\r\n"))
 
 
 def _minute_of(header: Header, fields: list[str], symbol: str, start_us: int) -> int | None:
