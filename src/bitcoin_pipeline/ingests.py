@@ -75,8 +75,8 @@ def missing_days(symbol: str, start: dt.date, end: dt.date, known: Mapping[Symbo
 
 def absent_status(day: dt.date, today: dt.date) -> FetchStatus:
     """What it means on `today` (UTC) that the archive has no file for `day`."""
-    day_ended = day + dt.timedelta(days=1)
-    return FetchStatus.NO_TRADES if today - day_ended >= NO_TRADES_AFTER else FetchStatus.NOT_PUBLISHED
+    since_day_ended = today - day - dt.timedelta(days=1)
+    return FetchStatus.NO_TRADES if since_day_ended >= NO_TRADES_AFTER else FetchStatus.NOT_PUBLISHED
 
 
 def in_batches(items: Iterable[SymbolDay], size: int) -> list[list[SymbolDay]]:
