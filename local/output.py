@@ -51,6 +51,8 @@ def text_of(value: Any) -> str:
     """A value as text: plain decimals, times as 2020-03-25T10:36:00Z, nothing for a missing value."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Decimal):
         return plain(value) if value.is_finite() else str(value)
     if isinstance(value, dt.datetime):

@@ -6,6 +6,7 @@ Used by the `pipeline` command. Every BigQuery query has bound parameters and a 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -151,32 +152,40 @@ def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
             continue
         with file, pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(columns=["time", "price", "size", "side", "id"]):
-                columns = (batch.column(index).to_pylist() for index in range(batch.num_columns))
-                for time, price, size, side, trade_id in zip(*columns, strict=True):
+                for time, price, size, side, trade_id in _rows([batch]):
                     yield time, span.symbol, side, price, size, uuid.UUID(bytes=trade_id)
 
 
 def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of a DuckDB query over the views trades, candles, candles_best, candle_history and ingests.
+    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
 
     Only what the query names is read: ticks from the lake's Parquet files, pruned by symbol, date and column;
     tables from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
     """
     import duckdb
 
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,  # nothing is downloaded
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,  # a name in the query is a table, never a variable of ours
+        }
+    )
     connection.execute("SET TimeZone = 'UTC'")
-    named = {name.rpartition(".")[2].lower() for name in connection.get_table_names(query)}
-    if "trades" in named:
+    # A word that only looks like a table costs a read too many; DuckDB's own list fails on joins and PIVOT.
+    words = set(re.findall(r"\w+", query.lower()))
+    if "trades" in words:
         connection.register("lake_trades", _lake_dataset(cloud))
         connection.execute(_TRADES_VIEW)
-    for table in (*schemas.tables(), *schemas.views()):
-        name = table.rpartition(".")[2]
-        if name in named:
-            connection.register(name, _arrow_table(cloud, table))
-    result = connection.execute(query)
-    columns = [column[0] for column in result.description or ()]
-    return columns, _fetched(result)
+    for name in (*schemas.tables(), *schemas.views()):
+        short = name.rpartition(".")[2]
+        if short in words:
+            connection.register(short, _arrow_table(cloud, name))
+    relation = connection.sql(query)
+    if relation is None:
+        raise duckdb.InvalidInputException("a query that returns rows is wanted")
+    reader = relation.to_arrow_reader(10_000)
+    return reader.schema.names, _rows(reader)
 
 
 _TRADES_VIEW = """
@@ -186,42 +195,41 @@ FROM lake_trades
 """
 
 
+def _lake_schema() -> Any:
+    import pyarrow as pa
+
+    types = {
+        "TIMESTAMP": pa.timestamp("us", "UTC"),
+        "NUMERIC": pa.decimal128(38, 9),
+        "STRING": pa.string(),
+        "BYTES": pa.binary(16),
+        "INTEGER": pa.int64(),
+    }
+    columns = [pa.field(field["name"], types[field["type"]]) for field in schemas.table("lake.trades").fields]
+    return pa.schema([*columns, pa.field("symbol", pa.string()), pa.field("date", pa.date32())])
+
+
 def _lake_dataset(cloud: Cloud) -> Any:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    number = pa.decimal128(38, 9)
-    types = {
-        "TIMESTAMP": pa.timestamp("us", "UTC"),
-        "NUMERIC": number,
-        "STRING": pa.string(),
-        "BYTES": pa.binary(16),
-        "INTEGER": pa.int32(),
-    }
-    fields = [(field["name"], types[field["type"]]) for field in schemas.table("lake.trades").fields]
-    partition = pa.schema([("symbol", pa.string()), ("date", pa.date32())])
-    schema = pa.schema([*fields, *partition])
+    schema = _lake_schema()
     root = f"{cloud.settings.lake}/{names.TRADES_PREFIX.rstrip('/')}"
+    partitioning = ds.partitioning(pa.schema([schema.field("symbol"), schema.field("date")]), flavor="hive")
     try:
-        return ds.dataset(
-            root,
-            schema=schema,
-            format="parquet",
-            filesystem=cloud.lake(),
-            partitioning=ds.partitioning(partition, flavor="hive"),
-        )
+        return ds.dataset(root, schema=schema, format="parquet", filesystem=cloud.lake(), partitioning=partitioning)
     except FileNotFoundError:
         return schema.empty_table()
 
 
-def _arrow_table(cloud: Cloud, table: str) -> Any:
-    rows = _query(cloud, f"SELECT * FROM `{table}`")  # noqa: S608  # one of our own names
+def _arrow_table(cloud: Cloud, name: str) -> Any:
+    rows = _query(cloud, f"SELECT * FROM `{name}`")  # noqa: S608  # one of our own names
     return rows.to_arrow(bqstorage_client=cloud.bigquery_storage())
 
 
-def _fetched(result: Any) -> Iterator[tuple[Any, ...]]:
-    while rows := result.fetchmany(10_000):
-        yield from rows
+def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:
+    for batch in reader:
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _query(cloud: Cloud, query: str, **values: Any) -> Any:

@@ -1,0 +1,202 @@
+"""From Bybit's archive to candles in BigQuery, through every real component, by the command alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bitcoin_pipeline.amounts import plain
+from bitcoin_pipeline.archive import DayTrades, read_day
+from bitcoin_pipeline.candle import Candle, Source, merge, minute_candles
+from bitcoin_pipeline.times import iso, parse_interval
+from local.supervision import stack_processes
+from tests.support.command import Pipeline
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "bybit"
+REAL_FILE = FIXTURES / "BTCUSDT2020-03-25.csv.gz"
+HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real day; the same day cut short, without rows, and as another symbol's rows, under later dates."""
+    folder = tmp_path_factory.mktemp("archive")
+    real = REAL_FILE.read_bytes()
+    shutil.copy(REAL_FILE, folder)
+    (folder / "BTCUSDT2020-03-26.csv.gz").write_bytes(real[:60_000])
+    header = gzip.decompress(real).split(b"\n")[0]
+    (folder / "BTCUSDT2020-03-27.csv.gz").write_bytes(gzip.compress(header + b"\n"))
+    (folder / "notes.txt").write_text("not a file of the archive")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Pipeline]:
+    home = tmp_path_factory.mktemp("home") / "a home with blanks"
+    pipeline = Pipeline(home)
+    pipeline.done("up", "--archive-dir", str(archive))
+    try:
+        pipeline.done("backfill", "BTCUSDT", "2020-03-25")
+        yield pipeline
+    finally:
+        pipeline.done("down")
+        assert stack_processes(home) == []
+
+
+@pytest.fixture(scope="module")
+def real_day() -> DayTrades:
+    lines = gzip.decompress(REAL_FILE.read_bytes()).decode().split("\n")
+    return read_day(lines, "BTCUSDT", dt.date(2020, 3, 25))
+
+
+def csv_row(candle: Candle) -> dict[str, str]:
+    """A candle as `pipeline candles --format csv` prints it."""
+    amounts = ("open", "high", "low", "close", "volume", "turnover", "buy_volume", "buy_turnover")
+    return {
+        "open_time": iso(candle.open_time_us),
+        **{name: plain(getattr(candle, name)) for name in amounts},
+        "trade_count": str(candle.trade_count),
+        "status": str(candle.status),
+    }
+
+
+def test_the_real_day_is_exact_minute_by_minute(pipeline: Pipeline, real_day: DayTrades) -> None:
+    outcome = pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv")
+    assert outcome.out.splitlines()[0] == HEADER
+    assert len(outcome.rows) == 442
+    assert outcome.rows == [csv_row(candle) for candle in minute_candles(real_day.trades, Source.ARCHIVE)]
+    first, last = outcome.rows[0], outcome.rows[-1]
+    assert (first["open_time"], first["open"]) == ("2020-03-25T10:36:00Z", "6500")
+    assert (last["open_time"], last["close"]) == ("2020-03-25T23:58:00Z", "6698.5")
+    assert sum(Decimal(row["volume"]) for row in outcome.rows) == Decimal("1809.520")
+    assert sum(int(row["trade_count"]) for row in outcome.rows) == 2693
+
+
+@pytest.mark.parametrize("interval", ["5m", "1h", "1d"])
+def test_longer_intervals_are_merges_of_the_minutes(pipeline: Pipeline, real_day: DayTrades, interval: str) -> None:
+    outcome = pipeline.done(
+        "candles", "BTCUSDT", "2020-03-25", "--interval", interval, "--plane", "archive", "--format", "csv"
+    )
+    minutes = minute_candles(real_day.trades, Source.ARCHIVE)
+    assert outcome.rows == [csv_row(candle) for candle in merge(minutes, parse_interval(interval))]
+
+
+def test_json_holds_the_same_values_as_csv(pipeline: Pipeline) -> None:
+    as_csv = pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").rows
+    as_json = json.loads(pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "json").out)
+    assert [{name: str(value) for name, value in record.items()} for record in as_json] == as_csv
+
+
+def test_ticks_stream_in_matching_order(pipeline: Pipeline, real_day: DayTrades) -> None:
+    rows = pipeline.done("trades", "BTCUSDT", "2020-03-25", "--format", "csv").rows
+    assert rows == [
+        {
+            "time": iso(trade.time_us),
+            "symbol": "BTCUSDT",
+            "side": str(trade.taker_side),
+            "price": plain(trade.price),
+            "size": plain(trade.size),
+            "trade_id": trade.trade_id,
+        }
+        for trade in real_day.trades
+    ]
+
+
+def test_sql_joins_ticks_candles_and_ingests(pipeline: Pipeline) -> None:
+    query = """
+        SELECT i.status, i.rows, t.trades, t.volume, c.candles, c.turnover = t.turnover AS same_turnover
+        FROM ingests i
+        JOIN (SELECT symbol, date, count(*) AS trades, sum(size) AS volume, sum(price * size) AS turnover
+              FROM trades WHERE date = DATE '2020-03-25' GROUP BY ALL) t USING (symbol, date)
+        JOIN (SELECT symbol, CAST(open_time AS DATE) AS date, count(*) AS candles, sum(turnover) AS turnover
+              FROM candles GROUP BY ALL) c USING (symbol, date)
+    """
+    assert pipeline.done("sql", query, "--format", "csv").rows == [
+        {
+            "status": "loaded",
+            "rows": "2693",
+            "trades": "2693",
+            "volume": "1809.52",
+            "candles": "442",
+            "same_turnover": "true",
+        }
+    ]
+
+
+def test_a_wrong_query_is_one_line(pipeline: Pipeline) -> None:
+    outcome = pipeline.run("sql", "SELECT nothing FROM trades")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: Binder Error: ")
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
+
+
+def test_a_second_backfill_finds_nothing_to_do(pipeline: Pipeline) -> None:
+    outcome = pipeline.done("backfill", "BTCUSDT", "2020-03-25")
+    assert "Nothing is missing of BTCUSDT from 2020-03-25 to 2020-03-25." in outcome.err
+    assert outcome.out == ""
+
+
+def test_a_corrupt_day_fails_alone_and_empty_days_are_told(pipeline: Pipeline) -> None:
+    outcome = pipeline.run("backfill", "BTCUSDT", "2020-03-25", "2020-03-28")
+    assert outcome.code == 1
+    assert "failed: 2020-03-26: gzip" in outcome.err
+    rows = pipeline.done("sql", "SELECT date, status FROM ingests ORDER BY date", "--format", "csv").rows
+    assert rows == [
+        {"date": "2020-03-25", "status": "loaded"},
+        {"date": "2020-03-26", "status": "failed"},
+        {"date": "2020-03-27", "status": "no_trades"},  # a header and no rows
+        {"date": "2020-03-28", "status": "no_trades"},  # long gone and never published
+    ]
+    assert len(pipeline.done("candles", "BTCUSDT", "2020-03-25", "2020-03-28", "--format", "csv").rows) == 442
+
+
+def test_an_unknown_symbol_is_told(pipeline: Pipeline) -> None:
+    outcome = pipeline.run("backfill", "NOSUCHUSDT", "2020-03-25")
+    assert outcome.code == 1
+    assert "the exchange's archive has no symbol NOSUCHUSDT" in outcome.err
+
+
+def test_a_day_that_is_not_over_is_not_published_yet(pipeline: Pipeline) -> None:
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    outcome = pipeline.done("backfill", "BTCUSDT", today)
+    assert f"not published yet: {today}" in outcome.err
+
+
+def test_status_names_every_service(pipeline: Pipeline) -> None:
+    status = pipeline.status()
+    assert status["up"] is True
+    assert {item["name"] for item in status["services"] if item["answers"] and item["state"] == "RUNNING"} == {
+        "metadata",
+        "gcs",
+        "bigquery",
+        "exchange",
+        "fetch_archive",
+        "dataproc",
+    }
+    assert all("127.0.0.1:" in item["address"] for item in status["services"])
+
+
+def test_a_second_up_says_so_and_other_options_are_refused(pipeline: Pipeline, archive: Path) -> None:
+    again = pipeline.done("up", "--archive-dir", str(archive))
+    assert "is up already" in again.err
+    other = pipeline.run("up")
+    assert other.code == 1
+    assert "run `pipeline down` first" in other.err
+
+
+def test_data_outlives_down_and_up(pipeline: Pipeline, archive: Path) -> None:
+    before = pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").out
+    pipeline.done("down")
+    gone = pipeline.run("candles", "BTCUSDT", "2020-03-25")
+    assert (gone.code, "pipeline up" in gone.err) == (1, True)
+    assert pipeline.run("status").code == 1
+    pipeline.done("up", "--archive-dir", str(archive))
+    assert pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").out == before

@@ -1,0 +1,84 @@
+"""The `pipeline` command as its user runs it: a process with an environment of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.services import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """Standard output read as CSV."""
+        return list(csv.DictReader(io.StringIO(self.out)))
+
+
+class Pipeline:
+    """The command with PIPELINE_HOME at `home`, and nothing else of the caller's cloud settings."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of the command."""
+        ours = ("PIPELINE_", "GOOGLE_", "GCE_", "STORAGE_", "BIGQUERY_", "DATAPROC_", "BYBIT_", "CLOUD")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return {**environ, "PIPELINE_HOME": str(self.home)}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin a command and leave it running."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "local", *words],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, seconds: float = 240) -> Outcome:
+        """Run a command to its end."""
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise TimeoutError(
+                f"`pipeline {' '.join(words)}` ran over {seconds:g} s: {out[-500:]} {err[-500:]}"
+            ) from None
+        return Outcome(process.returncode, out, err)
+
+    def done(self, *words: str) -> Outcome:
+        """Run a command that must succeed."""
+        outcome = self.run(*words)
+        assert outcome.code == 0, f"`pipeline {' '.join(words)}` ended with {outcome.code}: {outcome.err[-2000:]}"
+        return outcome
+
+    def status(self) -> dict[str, Any]:
+        """What `pipeline status --json` tells."""
+        answer = json.loads(self.run("status", "--json").out)
+        assert isinstance(answer, dict)
+        return answer
+
+    def pid(self, service: str) -> int:
+        """The process of a service that runs now, 0 when none does."""
+        return next((int(item["pid"]) for item in self.status()["services"] if item["name"] == service), 0)
