@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
@@ -18,6 +18,7 @@ from typing import Any, Final, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bitcoin_pipeline.amounts import plain
 from bitcoin_pipeline.times import from_datetime, iso
@@ -29,6 +30,9 @@ STDERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _SHOWN: Final = 20
 """Rows at the head and at the foot of a table; a person reads no more, a program asks for CSV."""
+
+
+_ANY_WIDTH: Final = 1_000_000
 
 
 class Format(StrEnum):
@@ -89,6 +93,10 @@ def _json_value(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else text_of(value)
 
 
+def _cells(row: Row) -> Iterator[Text]:
+    return (Text(text_of(value)) for value in row)
+
+
 def _write_table(names: Sequence[str], rows: Iterable[Row], out: TextIO) -> int:
     iterator = iter(rows)
     head = list(islice(iterator, _SHOWN))
@@ -102,14 +110,14 @@ def _write_table(names: Sequence[str], rows: Iterable[Row], out: TextIO) -> int:
         numeric = any(isinstance(row[index], int | float | Decimal) for row in head)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in head:
-        table.add_row(*map(text_of, row))
+        table.add_row(*_cells(row))
     if count > len(head) + len(foot):
         table.add_row(*("…" for _ in names))
     for row in foot:
-        table.add_row(*map(text_of, row))
-    # Wider than the terminal wraps there; cut cells would hide digits.
-    width = Console(file=out).measure(table).maximum
-    Console(file=out, width=max(width, 40), highlight=False, soft_wrap=True).print(table)
+        table.add_row(*_cells(row))
+    # As wide as its content, whatever the terminal's width: cut cells would hide digits.
+    width = Console(file=out, width=_ANY_WIDTH).measure(table).maximum
+    Console(file=out, width=max(width, 1), highlight=False, soft_wrap=True).print(table)
     left_out = count - len(head) - len(foot)
     if left_out:
         STDERR.print(f"{count} rows, {left_out} of them not shown; --format csv gives all")

@@ -1,0 +1,44 @@
+"""Which cloud, or which stack, the data commands talk to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitcoin_pipeline.settings import SettingsError, read_settings
+from local.cloud import CloudSettings, environment
+from local.services import PORTS, Stack
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    stack = Stack(tmp_path, dict.fromkeys(PORTS, 1234))
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in stack.environ().items()))
+    return tmp_path
+
+
+def test_a_stack_gives_every_setting(home: Path) -> None:
+    settings = read_settings(CloudSettings, environment(home, {}))
+    assert (settings.project, settings.lake, settings.dataproc_emulator) == ("local", "lake", "127.0.0.1:1234")
+
+
+def test_the_environment_comes_first(home: Path) -> None:
+    assert environment(home, {"PIPELINE_LAKE": "mine"})["PIPELINE_LAKE"] == "mine"
+
+
+def test_a_project_of_the_users_own_is_never_mixed_with_a_stack(home: Path) -> None:
+    own = {"GOOGLE_CLOUD_PROJECT": "production"}
+    assert environment(home, own) == own
+
+
+def test_neither_stack_nor_project_names_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="run `pipeline up`, or name a project"):
+        environment(tmp_path, {})
+
+
+def test_every_missing_setting_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(CloudSettings, {"GOOGLE_CLOUD_PROJECT": "production"})
+    for variable in ("PIPELINE_REGION", "PIPELINE_LAKE", "PIPELINE_FETCH_ARCHIVE_URL", "PIPELINE_CANDLES_JOB"):
+        assert f"{variable} is not set" in str(caught.value)
