@@ -1,0 +1,282 @@
+"""One batch's driver: its artifacts fetched, spark-submit run on them, its result left in a file.
+
+    python -m local.dataproc.driver FOLDER
+
+A process in a session of its own, so that it outlives the API that started it. The folder of a batch holds
+
+    job.json       what to run, written by the API
+    claim.json     which process runs it; made once, so that nothing runs twice
+    result.json    how it ended; there only when the driver and all that it started are gone
+    driveroutput   stdout and stderr
+    work/          the working directory: artifacts and Spark's temporary files, removed at the end
+
+Imported by the API, which starts, watches and ends drivers with `Drivers`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import psutil
+import pyspark
+
+BATCH_VARIABLE: Final = "DATAPROC_BATCH_UUID"
+"""Every process of a batch carries its uuid in this variable, so that none is taken for another's."""
+
+SPARK_CONF: Final = Path(__file__).parent / "spark-conf"
+
+# What the user's shell may hold and Dataproc does not: other Sparks, and Java options that print a notice.
+_FOREIGN: Final = (
+    "SPARK_",
+    "PYSPARK_",
+    "HADOOP_",
+    "PYTHONPATH",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SparkJob:
+    """What one batch runs. `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: the driver's."""
+
+    main: str
+    python_files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    conf: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a driver ended. `exit_code`: negative for a signal. `message`: empty unless it failed."""
+
+    exit_code: int
+    message: str
+
+
+class DriverState(Enum):
+    """Where a batch's driver is. One that is gone has left its result, unless it was killed."""
+
+    NEW = "new"
+    RUNNING = "running"
+    GONE = "gone"
+
+
+class Drivers:
+    """The drivers of this machine. `cores`: how many tasks one runs at a time."""
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, folder: Path, uuid: str, job: SparkJob) -> None:
+        """Start the driver of the batch; it does nothing when another has been started before."""
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "job.json", {"cores": self.cores, **asdict(job)})
+        with (folder / "driveroutput").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(folder)],
+                env={**os.environ, BATCH_VARIABLE: uuid},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        # Kept to be waited for, lest they stay as zombies.
+        self._started = {key: value for key, value in self._started.items() if value.poll() is None} | {uuid: process}
+
+    def state(self, folder: Path, uuid: str) -> DriverState:
+        """Where the driver is, whoever started it."""
+        try:
+            pid = json.loads((folder / "claim.json").read_text())["pid"]
+        except FileNotFoundError:
+            if uuid not in self._started:
+                return DriverState.NEW
+            return DriverState.RUNNING if self._started[uuid].poll() is None else DriverState.GONE
+        try:
+            return DriverState.RUNNING if _belongs(psutil.Process(pid), uuid) else DriverState.GONE
+        except psutil.NoSuchProcess:
+            return DriverState.GONE
+
+    def result(self, folder: Path) -> Result | None:
+        """How the driver ended, None when it has not, or was killed."""
+        try:
+            return Result(**json.loads((folder / "result.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def end(self, folder: Path, uuid: str) -> None:
+        """Kill whatever the batch still runs and remove its working directory; returns when all is gone."""
+        _end(uuid)
+        shutil.rmtree(folder / "work", ignore_errors=True)
+
+
+def file_name(uri: str) -> str:
+    """The last part of a gs:// object's or a file's name."""
+    return _local_path(uri).rsplit("/", 1)[-1]
+
+
+def command(job: SparkJob, cores: int, work: Path) -> list[str]:
+    """The spark-submit that runs `job`, whose files lie in `work`."""
+
+    def staged(uris: tuple[str, ...]) -> str:
+        return ",".join(str(work / file_name(uri)) for uri in uris)
+
+    conf = {
+        **job.conf,
+        "spark.master": f"local[{cores}]",
+        "spark.submit.deployMode": "client",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
+    words = [str(_spark_home() / "bin" / "spark-submit")]
+    for name, value in conf.items():
+        words += ["--conf", f"{name}={value}"]
+    if job.python_files:
+        words += ["--py-files", staged(job.python_files)]
+    if job.files:
+        words += ["--files", staged(job.files)]
+    return [*words, str(work / file_name(job.main)), *job.args]
+
+
+def environment(job: SparkJob, work: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """The environment of spark-submit: `base` without what belongs to other Sparks, and the job's own variables."""
+    return {
+        **{name: value for name, value in base.items() if not name.startswith(_FOREIGN)},
+        "SPARK_HOME": str(_spark_home()),
+        "SPARK_CONF_DIR": str(SPARK_CONF),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(work / "spark"),  # as spark.local.dir, which warns
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        **job.environ,
+    }
+
+
+def failure(exit_code: int, output: str) -> str:
+    """Why the driver failed: the last exception in its output, or its exit code."""
+    if exit_code < 0:
+        return f"killed by signal {-exit_code}"
+    for line in reversed(output.splitlines()):
+        name, colon, _ = line.partition(":")
+        if colon and name.replace(".", "").isidentifier() and name.endswith(("Error", "Exception", "Exit")):
+            return line.strip()
+    return f"exit code {exit_code}"
+
+
+def run(folder: Path, uuid: str) -> None:
+    """Run the job of `folder` unless another process has claimed it, and leave its result there."""
+    if not _claim(folder):
+        return
+    values = json.loads((folder / "job.json").read_text())
+    cores = values.pop("cores")
+    python_files, files, args = (tuple(values.pop(name)) for name in ("python_files", "files", "args"))
+    job = SparkJob(python_files=python_files, files=files, args=args, **values)
+    work = folder / "work"
+    (work / "spark").mkdir(parents=True, exist_ok=True)
+    message = _fetch_all((job.main, *job.python_files, *job.files), work)
+    exit_code = 1
+    if not message:
+        exit_code = subprocess.run(
+            command(job, cores, work), cwd=work, env=environment(job, work, os.environ), check=False
+        ).returncode
+        if exit_code:
+            message = failure(exit_code, _tail(folder / "driveroutput"))
+    # Spark's JVM may have been killed alone; what it had started must not write any more once there is a result.
+    _end(uuid, but=os.getpid())
+    shutil.rmtree(work, ignore_errors=True)
+    _write(folder / "result.json", asdict(Result(exit_code, message)))
+
+
+def _claim(folder: Path) -> bool:
+    mine = folder / f"claim.{os.getpid()}"
+    _write(mine, {"pid": os.getpid()})
+    try:
+        os.link(mine, folder / "claim.json")
+    except FileExistsError:
+        return False
+    finally:
+        mine.unlink()
+    return True
+
+
+def _fetch_all(uris: tuple[str, ...], work: Path) -> str:
+    """An empty text when every file is in `work`, or which one could not be had and why."""
+    # Imported only here, where it is needed: half a second that the API's start would feel.
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    for uri in uris:
+        try:
+            _fetch(uri, work / file_name(uri))
+        except (GoogleAPIError, GoogleAuthError, OSError) as error:
+            return f"{uri} cannot be read: {error}"
+    return ""
+
+
+def _fetch(uri: str, to: Path) -> None:
+    if not uri.startswith("gs://"):
+        shutil.copyfile(_local_path(uri), to)
+        return
+    from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package; late as above
+
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    storage.Client().bucket(bucket).blob(name).download_to_filename(str(to))
+
+
+def _local_path(uri: str) -> str:
+    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+
+
+def _spark_home() -> Path:
+    return Path(pyspark.__file__).parent
+
+
+def _tail(path: Path, size: int = 16_384) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode(errors="replace")
+
+
+def _write(path: Path, value: Mapping[str, object]) -> None:
+    """Write `value` as JSON, whole or not at all."""
+    new = path.with_suffix(f".{os.getpid()}.new")
+    with new.open("w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _belongs(process: psutil.Process, uuid: str) -> bool:
+    try:
+        return process.environ().get(BATCH_VARIABLE) == uuid and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return False  # another user's, or gone meanwhile
+
+
+def _end(uuid: str, but: int | None = None) -> None:
+    # Again until none is found: one of them may have been starting another.
+    while found := [item for item in psutil.process_iter() if item.pid != but and _belongs(item, uuid)]:
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=1)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), os.environ[BATCH_VARIABLE])
