@@ -123,8 +123,8 @@ class Stack:
         return Service("bigquery", command, f"{self.url('bigquery')}/bigquery/v2/projects/{PROJECT}/datasets", environ)
 
     def _exchange(self) -> Service:
-        source = (f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()
-        command = (sys.executable, "-m", "local.exchange", f"--port={self.ports['exchange']}", *source)
+        source = f"--archive-dir={self.archive_dir}" if self.archive_dir else f"--cache-dir={self.home / 'exchange'}"
+        command = (sys.executable, "-m", "local.exchange", f"--port={self.ports['exchange']}", source)
         return Service("exchange", command, f"{self.url('exchange')}/control/health")
 
     def _fetch_archive(self) -> Service:

@@ -43,10 +43,10 @@ class Control:
     async def set_fault(self, request: web.Request) -> web.Response:
         """Set the fault in the body; 400 says what is valid."""
         try:
-            fault = parse_fault(json.loads(await request.text()))
-        except json.JSONDecodeError as error:
+            fault = parse_fault(json.loads(await request.read()))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             return _bad_request(f"the body is not JSON: {error}")
-        except (FaultError, UnicodeDecodeError) as error:
+        except FaultError as error:
             return _bad_request(str(error))
         if fault.kind == BAN:
             self._guard.ban_all(fault.value)

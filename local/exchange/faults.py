@@ -28,10 +28,10 @@ WRONG_BYTES: Final = "wrong_bytes"
 
 KINDS: Final[Mapping[str, Kind]] = {
     BAN: Kind("seconds", 0, 86_400, "every address is banned from now on"),
-    BREAK_OFF: Kind("after_bytes", 0, 1 << 40, "the connection dies inside a file, whose Content-Length was right"),
+    BREAK_OFF: Kind("after_bytes", 1, 1 << 40, "the connection dies inside a file, whose Content-Length was right"),
     SLOW: Kind("bytes_per_second", 1, 1 << 40, "a file comes no faster"),
     STATUS: Kind("code", 400, 599, "the request gets this status"),
-    WRONG_BYTES: Kind("at_byte", 0, 1 << 40, "this byte of a file is another one; its ETag is not changed"),
+    WRONG_BYTES: Kind("at_byte", 0, 1 << 40, "this byte of the body is another one; the ETag is the true file's"),
 }
 
 DEFAULT_PATH: Final = "/trading/"
@@ -90,7 +90,7 @@ def parse_fault(given: object) -> Fault:
     if not isinstance(given, dict):
         raise FaultError(f'a fault is a JSON object such as {{"fault": "ban", "seconds": 5}}, got {given!r}')
     kind_name: Any = given.get("fault")
-    if kind_name not in KINDS:
+    if not isinstance(kind_name, str) or kind_name not in KINDS:
         raise FaultError(f"fault must be one of {', '.join(KINDS)}, got {kind_name!r}")
     kind = KINDS[kind_name]
     valid = {"fault", kind.parameter} | (set() if kind_name == BAN else {"times", "path"})

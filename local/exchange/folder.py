@@ -33,6 +33,7 @@ class Folder:
 
     def days(self, symbol: str) -> list[dt.date]:
         """Every day of `symbol` that has a file, in order."""
+        # A set, because a day may lie both flat and in its symbol's folder.
         return sorted({day for found, day in self._files() if found == symbol})
 
     async def path(self, symbol: str, day: dt.date) -> Path | None:
@@ -46,19 +47,22 @@ class Folder:
         return None
 
     def _files(self) -> Iterator[tuple[str, dt.date]]:
-        with os.scandir(self._root) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from (found for found in _files_in(Path(entry.path)) if found[0] == entry.name)
-        yield from _files_in(self._root)
+        for entry in _entries(self._root):
+            if entry.is_dir(follow_symlinks=False):
+                files = (_day_file(inner) for inner in _entries(entry.path))
+                yield from (found for found in files if found and found[0] == entry.name)
+            elif found := _day_file(entry):
+                yield found
 
 
-def _files_in(folder: Path) -> Iterator[tuple[str, dt.date]]:
+def _day_file(entry: os.DirEntry[str]) -> tuple[str, dt.date] | None:
+    found = parse_file_name(entry.name)
+    return found if found and entry.is_file() else None
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
-                found = parse_file_name(entry.name)
-                if found and entry.is_file():
-                    yield found
+            return list(entries)
     except (FileNotFoundError, PermissionError):
-        return  # gone since it was seen, or not ours to read
+        return []  # gone since it was seen, or not ours to read

@@ -31,6 +31,9 @@ from bitcoin_pipeline.symbols import is_inverse
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, parse_day
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 
+VERSION: Final = 1
+"""Rises when the same arguments give another file, so that kept files of before are not taken for today's."""
+
 Integers = NDArray[np.int64]
 
 _MINUTES: Final = DAY_US // MINUTE_US
@@ -265,13 +268,12 @@ def _rows(invented: InventedDay, directions: NDArray[np.object_], part: slice) -
     sizes = _spelled(size, invented.size_decimals, _trimmed_decimal if era.spelled_as_floats else _shortest_decimal)
     times = invented.time_us[part] // 10 ** (6 - era.time_decimals)
     hexes = invented.trade_id[part].tobytes().hex()
-    # The notionals are told in floating point by the exchange too: nobody may compute with them.
-    price_float, size_float = price / 10**invented.price_decimals, size / 10**invented.size_decimals
+    # The exchange tells values in floating point, noise included (gross = value x 1e8 gives every grossValue of the
+    # real file of 2020-03-25 to the last digit); nobody may compute with them.
     if is_inverse(symbol):
-        value = np.round(size_float / price_float, 8)
+        value = np.round(size / price * 10.0 ** (invented.price_decimals - invented.size_decimals), 8)
     else:
-        value = (price * size) / 10 ** (invented.price_decimals + invented.size_decimals)
-    gross = (value if is_inverse(symbol) else price_float * size_float) * 1e8
+        value = price * size / 10.0 ** (invented.price_decimals + invented.size_decimals)
     columns: list[Any] = [
         _spelled(times, era.time_decimals, _trimmed_decimal),
         repeat(symbol),
@@ -280,7 +282,7 @@ def _rows(invented: InventedDay, directions: NDArray[np.object_], part: slice) -
         _spelled(price, invented.price_decimals, decimal),
         directions[part].tolist(),
         [_uuid(hexes[at : at + 32]) for at in range(0, len(hexes), 32)],
-        map(repr if era.spelled_as_floats else _with_exponent, gross.tolist()),
+        map(repr if era.spelled_as_floats else _with_exponent, (value * 1e8).tolist()),
         sizes,
         map(repr, value.tolist()),
     ]
