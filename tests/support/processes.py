@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 from local.services import PORTS, ROOT, Service, Stack
 from local.waiting import answers, free_ports, wait_for
 
@@ -61,10 +63,13 @@ class RunningStack:
         wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 60)
 
     def kill(self, name: str) -> None:
-        """End with SIGKILL a service with all of its processes, and wait until it is gone."""
+        """End with SIGKILL a service with all of its processes, and wait until they are gone."""
         process = self.processes.pop(name)
+        # A child that dies after its parent holds the port a moment longer.
+        children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
+        psutil.wait_procs(children, 10)
 
     def stop(self) -> None:
         """End every service, the last one started first."""
