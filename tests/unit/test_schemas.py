@@ -1,0 +1,93 @@
+"""The schema files: the core's types and the tables hold together."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import duckdb
+import pytest
+
+from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.ingests import IngestStatus
+
+TYPES = {"STRING", "TIMESTAMP", "NUMERIC", "INTEGER", "DATE", "BYTES"}
+ALL_TABLES = [*schemas.tables("market"), *schemas.tables("lake")]
+
+
+def columns_of(kind: type) -> list[str]:
+    """A dataclass's fields as columns are called: a column's type carries the unit, not its name."""
+    return [field.name.removesuffix("_us") for field in dataclasses.fields(kind)]
+
+
+def test_tables_and_views_are_those_that_names_spells() -> None:
+    assert schemas.tables() == sorted([names.CANDLES, names.CANDLE_HISTORY, names.INGESTS])
+    assert schemas.views() == [names.CANDLES_BEST]
+
+
+def test_candles_are_the_fields_of_a_candle_and_when_they_were_written() -> None:
+    assert list(schemas.table(names.CANDLES).names) == [*columns_of(Candle), "updated_at"]
+
+
+def test_history_is_candles_and_what_replaced_them() -> None:
+    candles, history = schemas.table(names.CANDLES), schemas.table(names.CANDLE_HISTORY)
+    assert history.fields[:-2] == candles.fields
+    assert history.names[-2:] == ("replaced_at", "replaced_by")
+    assert (history.partition_field, history.clustering) == (candles.partition_field, candles.clustering)
+
+
+def test_what_a_candle_may_lack_is_what_a_column_may_lack() -> None:
+    optional = {field.name for field in dataclasses.fields(Candle) if "None" in str(field.type)}
+    nullable = {field["name"] for field in schemas.table(names.CANDLES).fields if field["mode"] == "NULLABLE"}
+    assert nullable == optional
+
+
+def test_amounts_are_numeric_and_never_float() -> None:
+    decimals = {field.name for field in dataclasses.fields(Candle) if "Decimal" in str(field.type)}
+    numeric = {field["name"] for field in schemas.table(names.CANDLES).fields if field["type"] == "NUMERIC"}
+    assert numeric == decimals
+
+
+@pytest.mark.parametrize("name", ALL_TABLES)
+def test_every_table_is_written_in_bigquerys_own_words(name: str) -> None:
+    table = schemas.table(name)
+    assert table.description
+    assert len(set(table.names)) == len(table.names)
+    assert {*table.clustering, *filter(None, [table.partition_field])} <= set(table.names)
+    for field in table.fields:
+        assert set(field) == {"name", "type", "mode", "description"}
+        assert field["type"] in TYPES
+        assert field["mode"] in {"REQUIRED", "NULLABLE"}
+        assert field["description"]
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", field["name"])
+
+
+def test_words_of_a_column_are_those_of_the_code() -> None:
+    told = {field["name"]: field["description"] for field in schemas.table(names.CANDLES).fields}
+    assert re.findall(r"[a-z]+", told["source"].replace(" or ", " ")) == list(Source)
+    assert re.findall(r"[a-z]+", told["status"].replace(" or ", " ")) == list(Status)
+    ingests = {field["name"]: field["description"] for field in schemas.table(names.INGESTS).fields}
+    assert re.findall(r"[a-z_]+", ingests["status"].replace(" or ", " ")) == list(IngestStatus)
+
+
+def test_an_unknown_table_or_view_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        schemas.table("market.nothing")
+    with pytest.raises(FileNotFoundError):
+        schemas.view_sql("market.nothing")
+
+
+def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> None:
+    ranked = [("archive", "partial"), ("live", "final"), ("kline", "final"), ("live", "partial")]
+    with duckdb.connect() as database:
+        database.execute("CREATE SCHEMA market")
+        database.execute("CREATE TABLE market.candles (symbol TEXT, open_time INTEGER, source TEXT, status TEXT)")
+        # Minute n lacks the n best; `live` has one row a minute, so its two ranks never meet.
+        for minute in range(len(ranked)):
+            rows = dict(reversed(ranked[minute:]))
+            for source, status in rows.items():
+                database.execute("INSERT INTO market.candles VALUES ('BTCUSDT', ?, ?, ?)", [minute, source, status])
+        best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
+        chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()  # noqa: S608  # ours
+    assert chosen == ranked

@@ -1,0 +1,58 @@
+"""Symbols: what can be one, and which are inverse."""
+
+from __future__ import annotations
+
+import pytest
+
+from bitcoin_pipeline.symbols import is_inverse, parse_symbol
+
+
+@pytest.mark.parametrize(
+    "text", ["BTCUSDT", "1000PEPEUSDT", "BTCUSD", "BTCUSDM24", "BTCPERP", "BTCUSDT-26DEC25", "BTC-7JUN24"]
+)
+def test_symbols(text: str) -> None:
+    assert parse_symbol(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "BT",
+        "btcusdt",
+        "BTC/USDT",
+        "../BTCUSDT",
+        "BTCUSDT/",
+        "BTC USDT",
+        "BTCUSDT\n",
+        "BTC.USDT",
+        "BTCUSDT-",
+        "A" * 31,
+        "BTCUSDT?x=1",
+        "BTCUSDT%2F",
+        "BTC-USDT",
+        "\N{CYRILLIC CAPITAL LETTER VE}TCUSDT",
+    ],
+)
+def test_no_symbols(text: str) -> None:
+    with pytest.raises(ValueError, match="a symbol is 3 to 30 capital letters and digits"):
+        parse_symbol(text)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "inverse"),
+    [
+        ("BTCUSD", True),
+        ("ETHUSD", True),
+        ("BTCUSDM24", True),
+        ("BTCUSDZ25", True),
+        ("BTCUSDT", False),
+        ("USDCUSDT", False),
+        ("BTCPERP", False),
+        ("BTCUSDT-26DEC25", False),
+        ("BTC-26DEC25", False),
+        ("BTCUSDA24", False),
+    ],
+)
+def test_inverse(symbol: str, inverse: bool) -> None:
+    assert is_inverse(symbol) is inverse
