@@ -1,0 +1,376 @@
+"""The house rules: who imports whom, a core without I/O, the folders, and what no committed file may say.
+
+Each rule is a pure function from a file to its faults. It is held to the whole tree, and to small bad examples that
+show it can fail.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+FOLDERS: Final = {
+    *("src", "functions", "cloudrun", "composer_dags", "dataproc_jobs", "flink", "terraform"),
+    *("local", "tests"),
+}
+"""The only folders at the top, beside those whose name begins with a dot."""
+
+CORE: Final = "bitcoin_pipeline"
+DEPLOYABLE_KINDS: Final = ("functions", "cloudrun", "dataproc_jobs", "flink")
+"""Each folder in these is one deployable; `composer_dags` is one as a whole."""
+
+PURE_LIBRARY: Final = {
+    *("__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib"),
+    *("itertools", "json", "math", "operator", "re", "string", "struct", "typing", "uuid", "zlib"),
+}
+"""What of the standard library the core may import: nothing that can reach a clock, a file, a network or chance."""
+
+IMPURE_BUILT_INS: Final = {"open", "input", "print", "eval", "exec", "compile", "breakpoint", "__import__"}
+IMPURE_ATTRIBUTES: Final = {"now", "today", "utcnow", "uuid1", "uuid4", "read_text", "read_bytes"}
+"""Reading a clock, chance or a file; `datetime.now` is the way that a pure module would do it."""
+
+SCHEMAS: Final = PurePosixPath("src", CORE, "schemas", "__init__.py")
+"""The one module of the core that reads files: its own, from the package."""
+
+
+# What a file is.
+
+
+def part_of(path: PurePosixPath) -> PurePosixPath:
+    """The part of the house that a file belongs to: a deployable, or its folder at the top."""
+    return PurePosixPath(*path.parts[: 2 if path.parts[0] in DEPLOYABLE_KINDS and len(path.parts) > 2 else 1])
+
+
+def is_deployable(part: PurePosixPath) -> bool:
+    return part.parts[0] in (*DEPLOYABLE_KINDS, "composer_dags")
+
+
+def modules_of(paths: list[PurePosixPath]) -> dict[PurePosixPath, set[str]]:
+    """The module names that each deployable's own files go by, seen from inside it."""
+    modules: dict[PurePosixPath, set[str]] = {}
+    for path in paths:
+        part = part_of(path)
+        if is_deployable(part) and path.suffix == ".py":
+            modules.setdefault(part, set()).add(path.parts[len(part.parts)].removesuffix(".py"))
+    return modules
+
+
+# The rules.
+
+
+def imports_of(source: str) -> Iterator[str]:
+    """Every module that the source imports anywhere in it, in full; a relative one begins with a dot."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("__import__", "import_module")):
+            yield ast.unparse(node.args[0]).strip("'\"") if node.args else ""
+
+
+def import_faults(path: PurePosixPath, source: str, modules: Mapping[PurePosixPath, set[str]]) -> list[str]:
+    """Imports that the design's table does not allow to this file."""
+    part = part_of(path)
+    if part.name == "tests":
+        return []
+    allowed = {CORE} | ({"local"} if part.name == "local" else set()) | modules.get(part, set())
+    project = FOLDERS | {CORE} | set().union(*modules.values())
+    faults = []
+    for name in imports_of(source):
+        top = name.partition(".")[0]
+        if name.startswith("."):
+            faults.append(f"{path} imports {name}: imports are absolute")
+        elif top in project - allowed:
+            faults.append(f"{path} imports {name}, which is not of {part} and not of the core")
+        elif part.name == "src" and top not in {CORE} | sys.stdlib_module_names:
+            faults.append(f"{path} imports {name}, which is not of the standard library")
+    return faults
+
+
+def purity_faults(path: PurePosixPath, source: str) -> list[str]:
+    """What in this file of the core could reach a clock, chance, the environment, a file or a network."""
+    allowed = PURE_LIBRARY | {CORE} | ({"importlib"} if path == SCHEMAS else set())
+    attributes = IMPURE_ATTRIBUTES - ({"read_text"} if path == SCHEMAS else set())
+    faults = [f"{path} imports {name}" for name in imports_of(source) if name.partition(".")[0] not in allowed]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in IMPURE_BUILT_INS:
+            faults.append(f"{path}:{node.lineno} uses {node.id}")
+        elif isinstance(node, ast.Attribute) and node.attr in attributes:
+            faults.append(f"{path}:{node.lineno} uses {ast.unparse(node)}")
+    return faults
+
+
+def docstring_faults(path: PurePosixPath, source: str) -> list[str]:
+    """Files that do not say what they are."""
+    return [] if ast.get_docstring(ast.parse(source)) else [f"{path} opens without a docstring"]
+
+
+def folder_faults(paths: list[PurePosixPath]) -> list[str]:
+    """Top-level folders that the design does not know."""
+    tops = {path.parts[0] for path in paths if len(path.parts) > 1}
+    return [f"{top}/ is not a folder of the design" for top in sorted(tops - FOLDERS) if not top.startswith(".")]
+
+
+def lock_faults(paths: list[PurePosixPath]) -> list[str]:
+    """Deployables without requirements of their own, and lock files that name hosts."""
+    known = set(paths)
+    parts = {part_of(path) for path in paths if is_deployable(part_of(path)) and path.suffix == ".py"}
+    faults = [f"{part} has no requirements.txt" for part in sorted(parts) if part / "requirements.txt" not in known]
+    return faults + [f"{path} is not for git" for path in paths if path.name == "uv.lock"]
+
+
+# In parts, so that this file does not contain what it forbids.
+REGISTRY: Final = re.compile(
+    "|".join(
+        re.escape(start + end)
+        for start, end in [
+            *[("py", "pi.org"), ("python", "hosted.org"), ("conda", ".anaconda.org")],
+            *[("maven", ".org"), ("repo.maven", ".apache.org"), ("repository.apache", ".org")],
+            *[("registry.npm", "js.org"), ("registry.yarn", "pkg.com"), ("crates", ".io"), ("proxy.golang", ".org")],
+            *[("registry.terra", "form.io"), ("registry.hub.", "docker.com"), ("deb.debian", ".org")],
+        ]
+    )
+)
+MACHINE: Final = re.compile(r"(?<![\w./)}*-])/(?:work|home|root|Users)/\w")
+
+
+def text_faults(path: PurePosixPath, text: str) -> list[str]:
+    """Lines that name a package registry's host or a path of somebody's machine."""
+    return [
+        f"{path}:{number} names {found[0]}"
+        for number, line in enumerate(text.splitlines(), 1)
+        for found in (REGISTRY.search(line), MACHINE.search(line))
+        if found
+    ]
+
+
+REQUIREMENT: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[a-z0-9,_-]+\])?==[^\s;:/]+(?: ; [^:/]+?)?(?:\s+--hash=sha256:[0-9a-f]{64})+"
+)
+
+
+def requirement_faults(path: PurePosixPath, text: str) -> list[str]:
+    """Requirements that are not one exact version with its hashes, from wherever the user's installer looks."""
+    lines = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    return [
+        f"{path}: not an exact version with hashes: {line[:60].strip()}"
+        for line in lines
+        if line.strip() and not REQUIREMENT.fullmatch(line.strip())
+    ]
+
+
+# The whole tree.
+
+
+@pytest.fixture(scope="module")
+def paths() -> list[PurePosixPath]:
+    """Every file that is in git or would be with the next `git add`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()
+    return [PurePosixPath(name) for name in listing.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def texts(paths: list[PurePosixPath]) -> dict[PurePosixPath, str]:
+    contents = {path: (ROOT / path).read_bytes() for path in paths}
+    return {path: content.decode("utf-8") for path, content in contents.items() if is_text(content)}
+
+
+@pytest.fixture(scope="module")
+def sources(texts: dict[PurePosixPath, str]) -> dict[PurePosixPath, str]:
+    return {path: text for path, text in texts.items() if path.suffix == ".py"}
+
+
+def is_text(content: bytes) -> bool:
+    if b"\0" in content:
+        return False
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def test_the_tree_is_seen(paths: list[PurePosixPath], sources: dict[PurePosixPath, str]) -> None:
+    assert PurePosixPath("src", CORE, "candle.py") in sources
+    assert PurePosixPath("pyproject.toml") in paths
+
+
+def test_imports_follow_the_table(sources: dict[PurePosixPath, str]) -> None:
+    modules = modules_of(list(sources))
+    assert [fault for path, source in sources.items() for fault in import_faults(path, source, modules)] == []
+
+
+def test_the_core_does_no_input_or_output(sources: dict[PurePosixPath, str]) -> None:
+    core = {path: source for path, source in sources.items() if path.parts[0] == "src"}
+    assert [fault for path, source in core.items() for fault in purity_faults(path, source)] == []
+
+
+def test_every_python_file_says_what_it_is(sources: dict[PurePosixPath, str]) -> None:
+    assert [fault for path, source in sources.items() for fault in docstring_faults(path, source)] == []
+
+
+def test_folders_are_those_of_the_design(paths: list[PurePosixPath]) -> None:
+    assert folder_faults(paths) == []
+
+
+def test_every_deployable_has_its_requirements(paths: list[PurePosixPath]) -> None:
+    assert lock_faults(paths) == []
+
+
+def test_no_file_names_a_registry_or_a_machine(texts: dict[PurePosixPath, str]) -> None:
+    assert [fault for path, text in texts.items() for fault in text_faults(path, text)] == []
+
+
+def test_requirements_are_exact_and_hashed(texts: dict[PurePosixPath, str]) -> None:
+    files = {path: text for path, text in texts.items() if path.name in {"requirements.txt", "bootstrap.txt"}}
+    assert len(files) >= 4
+    assert [fault for path, text in files.items() for fault in requirement_faults(path, text)] == []
+
+
+# Each rule can fail.
+
+MODULES: Final = modules_of(
+    [
+        PurePosixPath("functions/fetch_archive/main.py"),
+        PurePosixPath("dataproc_jobs/candles/main.py"),
+        PurePosixPath("dataproc_jobs/candles/transforms.py"),
+        PurePosixPath("composer_dags/bybit_daily.py"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("src/bitcoin_pipeline/trade.py", "import local.stack"),
+        ("src/bitcoin_pipeline/trade.py", "import tests"),
+        ("src/bitcoin_pipeline/trade.py", "import numpy"),
+        ("src/bitcoin_pipeline/trade.py", "from .candle import Candle"),
+        ("functions/fetch_archive/main.py", "from local.waiting import wait_for"),
+        ("functions/fetch_archive/main.py", "def f():\n    from tests.support import cases"),
+        ("functions/fetch_archive/main.py", "import transforms"),
+        ("functions/fetch_archive/main.py", "import functions.fetch_archive.main"),
+        ("functions/fetch_archive/main.py", "import importlib\nimportlib.import_module('local')"),
+        ("functions/fetch_archive/main.py", "from .. import candles"),
+        ("dataproc_jobs/candles/main.py", "from functions.fetch_archive import main"),
+        ("dataproc_jobs/other/main.py", "from transforms import read"),
+        ("composer_dags/bybit_daily.py", "import local"),
+        ("local/stack.py", "import dataproc_jobs.candles.transforms"),
+        ("local/stack.py", "import transforms"),
+        ("local/stack.py", "from tests.support.cases import load_cases"),
+        ("local/stack.py", "from . import waiting"),
+    ],
+)
+def test_an_import_against_the_table_is_found(path: str, source: str) -> None:
+    assert len(import_faults(PurePosixPath(path), source, MODULES)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("src/bitcoin_pipeline/trade.py", "import decimal\nfrom bitcoin_pipeline.times import iso"),
+        ("functions/fetch_archive/main.py", "import requests\nfrom bitcoin_pipeline import names"),
+        ("dataproc_jobs/candles/main.py", "import transforms"),
+        ("local/stack.py", "from local import waiting\nimport bitcoin_pipeline"),
+        ("tests/unit/test_x.py", "import transforms, local, functions"),
+    ],
+)
+def test_an_import_within_the_table_is_fine(path: str, source: str) -> None:
+    assert import_faults(PurePosixPath(path), source, MODULES) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("import os", "import time", "import random", "import socket", "from pathlib import Path", "import io"),
+        *("from importlib import resources", "__import__('os')", "open('x')", "f = open", "print('x')"),
+        *("dt.datetime.now(dt.UTC)", "dt.date.today()", "uuid.uuid4()", "files('x').read_text()"),
+    ],
+)
+def test_input_and_output_in_the_core_is_found(source: str) -> None:
+    assert purity_faults(PurePosixPath("src/bitcoin_pipeline/trade.py"), source)
+
+
+def test_only_the_schemas_read_their_package() -> None:
+    source = "from importlib.resources import files\nfiles('x').read_text()"
+    assert purity_faults(SCHEMAS, source) == []
+    assert len(purity_faults(PurePosixPath("src/bitcoin_pipeline/trade.py"), source)) == 2
+    assert purity_faults(SCHEMAS, "open('x')")
+
+
+@pytest.mark.parametrize("source", ["", "# a comment\n", "import os\n'late'\n", "''\n"])
+def test_a_file_without_docstring_is_found(source: str) -> None:
+    assert docstring_faults(PurePosixPath("local/x.py"), source)
+    assert docstring_faults(PurePosixPath("local/x.py"), '"""What I am."""\n' + source) == []
+
+
+def test_a_folder_beyond_the_design_is_found() -> None:
+    some = [PurePosixPath(name) for name in ("utils/x.py", "README.md", ".ci/run", "src/bitcoin_pipeline/trade.py")]
+    assert folder_faults(some) == ["utils/ is not a folder of the design"]
+
+
+def test_a_deployable_without_requirements_is_found() -> None:
+    some = [
+        PurePosixPath(name) for name in ("functions/a/main.py", "functions/b/main.py", "functions/b/requirements.txt")
+    ]
+    assert lock_faults(some) == ["functions/a has no requirements.txt"]
+    assert lock_faults([PurePosixPath("uv.lock")]) == ["uv.lock is not for git"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "index-url = https://py" + "pi.org/simple",
+        "https://files.python" + "hosted.org/packages/x",
+        "https://repo1.maven" + ".org/maven2",
+        "cd /wo" + "rk/main",
+        'Path("/ho' + 'me/somebody/x")',
+        "see `/ro" + "ot/x`",
+    ],
+)
+def test_a_host_or_a_machine_is_found(line: str) -> None:
+    assert len(text_faults(PurePosixPath("README.md"), f"fine\n{line}\n")) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["https://public.bybit.com/trading/", "$(VENV)/home/x", "a maven repository", "src/work/x"]
+)
+def test_other_addresses_and_paths_are_fine(line: str) -> None:
+    assert text_faults(PurePosixPath("README.md"), line) == []
+
+
+HASH: Final = f"--hash=sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "requests==2.32.0\n",
+        f"requests {HASH}\n",
+        f"requests>=2 {HASH}\n",
+        "requests==2.32.0 --hash=md5:00\n",
+        f"requests @ https://somewhere/requests.whl {HASH}\n",
+        f"--index-url https://somewhere\nrequests==2.32.0 {HASH}\n",
+        f"-e .\nrequests==2.32.0 {HASH}\n",
+    ],
+)
+def test_a_loose_requirement_is_found(text: str) -> None:
+    assert len(requirement_faults(PurePosixPath("requirements.txt"), text)) == 1
+
+
+def test_an_exact_requirement_is_fine() -> None:
+    text = (
+        f"# a\nx==2.32.0 \\\n    {HASH} \\\n    {HASH}\n    # via y\ny[z]==2.4 ; python_version < '3' \\\n    {HASH}\n"
+    )
+    assert requirement_faults(PurePosixPath("requirements.txt"), text) == []
