@@ -110,10 +110,10 @@ class Archive:
             if sent <= wrong_at < sent + len(piece):
                 at = wrong_at - sent
                 piece = piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :]
-            await response.write(piece)
-            sent += len(piece)
             if slow is not None:
                 await asyncio.sleep(len(piece) / slow)
+            await response.write(piece)
+            sent += len(piece)
         if sent < length and request.transport is not None:
             request.transport.close()  # what was written still leaves, then the connection ends
 

@@ -166,7 +166,7 @@ def invented_day(symbol: str, day: dt.date, trades: int, *, seed: int = 0, era: 
     walk = _price_walk(random, profile, day, seed, len(fills)) / tick  # in ticks, as what follows
     depth = _depth(random, fills, order, steps=min(0.4, 2e-5 * float(Decimal(profile.price) / Decimal(profile.tick))))
     ticks = np.rint(walk).astype(np.int64)[order] + np.where(buys[order], 1 + depth, -depth)
-    lots = np.exp(random.normal(math.log(float(Decimal(profile.size) / Decimal(profile.lot))), 1.8, trades))
+    lots = random.lognormal(math.log(Decimal(profile.size) / Decimal(profile.lot)), 1.8, trades)
     return InventedDay(
         symbol=symbol,
         day=day,
@@ -209,8 +209,9 @@ def _fills_per_order(random: np.random.Generator, trades: int) -> Integers:
 
 def _order_times(random: np.random.Generator, orders: int) -> Integers:
     """Microseconds of the day in rising order, in 1,440 minutes of which some are hectic and some silent."""
-    time_of_day = 1 + 0.5 * np.sin(np.arange(_MINUTES) * (2 * math.pi / _MINUTES))
-    activity = time_of_day * np.exp(random.normal(0, 0.8, _MINUTES)) * (random.random(_MINUTES) > 0.04)
+    # No sine or exponential of numpy's own: their last bit depends on the processor.
+    time_of_day = np.array([1 + 0.5 * math.sin(2 * math.pi * minute / _MINUTES) for minute in range(_MINUTES)])
+    activity = time_of_day * random.lognormal(0, 0.8, _MINUTES) * (random.random(_MINUTES) > 0.04)
     per_minute = random.multinomial(orders, activity / activity.sum())
     minutes = np.repeat(np.arange(_MINUTES), per_minute)
     return np.sort(minutes * MINUTE_US + random.integers(0, MINUTE_US, orders))

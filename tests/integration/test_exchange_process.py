@@ -1,0 +1,137 @@
+"""The exchange simulator as a process: what it prints, how it ends, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.services import ROOT
+from local.waiting import answers, free_ports, wait_for
+
+SYMBOL_FILE = "/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz"
+
+
+@contextmanager
+def running(port: int, *options: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.exchange", f"--port={port}", *options],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for("the exchange to answer", lambda: answers(f"http://127.0.0.1:{port}/control/health"))
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_ports(["exchange"])["exchange"]
+
+
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as response:
+        body: bytes = response.read()
+        return body
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_and_leaves_nothing(port: int, tmp_path: Path, number: signal.Signals) -> None:
+    with running(port, "--trades-per-day=100", TMPDIR=str(tmp_path)) as process:
+        size = len(get(port, SYMBOL_FILE))
+        assert len(list(tmp_path.rglob("*.csv.gz"))) == 1
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert [json.loads(line) for line in output.splitlines()] == [
+        {"event": "exchange started", "port": port, "serves": "the invented market"},
+        {"event": "file made", "file": "BTCUSDT2020-03-25.csv.gz", "trades": 100, "bytes": size},
+        {"event": "exchange stopped"},
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_outlives_a_kill(port: int, tmp_path: Path) -> None:
+    options = ("--trades-per-day=100", f"--cache-dir={tmp_path / 'cache'}")
+    with running(port, *options) as process:
+        before = get(port, SYMBOL_FILE)
+        process.kill()
+    with running(port, *options) as process:
+        assert get(port, SYMBOL_FILE) == before
+        process.terminate()
+        output, _ = process.communicate(timeout=20)
+    assert "file made" not in output
+
+
+def test_a_running_download_does_not_hold_up_the_end(port: int) -> None:
+    with running(port, f"--archive-dir={ROOT / 'tests/fixtures/bybit'}") as process:
+        fault = json.dumps({"fault": "slow", "bytes_per_second": 10}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/control/faults", fault, timeout=20).close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{SYMBOL_FILE}", timeout=20) as response:
+            assert response.read(1)
+            process.terminate()
+            output, _ = process.communicate(timeout=8)
+    assert process.returncode == 0
+    assert [json.loads(line)["event"] for line in output.splitlines()] == [
+        "exchange started",
+        "fault set",
+        "exchange stopped",
+    ]
+
+
+def test_a_large_file_is_sent_in_little_memory(port: int, tmp_path: Path) -> None:
+    with (tmp_path / "BTCUSDT2020-03-25.csv.gz").open("wb") as file:
+        file.truncate(100 << 20)
+    with running(port, f"--archive-dir={tmp_path}") as process:
+        memory = psutil.Process(process.pid).memory_info().rss
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{SYMBOL_FILE}", timeout=60) as response:
+            received = 0
+            while piece := response.read(1 << 20):
+                received += len(piece)
+        assert received == 100 << 20
+        assert psutil.Process(process.pid).memory_info().rss - memory < 20 << 20
+
+
+def test_it_listens_on_the_loopback_only(port: int) -> None:
+    with running(port) as process:
+        listening = [c.laddr.ip for c in psutil.Process(process.pid).net_connections() if c.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--archive-dir=/no/such/folder",), 2, "no such folder: /no/such/folder"),
+        (("--ban-seconds=-1",), 2, "must be a number from 0, got '-1'"),
+        (("--trades-per-day=x",), 2, "--trades-per-day: invalid number value: 'x'"),
+    ],
+)
+def test_wrong_options_are_told(port: int, options: tuple[str, ...], code: int, message: str) -> None:
+    command = [sys.executable, "-m", "local.exchange", f"--port={port}", *options]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (code, "")
+    assert message in run.stderr
+
+
+def test_a_port_in_use_is_told_in_one_line(port: int) -> None:
+    with running(port):
+        command = [sys.executable, "-m", "local.exchange", f"--port={port}"]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"cannot serve on port {port}: ")
+    assert run.stderr.count("\n") == 1
