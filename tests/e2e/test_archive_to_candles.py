@@ -14,9 +14,10 @@ import pytest
 
 from bitcoin_pipeline.amounts import plain
 from bitcoin_pipeline.archive import DayTrades, read_day
-from bitcoin_pipeline.candle import Candle, Source, merge, minute_candles
+from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
 from local.supervision import stack_processes
+from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "bybit"
@@ -54,17 +55,6 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterato
 def real_day() -> DayTrades:
     lines = gzip.decompress(REAL_FILE.read_bytes()).decode().split("\n")
     return read_day(lines, "BTCUSDT", dt.date(2020, 3, 25))
-
-
-def csv_row(candle: Candle) -> dict[str, str]:
-    """A candle as `pipeline candles --format csv` prints it."""
-    amounts = ("open", "high", "low", "close", "volume", "turnover", "buy_volume", "buy_turnover")
-    return {
-        "open_time": iso(candle.open_time_us),
-        **{name: plain(getattr(candle, name)) for name in amounts},
-        "trade_count": str(candle.trade_count),
-        "status": str(candle.status),
-    }
 
 
 def test_the_real_day_is_exact_minute_by_minute(pipeline: Pipeline, real_day: DayTrades) -> None:

@@ -1,0 +1,1 @@
+"""Whole paths through real components, driven by the command alone."""
