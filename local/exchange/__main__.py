@@ -39,8 +39,8 @@ def main() -> None:
             application = exchange(invented, guard)
         try:
             asyncio.run(_serve(application, arguments.port, str(arguments.archive_dir or "the invented market")))
-        except OSError as error:
-            sys.exit(f"cannot serve on port {arguments.port}: {error.strerror}")
+        except (OSError, OverflowError) as error:
+            sys.exit(f"cannot serve on port {arguments.port}: {error}")
 
 
 async def _serve(application: web.Application, port: int, serves: str) -> None:
