@@ -136,7 +136,7 @@ class Stack:
             "--host=127.0.0.1",
             f"--port={self.ports['fetch_archive']}",
         )
-        # Eight calls at once stay within 128 MiB; without this the framework takes four threads a core.
+        # Bounds memory: eight calls at once peak near 128 MiB; the framework would take four threads a core.
         environ = {"THREADS": "8"}
         return Service("fetch_archive", command, f"tcp://127.0.0.1:{self.ports['fetch_archive']}", environ)
 
