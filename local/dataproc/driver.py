@@ -53,7 +53,11 @@ _FOREIGN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SparkJob:
-    """What one batch runs. `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: the driver's."""
+    """What one batch runs.
+
+    `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: the driver's; on one machine its workers
+    inherit it, which they do not on Dataproc.
+    """
 
     main: str
     python_files: tuple[str, ...] = ()
@@ -163,7 +167,10 @@ def environment(job: SparkJob, work: Path, base: Mapping[str, str]) -> dict[str,
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_CONF_DIR": str(SPARK_CONF),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_LOCAL_DIRS": str(work / "spark"),  # as spark.local.dir, which warns
+        # Temporary files lie where they are removed after a kill as well. (The property spark.local.dir warns.)
+        "SPARK_LOCAL_DIRS": str(work / "spark"),
+        "SPARK_SUBMIT_OPTS": f'"-Djava.io.tmpdir={work / "spark"}"',
+        "TMPDIR": str(work / "spark"),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         **job.environ,
@@ -194,7 +201,9 @@ def run(folder: Path, uuid: str) -> None:
     (work / "spark").mkdir(parents=True, exist_ok=True)
     message = _fetch_all((job.main, *job.python_files, *job.files), work)
     exit_code = 1
-    if not message:
+    if message:
+        sys.stdout.write(f"{message}\n")
+    else:
         exit_code = subprocess.run(
             command(job, cores, work), cwd=work, env=environment(job, work, os.environ), check=False
         ).returncode
@@ -233,12 +242,14 @@ def _fetch_all(uris: tuple[str, ...], work: Path) -> str:
 
 def _download(uri: str, to: Path) -> None:
     # Imported late, because every start of the API and of a driver would wait for them.
-    from google.api_core.exceptions import GoogleAPIError
+    from google.api_core.exceptions import GoogleAPIError, NotFound
     from google.auth.exceptions import GoogleAuthError
     from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package
 
     try:
         storage.Client().bucket(uri.split("/")[2]).blob(uri.split("/", 3)[3]).download_to_filename(str(to))
+    except NotFound:
+        raise FileNotFoundError("no such object") from None
     except (GoogleAPIError, GoogleAuthError) as error:
         raise OSError(str(error)) from error
 

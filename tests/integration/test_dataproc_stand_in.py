@@ -290,7 +290,9 @@ def test_survives_kill_9_and_runs_nothing_twice(
     assert "about to fail" in (stack.stack.home / "dataproc" / "fails" / "driveroutput").read_text()
 
 
-def test_a_killed_driver_and_one_beyond_its_ttl_fail(client: dataproc.BatchControllerClient, tmp_path: Path) -> None:
+def test_a_killed_driver_a_missing_file_and_an_exceeded_ttl_fail(
+    client: dataproc.BatchControllerClient, tmp_path: Path
+) -> None:
     killed, slow = (Waiting(tmp_path, name) for name in ("killed", "slow"))
     ttl = {"environment_config": {"execution_config": {"ttl": {"seconds": 12}}}}
     submit(client, {**slow.description, **ttl}, "slow")
@@ -303,6 +305,8 @@ def test_a_killed_driver_and_one_beyond_its_ttl_fail(client: dataproc.BatchContr
     with pytest.raises(exceptions.Aborted, match="killed by signal 9"):
         operation.result(timeout=60)
     assert not processes_of(get(client, "killed").uuid)  # what the JVM had started is gone too
+    submit(client, batch("gs://nowhere/main.py"), "absent")
+    assert "[gs://nowhere/main.py cannot be read: no such object]" in ended(client, "absent")[1]
     assert ended(client, "slow") == ("FAILED", "the batch ran longer than its ttl of 0:00:12 and was ended")
     assert not processes_of(get(client, "slow").uuid)
 
