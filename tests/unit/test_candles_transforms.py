@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitcoin_pipeline import archive, schemas
+from bitcoin_pipeline.amounts import from_units, to_units
 from bitcoin_pipeline.archive import DayTrades, UnusableFileError
 from bitcoin_pipeline.candle import Source, minute_candles
 from bitcoin_pipeline.times import day_start_us
@@ -65,7 +66,7 @@ def assert_same_as_core(content: bytes, symbol: str = "BTCUSDT", day: dt.date = 
     assert trades_of(transforms.trades_parquet(job), symbol) == core.trades
     partial = [item.minute_us for item in core.rejected if item.minute_us is not None]
     assert candles_of(transforms.candles(job)) == minute_candles(core.trades, Source.ARCHIVE, partial_minutes=partial)
-    assert Decimal(job.size_sum).scaleb(-9) == sum(trade.size for trade in core.trades)
+    assert job.size_sum == sum(to_units(trade.size) or 0 for trade in core.trades)
     return core
 
 
@@ -336,12 +337,12 @@ def test_turnover_is_the_core_s(pairs: list[tuple[int, int]], symbol: str) -> No
     expected = []
     for price, size in pairs:
         try:
-            expected.append(turnover_of(symbol, Decimal(price).scaleb(-9), Decimal(size).scaleb(-9)))
+            expected.append(turnover_of(symbol, from_units(price), from_units(size)))
         except RejectedValueError:
             return  # such a trade is rejected where it enters
     prices, sizes = (transforms._integers([pair[column] for pair in pairs]) for column in (0, 1))
     turnover = transforms.turnovers(symbol, prices, sizes)
-    assert [Decimal(int(units)).scaleb(-9) for units in turnover] == expected
+    assert [from_units(int(units)) for units in turnover] == expected
 
 
 # The file's bytes.
