@@ -111,7 +111,8 @@ class Stack:
     def _bigquery(self) -> Service:
         environment = ROOT / ".venv-bigquery"
         command = (
-            str(environment / "bin" / "local-bigquery"),
+            str(environment / "bin" / "python"),
+            str(ROOT / "local" / "bigquery" / "serve.py"),
             "--host=127.0.0.1",
             f"--port={self.ports['bigquery']}",
             f"--grpc-port={self.ports['bigquery_storage']}",
