@@ -180,9 +180,9 @@ def trades_parquet(day: Day) -> pa.Buffer:
         schema,
         compression=compression,
         use_dictionary=["price", "size", "side"],
-        column_encoding={"time": "DELTA_BINARY_PACKED", "order": "DELTA_BINARY_PACKED", "id": "PLAIN"},
-        write_statistics=["time", "price", "size", "order"],
-        sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ("time", "order")],
+        column_encoding={"time": "DELTA_BINARY_PACKED", "match_order": "DELTA_BINARY_PACKED", "id": "PLAIN"},
+        write_statistics=["time", "price", "size", "match_order"],
+        sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ("time", "match_order")],
         store_schema=False,
     ) as writer:
         for start in range(0, len(day.trades), ROW_GROUP_ROWS):
@@ -195,7 +195,7 @@ def trades_parquet(day: Day) -> pa.Buffer:
                 "size": _decimals(trades.size),
                 "side": pa.DictionaryArray.from_buffers(schema.field("side").type, len(trades), [None, codes], sides),
                 "id": _fixed(trades.trade_id, pa.binary(16)),
-                "order": _fixed(day.order[part], pa.int64()),
+                "match_order": _fixed(day.order[part], pa.int64()),
             }
             writer.write_table(
                 pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), ROW_GROUP_ROWS

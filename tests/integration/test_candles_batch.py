@@ -148,7 +148,7 @@ def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
         "bytes": len(file),
         "sha256": hashlib.sha256(file).hexdigest(),
         "etag": f"etag of {item}",
-        "rows": day.rows,
+        "row_count": day.rows,
         "duplicates": day.duplicates,
         "quarantined": len(day.rejected),
         "first_time": to_datetime(day.trades[0].time_us) if day.trades else None,
@@ -335,7 +335,7 @@ def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
 
 def test_a_day_of_bad_rows_only_is_loaded_without_candles(lake: Lake) -> None:
     ingest = lake.ingests()[str(ALL_BAD)]
-    assert (ingest["status"], ingest["rows"], ingest["quarantined"], ingest["size_sum"]) == ("loaded", 3, 3, 0)
+    assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("loaded", 3, 3, 0)
     assert lake.candles(ALL_BAD) == []
 
 
@@ -410,7 +410,7 @@ def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
 
     def publish(item: SymbolDay) -> None:
         day = main.transforms.read_day([file(lines(item, *FIVE))], item.symbol, item.day)
-        ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "rows": 5}
+        ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
         client = bigquery.Client(PROJECT)
         main.publish(client, LAKE, f"candles-{item.day}", [ingest], main.transforms.candles(day))
 

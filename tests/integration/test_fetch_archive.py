@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.names import archive_file
 from local.services import LAKE, PORTS, PROJECT, ROOT, Stack

@@ -44,5 +44,5 @@ def _trade(row: dict[str, Any], symbol: str) -> Trade:
         size=size,
         taker_side=TakerSide(row["side"]),
         turnover=turnover_of(symbol, price, size),
-        order=row["order"],
+        order=row["match_order"],
     )
