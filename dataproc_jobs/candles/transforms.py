@@ -406,10 +406,11 @@ def _offsets(column: pa.StringArray) -> npt.NDArray[np.int32]:
 
 
 def _joined(parts: list[Columns]) -> Columns:
+    """All parts as one; `parts` is emptied, column by column, so that a day is never in memory twice."""
     empty = Columns(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.int64, bool, "V16")))
-    return Columns(
-        *(np.concatenate([getattr(part, field.name) for part in parts or [empty]]) for field in fields(Columns))
-    )
+    columns = [[getattr(part, field.name) for part in (empty, *parts)] for field in fields(Columns)]
+    parts.clear()
+    return Columns(*(np.concatenate(columns.pop(0)) for _ in fields(Columns)))
 
 
 def _repeats(trades: Columns) -> tuple[list[int], list[int]]:
