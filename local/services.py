@@ -22,6 +22,12 @@ REGION: Final = "europe-west1"
 LAKE: Final = "lake"
 ARTIFACTS: Final = "artifacts"
 
+ALWAYS_THE_STACKS: Final = (
+    *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", "CLOUDSDK_CONFIG"),
+    *("NO_PROXY", "no_proxy"),
+)
+"""Variables in which the user's own values would lead away from the stack: to real credentials, or to a proxy."""
+
 PORTS: Final = ("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc")
 """What listens, one port each."""
 
@@ -62,6 +68,8 @@ class Stack:
             "GOOGLE_APPLICATION_CREDENTIALS": "",
             "CLOUDSDK_CONFIG": str(self.home / "no-gcloud-configuration"),
             "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE": str(self.home / "no-gcloud-configuration" / "credentials.json"),
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
             "STORAGE_EMULATOR_HOST": gcs,
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": gcs,  # google-cloud-cpp's name for the same
             "BIGQUERY_EMULATOR_HOST": self.url("bigquery"),
