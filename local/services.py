@@ -83,7 +83,7 @@ class Stack:
                 f"gs://{ARTIFACTS}/candles/transforms.py,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
             ),
             "BYBIT_ARCHIVE_URL": self.url("exchange"),
-            "BYBIT_BAN_SECONDS": "5",  # the simulator's bans are as long as one asks; the real ones last minutes
+            "BYBIT_BAN_SECONDS": "60",  # the simulator bans for as long as one asks it to
             "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
         }
 
