@@ -15,6 +15,12 @@ CANDLE_HISTORY: Final = f"{DATASET}.candle_history"
 CANDLES_BEST: Final = f"{DATASET}.candles_best"
 INGESTS: Final = f"{DATASET}.ingests"
 
+TRADES_TOPIC: Final = "trades"
+DEAD_LETTER_TOPIC: Final = "trades.dlq"
+REPLAY_TOPIC: Final = "replay"
+EVENTS_TOPIC: Final = "market-events"
+"""Pub/Sub, attribute `type`."""
+
 TRADES_PREFIX: Final = "trades/"
 STAGING_PREFIX: Final = "staging/"
 """Objects of one run; a lifecycle rule may delete them after a day."""
