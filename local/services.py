@@ -47,11 +47,16 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None."""
+    """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None.
+
+    `capture`: recorded frames to play live at `speed` (0: as fast as possible); None for the invented market.
+    """
 
     home: Path
     ports: Mapping[str, int]
     archive_dir: Path | None = None
+    capture: Path | None = None
+    speed: float = 1.0
 
     def url(self, name: str) -> str:
         """The HTTP address of a service."""
@@ -85,6 +90,8 @@ class Stack:
             ),
             "BYBIT_ARCHIVE_URL": self.url("exchange"),
             "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
+            "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",
+            "BYBIT_REST_URL": self.url("exchange"),
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['kafka']}",
             # libpq's own variables; Java's driver knows the last one, too.
             "PGHOST": "127.0.0.1",
@@ -141,8 +148,15 @@ class Stack:
         return Service("bigquery", command, f"{self.url('bigquery')}/bigquery/v2/projects/{PROJECT}/datasets", environ)
 
     def _exchange(self) -> Service:
-        source = f"--archive-dir={self.archive_dir}" if self.archive_dir else f"--cache-dir={self.home / 'exchange'}"
-        command = (sys.executable, "-m", "local.exchange", f"--port={self.ports['exchange']}", source)
+        command = (
+            sys.executable,
+            "-m",
+            "local.exchange",
+            f"--port={self.ports['exchange']}",
+            f"--cache-dir={self.home / 'exchange'}",
+            *((f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()),
+            *((f"--capture={self.capture}", f"--speed={self.speed:g}") if self.capture else ()),
+        )
         return Service("exchange", command, f"{self.url('exchange')}/control/health")
 
     def _fetch_archive(self) -> Service:

@@ -13,14 +13,18 @@ from aiohttp import web
 from local.exchange.events import log_event
 from local.exchange.faults import BAN, FaultError, Faults, parse_fault
 from local.exchange.guard import Guard
+from local.exchange.live import Live
+
+_PIECE = 1 << 18
 
 
 class Control:
     """Answers for everything below /control/."""
 
-    def __init__(self, faults: Faults, guard: Guard) -> None:
+    def __init__(self, faults: Faults, guard: Guard, live: Live | None) -> None:
         self._faults = faults
         self._guard = guard
+        self._live = live
 
     def routes(self) -> list[web.RouteDef]:
         """What the application serves of this."""
@@ -29,6 +33,8 @@ class Control:
             web.get("/control/faults", self.list_faults),
             web.post("/control/faults", self.set_fault),
             web.delete("/control/faults", self.clear_faults),
+            web.get("/control/market", self.market),
+            web.get("/control/trades", self.trades),
         ]
 
     async def health(self, request: web.Request) -> web.Response:
@@ -61,6 +67,29 @@ class Control:
         self._guard.pardon_all()
         log_event("faults cleared")
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def market(self, request: web.Request) -> web.Response:
+        """What the market has played so far; 404 without one."""
+        if self._live is None:
+            return web.Response(status=HTTPStatus.NOT_FOUND)
+        return web.json_response(self._live.as_json())
+
+    async def trades(self, request: web.Request) -> web.StreamResponse:
+        """Every trade of `symbol` that the market has made so far, in that order, one JSON object a line."""
+        symbol = request.query.get("symbol", "")
+        log = self._live.playback.tape.log(symbol) if self._live else None
+        if log is None:
+            return web.Response(text="", content_type="application/x-ndjson")
+        # Only what was there when the client asked: the file grows while it is sent.
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response.content_length = left = log.stat().st_size
+        await response.prepare(request)
+        with log.open("rb") as file:
+            while left:
+                piece = file.read(min(left, _PIECE))
+                left -= len(piece)
+                await response.write(piece)
+        return response
 
 
 def _bad_request(message: str) -> web.Response:

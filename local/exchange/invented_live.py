@@ -1,0 +1,91 @@
+"""The invented market live: the trades of one second, which follow from symbol, second, rate and seed alone.
+
+Part of the exchange simulator.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+
+from bitcoin_pipeline.symbols import is_inverse
+from local.exchange.market import PROFILES, Profile
+
+SYMBOLS: Final = tuple(sorted(symbol for symbol in PROFILES if not is_inverse(symbol)))
+"""What the invented market trades live: linear symbols."""
+
+_WAVES: Final = ((0.15, 8_380_800), (0.03, 1_123_200), (0.008, 21_600), (0.002, 2_220), (0.0008, 421), (0.0003, 53))
+"""Share of the price and seconds of each wave that moves it."""
+
+_SEQS_PER_SECOND: Final = 100_000
+
+
+def invented_second(
+    symbol: str, second: int, rate: float, seed: int, *, exactly: int | None = None
+) -> list[dict[str, Any]]:
+    """The trades of `symbol` in a second since the epoch as they stand in frames, ascending.
+
+    About `rate` of them, as chance has it, or `exactly` so many, which then are others. A taker's order sweeps the
+    book: its trades share time, side and seq, and their prices rise for a Buy and fall for a Sell.
+    """
+    profile = PROFILES[symbol]
+    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second, exactly or 0])
+    count = int(random.poisson(rate)) if exactly is None else exactly
+    if not count:
+        return []
+    tick, lot = Decimal(profile.tick), Decimal(profile.lot)
+    fills = random.geometric(0.55, count)
+    orders = int(np.searchsorted(np.cumsum(fills), count)) + 1
+    order = np.repeat(np.arange(orders), fills[:orders])[:count].tolist()
+    times = (second * 1000 + np.sort(random.integers(0, 1000, orders))).tolist()
+    buys = (random.random(orders) < 0.5).tolist()
+    noise = random.normal(0, 1.5, orders).tolist()
+    deeper = (random.random(count) < 0.3).tolist()
+    # The median in lots is at least one, so that a coarse lot does not make all trades alike.
+    lots = random.lognormal(math.log(max(1.0, float(Decimal(profile.size) / lot))), 1.5, count)
+    sizes = np.maximum(np.rint(lots), 1).astype(np.int64).tolist()
+    ids = random.bytes(16 * count)
+    lot_decimals, price_decimals = len(profile.lot.partition(".")[2]), len(profile.price.partition(".")[2])
+
+    trades: list[dict[str, Any]] = []
+    depth, last_ticks, direction = 0, 0, "ZeroPlusTick"
+    for place, of in enumerate(order):
+        starts = place == 0 or order[place - 1] != of
+        depth = 0 if starts else depth + deeper[place]
+        middle = _level(profile, times[of], seed) / float(tick) + noise[of]
+        ticks = max(1, round(middle) + (1 + depth if buys[of] else -depth))
+        direction = _direction(ticks - last_ticks if place else 0, direction)
+        last_ticks = ticks
+        trades.append(
+            {
+                "T": times[of],
+                "s": symbol,
+                "S": "Buy" if buys[of] else "Sell",
+                "v": f"{lot * sizes[place]:.{lot_decimals}f}",
+                "p": f"{tick * ticks:.{price_decimals}f}",
+                "L": direction,
+                "i": str(UUID(bytes=ids[16 * place : 16 * place + 16], version=5)),
+                "BT": False,
+                "RPI": False,
+                "seq": second * _SEQS_PER_SECOND + of,
+            }
+        )
+    return trades
+
+
+def _level(profile: Profile, time_ms: int, seed: int) -> float:
+    """The price around which trades are made at a moment: slow and fast waves, so it needs no past."""
+    phase = zlib.crc32(f"{profile.symbol}{seed}".encode()) / 2**32
+    moves = (share * math.sin(2 * math.pi * (time_ms / 1000 / seconds + phase)) for share, seconds in _WAVES)
+    return float(profile.price) * math.exp(sum(moves))
+
+
+def _direction(change: int, before: str) -> str:
+    if change:
+        return "PlusTick" if change > 0 else "MinusTick"
+    return before if before.startswith("Zero") else f"Zero{before}"
