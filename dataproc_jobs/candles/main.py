@@ -128,7 +128,7 @@ def load_day(item: SymbolDay, lake: str) -> tuple[Row, pa.Table | None]:
         "bytes": size,
         "sha256": sha256.hexdigest(),
         "etag": metadata.get("metadata.etag", b"").decode() or None,
-        "rows": day.rows,
+        "row_count": day.rows,
         "duplicates": day.duplicates,
         "quarantined": len(day.rejected),
         "size_sum": plain(from_units(day.size_sum)),
@@ -253,7 +253,7 @@ def _is_conflict(error: Exception) -> bool:
 
 def _figures(ingests: list[Row]) -> Row:
     by_status = {status.value: sum(ingest["status"] == status.value for ingest in ingests) for status in IngestStatus}
-    sums = {key: sum(ingest.get(key, 0) for ingest in ingests) for key in ("rows", "duplicates", "quarantined")}
+    sums = {key: sum(ingest.get(key, 0) for ingest in ingests) for key in ("row_count", "duplicates", "quarantined")}
     return {**by_status, **sums}
 
 

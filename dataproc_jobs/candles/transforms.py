@@ -58,6 +58,7 @@ _TIME = pa.decimal128(18, 6)
 _DIGITS_AND_POINT = b"0123456789."
 # pyarrow also takes 1e0005, 1e+-5 and 1e0x5, which the core does not.
 _PLAIN_EXPONENT = r"^[0-9]*\.?[0-9]*([eE][+-]?[0-9]{1,3})?$"
+_SIDES = {side.encode(): side for side in TakerSide}
 _UUID_LENGTH = 36
 _UUID_DASHES = [8, 13, 18, 23]
 
@@ -179,9 +180,9 @@ def trades_parquet(day: Day) -> pa.Buffer:
         schema,
         compression=compression,
         use_dictionary=["price", "size", "side"],
-        column_encoding={"time": "DELTA_BINARY_PACKED", "order": "DELTA_BINARY_PACKED", "id": "PLAIN"},
-        write_statistics=["time", "price", "size", "order"],
-        sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ("time", "order")],
+        column_encoding={"time": "DELTA_BINARY_PACKED", "match_order": "DELTA_BINARY_PACKED", "id": "PLAIN"},
+        write_statistics=["time", "price", "size", "match_order"],
+        sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ("time", "match_order")],
         store_schema=False,
     ) as writer:
         for start in range(0, len(day.trades), ROW_GROUP_ROWS):
@@ -194,7 +195,7 @@ def trades_parquet(day: Day) -> pa.Buffer:
                 "size": _decimals(trades.size),
                 "side": pa.DictionaryArray.from_buffers(schema.field("side").type, len(trades), [None, codes], sides),
                 "id": _fixed(trades.trade_id, pa.binary(16)),
-                "order": _fixed(day.order[part], pa.int64()),
+                "match_order": _fixed(day.order[part], pa.int64()),
             }
             writer.write_table(
                 pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), ROW_GROUP_ROWS
@@ -264,7 +265,7 @@ def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         end = piece.rfind(b"\n") + 1
         if end:
-            yield rest + piece[:end]
+            yield b"".join((rest, memoryview(piece)[:end]))
             rest = piece[end:]
         else:
             rest += piece
@@ -300,12 +301,11 @@ class _DoubtError(Exception):
 
 def _parse_block(block: bytes, header: Header, symbol: str, day: dt.date) -> Columns:
     """All rows of a block whose every row is beyond doubt. Raises _DoubtError, ArrowInvalid or binascii.Error."""
-    carriage_returns = block.count(b"\r")
-    if carriage_returns and carriage_returns != block.count(b"\r\n"):
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         raise _DoubtError("a lone carriage return, which pyarrow takes for a line end")
     if b"\0" in block or block.startswith(b"\xef\xbb\xbf"):
         raise _DoubtError("a NUL, or a byte order mark, which pyarrow skips")
-    text, word = pa.string(), pa.dictionary(pa.int32(), pa.string())
+    text, word = pa.string(), pa.dictionary(pa.int32(), pa.binary())
     table = pyarrow.csv.read_csv(
         pa.BufferReader(block),
         pyarrow.csv.ReadOptions(column_names=header.names, block_size=len(block) + 1, use_threads=False),
@@ -318,17 +318,17 @@ def _parse_block(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
         ),
     )
     timestamp, symbols, sides, size, price, trade_id = (column.chunk(0) for column in table.columns)
-    if symbols.dictionary.to_pylist() != [symbol]:
+    if symbols.dictionary.to_pylist() != [symbol.encode()]:
         raise _DoubtError("another symbol")
-    if not {*sides.dictionary.to_pylist()} <= {*TakerSide}:
+    sides_seen = [_SIDES.get(side) for side in sides.dictionary.to_pylist()]
+    if None in sides_seen:
         raise _DoubtError("an unknown side")
+    bought = np.array([side is TakerSide.BUY for side in sides_seen])
     columns = Columns(
         _units(timestamp, _TIME),
         _units(price, NUMERIC),
         _units(size, NUMERIC),
-        np.array([word == TakerSide.BUY for word in sides.dictionary.to_pylist()])[
-            np.frombuffer(sides.indices.buffers()[1], np.int32, len(sides))
-        ],
+        bought[np.frombuffer(sides.indices.buffers()[1], np.int32, len(sides))],
         _uuid_bytes(trade_id),
     )
     start_us = day_start_us(day)
@@ -384,7 +384,7 @@ def _uuid_bytes(column: pa.StringArray) -> npt.NDArray[np.void]:
     letters = np.frombuffer(text, np.uint8)
     if (lengths != _UUID_LENGTH).any() or (letters.reshape(-1, _UUID_LENGTH)[:, _UUID_DASHES] != ord("-")).any():
         raise _DoubtError("an id that is no UUID")
-    ids = binascii.unhexlify(text.replace(b"-", b""))
+    ids = binascii.unhexlify(text.translate(None, b"-"))
     if len(ids) != 16 * len(column):
         raise _DoubtError("an id with too many dashes")
     return np.frombuffer(ids, "V16")
@@ -464,9 +464,10 @@ def _ratio(factors: list[Integers], scale: int, denominator: Integers | int) -> 
         numerator = numerator * factor
     if isinstance(denominator, int) and denominator == 1:
         return numerator
-    quotient, rest = np.divmod(numerator, denominator)
+    quotient = numerator // denominator
+    rest = numerator - quotient * denominator
     opposite = denominator - rest  # twice the rest could overflow
-    up = (rest > opposite) | ((rest == opposite) & (quotient & 1).astype(bool))
+    up = (rest > opposite) | ((rest == opposite) & (quotient % 2 == 1))
     rounded: Integers = quotient + up
     return rounded
 

@@ -42,7 +42,7 @@ from bitcoin_pipeline.times import parse_day
 
 USER_AGENT: Final = "bitcoin-pipeline/0.1 (fetch_archive)"
 REQUESTS_PER_SECOND: Final = 20
-"""Of one instance to the exchange; 30 are safe and 40 to 50 are banned (README, "Bybit's files")."""
+"""Of one instance to the archive's host; 30 are safe and 40 to 50 are banned (README, "Bybit's files")."""
 TIMEOUTS_S: Final = (10, 30)
 """To connect, and between two pieces of an answer."""
 PAUSES_S: Final = (0.5, 1, 2)
@@ -164,7 +164,7 @@ class Exchange:
         self._ban_s = settings.ban_s
         self._monotonic = monotonic
         self._sleep = sleep
-        self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._next_request = 0.0
         self._banned_until = -math.inf
         self._session = session
@@ -174,23 +174,34 @@ class Exchange:
     def listed(self, key: str) -> Version | None:
         """What the bucket's listing tells of a file, or None when it knows nothing or does not answer.
 
-        The listing is a courtesy that adds the md5; the file itself says whether it exists.
+        The listing is a courtesy that adds the md5; the file itself says whether it exists. It is another host,
+        which bans nobody and need not be spared.
         """
+        self._refuse_while_banned()
         try:
             with closing(self._get(self._listing_url, {"prefix": key})) as response:
-                return _find_in_listing(response.content, key) if response.status_code == 200 else None
-        except (RetryableError, requests.RequestException) as error:
+                response.raise_for_status()
+                return _find_in_listing(response.content, key)
+        except (requests.RequestException, ElementTree.ParseError, ValueError) as error:
             log("WARNING", "listing does not answer", key=key, reason=str(error))
             return None
 
     def open(self, key: str) -> requests.Response | None:
         """The answer whose body is the file, not read yet, or None when there is no such file."""
-        response = self._get(f"{self._archive_url}/{key}")
+        self._wait_for_turn()
+        try:
+            response = self._get(f"{self._archive_url}/{key}")
+        except requests.RequestException as error:
+            raise RetryableError(f"the exchange cannot be reached: {error}") from error
         if response.status_code == 200:
             return response
         response.close()
         if response.status_code == 404:
             return None
+        # A ban is a page for people; a plain refusal of the bucket would be XML.
+        is_html = "html" in response.headers.get("Content-Type", "")
+        if response.status_code == 429 or (response.status_code == 403 and is_html):
+            raise self._ban(response.headers.get("Retry-After", ""))
         message = f"the exchange answers {response.status_code} for {key}"
         raise RetryableError(message) if response.status_code >= 500 else FinalError(message)
 
@@ -202,36 +213,36 @@ class Exchange:
             raise RetryableError(f"the download broke off: {error}") from error
 
     def _get(self, url: str, params: Mapping[str, str] | None = None) -> requests.Response:
-        self._wait_for_turn()
-        try:
-            response = self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
-        except requests.RequestException as error:
-            raise RetryableError(f"the exchange cannot be reached: {error}") from error
-        # A ban is a page for people; a plain refusal of the bucket would be XML.
-        is_html = "html" in response.headers.get("Content-Type", "")
-        if response.status_code == 429 or (response.status_code == 403 and is_html):
-            response.close()
-            raise self._ban(response.headers.get("Retry-After", ""))
-        return response
+        return self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
 
     def _wait_for_turn(self) -> None:
-        with self._lock:
+        # Slept with the lock held: who waits behind must hear of a ban before asking.
+        with self._turn:
+            self._refuse_while_banned()
             now = self._monotonic()
-            if now < self._banned_until:
-                raise BannedError(self._banned_until - now)
-            turn = max(now, self._next_request)
-            self._next_request = turn + 1 / REQUESTS_PER_SECOND
-        self._sleep(turn - now)
+            if now < self._next_request:
+                self._sleep(self._next_request - now)
+            self._next_request = max(now, self._next_request) + 1 / REQUESTS_PER_SECOND
+
+    def _refuse_while_banned(self) -> None:
+        left_s = self._banned_until - self._monotonic()
+        if left_s > 0:
+            raise BannedError(left_s)
 
     def _ban(self, retry_after: str) -> BannedError:
         seconds = float(retry_after) if re.fullmatch("[0-9]{1,4}", retry_after) else self._ban_s
-        with self._lock:
-            self._banned_until = self._monotonic() + seconds
+        self._banned_until = self._monotonic() + seconds
         log("ERROR", "banned by the exchange", seconds=seconds)
         return BannedError(seconds)
 
 
-def fetch(item: SymbolDay, today: dt.date, exchange: Exchange, lake: storage.Bucket) -> dict[str, Any]:
+def fetch(
+    item: SymbolDay,
+    today: dt.date,
+    exchange: Exchange,
+    lake: storage.Bucket,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
     """The answer for one symbol and day, after bounded retries.
 
     Raises RetryableError when the last try failed too, FinalError, and BannedError.
@@ -241,7 +252,7 @@ def fetch(item: SymbolDay, today: dt.date, exchange: Exchange, lake: storage.Buc
             return _fetch_once(item, today, exchange, lake)
         except RetryableError as error:
             log("WARNING", "try failed", symbol=item.symbol, date=item.day.isoformat(), reason=str(error))
-            time.sleep(pause_s)
+            sleep(pause_s)
     return _fetch_once(item, today, exchange, lake)
 
 
@@ -373,16 +384,13 @@ def _answer_absent(item: SymbolDay, today: dt.date, exchange: Exchange) -> dict[
 
 
 def _find_in_listing(document: bytes, key: str) -> Version | None:
-    try:
-        root = ElementTree.fromstring(document)  # noqa: S314  # our own exchange; expat itself bounds expansion
-        for entry in root.iterfind("{*}Contents"):
-            if entry.findtext("{*}Key") == key:
-                etag = entry.findtext("{*}ETag", "").strip('"')
-                # The ETag of a file that was uploaded in parts ends in -N and is no md5 of the file.
-                md5 = etag.lower() if re.fullmatch("[0-9a-fA-F]{32}", etag) else None
-                return Version(etag, int(entry.findtext("{*}Size", "")), md5)
-    except (ElementTree.ParseError, ValueError) as error:
-        log("WARNING", "listing cannot be read", key=key, reason=str(error))
+    root = ElementTree.fromstring(document)  # noqa: S314  # our own exchange; expat itself bounds expansion
+    for entry in root.iterfind("{*}Contents"):
+        if entry.findtext("{*}Key") == key:
+            etag = entry.findtext("{*}ETag", "").strip('"')
+            # The ETag of a file that was uploaded in parts ends in -N and is no md5 of the file.
+            md5 = etag.lower() if re.fullmatch("[0-9a-fA-F]{32}", etag) else None
+            return Version(etag, int(entry.findtext("{*}Size", "")), md5)
     return None
 
 

@@ -15,10 +15,8 @@ import sys
 import threading
 from pathlib import Path
 
-import pyspark
-
 from local.dataproc.batches import Batches, Limits
-from local.dataproc.driver import Drivers
+from local.dataproc.driver import SPARK_VERSION, Drivers
 from local.dataproc.server import serve
 from local.dataproc.validation import SHORTEST_TTL
 
@@ -45,7 +43,7 @@ def main() -> None:
         batches = Batches(
             options.folder,
             Drivers(options.cores),
-            Limits(pyspark.__version__, options.at_once, dt.timedelta(seconds=options.shortest_ttl)),
+            Limits(SPARK_VERSION, options.at_once, dt.timedelta(seconds=options.shortest_ttl)),
         )
         server = serve(batches, options.port)
         while not stopping.wait(0.1):

@@ -99,7 +99,7 @@ class Batches:
                 return str(known[0])
             batch_id = parse_batch_id(batch_id) if batch_id else uuid.uuid4().hex
             parse_job(batch, self.limits.spark)
-            parse_ttl(batch, self.limits.shortest_ttl)
+            ttl = parse_ttl(batch, self.limits.shortest_ttl)
             if taken := self._one("SELECT name FROM batches WHERE batch_id = ? AND NOT deleted", batch_id):
                 raise RefusedError("ALREADY_EXISTS", f"batch {taken[0]} exists already")
             name = f"{parent}/batches/{batch_id}"
@@ -121,6 +121,7 @@ class Batches:
                 environment_config=batch.environment_config,
                 operation=operation,
             )
+            accepted.environment_config.execution_config.ttl = ttl
             self._database.execute(
                 "INSERT INTO batches (name, batch_id, operation, request_id, state, batch) VALUES (?, ?, ?, ?, ?, ?)",
                 (name, batch_id, operation, request, State.PENDING, dataproc.Batch.serialize(accepted)),
@@ -230,13 +231,21 @@ class Batches:
             self._end(batch, State.CANCELLED, "cancelled")
         elif driver is DriverState.NEW:
             # Also a batch that the API was about to start when it was killed.
-            self.drivers.start(folder, batch.uuid, parse_job(batch, self.limits.spark))
-        elif self.now() - batch.state_time > (ttl := parse_ttl(batch, self.limits.shortest_ttl)):
+            self._start(batch)
+        elif self.now() - batch.state_time > (ttl := batch.environment_config.execution_config.ttl):
             self._end(batch, State.FAILED, f"the batch ran longer than its ttl of {ttl} and was ended")
         elif driver is DriverState.GONE:
             self._end(
                 batch, State.FAILED, "the driver vanished without a result (killed, or the machine was restarted)"
             )
+
+    def _start(self, batch: dataproc.Batch) -> None:
+        try:
+            job = parse_job(batch, self.limits.spark)
+        except RefusedError as refused:  # accepted when another Spark was installed
+            self._move(batch, State.FAILED, str(refused))
+        else:
+            self.drivers.start(self._folder(batch.name), batch.uuid, job)
 
     def _end(self, batch: dataproc.Batch, otherwise: int, message: str) -> None:
         """Move the batch to what its driver's result says; without one, end the driver and move to `otherwise`."""

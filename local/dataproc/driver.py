@@ -24,16 +24,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import psutil
-import pyspark
 
 BATCH_VARIABLE: Final = "DATAPROC_BATCH_UUID"
 """Every process of a batch carries its uuid in this variable, so that none is taken for another's."""
 
+# Found without importing it, which takes longer than all else that is done here.
+SPARK_HOME: Final = Path(str(distribution("pyspark").locate_file("pyspark")))
+SPARK_VERSION: Final = version("pyspark")
 SPARK_CONF: Final = Path(__file__).parent / "spark-conf"
 
 # What the user's shell may hold and Dataproc does not: other Sparks, and Java options that print a notice.
@@ -50,7 +53,11 @@ _FOREIGN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SparkJob:
-    """What one batch runs. `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: the driver's."""
+    """What one batch runs.
+
+    `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: the driver's; on one machine its workers
+    inherit it, which they do not on Dataproc.
+    """
 
     main: str
     python_files: tuple[str, ...] = ()
@@ -143,7 +150,7 @@ def command(job: SparkJob, cores: int, work: Path) -> list[str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
     }
-    words = [str(_spark_home() / "bin" / "spark-submit")]
+    words = [str(SPARK_HOME / "bin" / "spark-submit")]
     for name, value in conf.items():
         words += ["--conf", f"{name}={value}"]
     if job.python_files:
@@ -157,10 +164,13 @@ def environment(job: SparkJob, work: Path, base: Mapping[str, str]) -> dict[str,
     """The environment of spark-submit: `base` without what belongs to other Sparks, and the job's own variables."""
     return {
         **{name: value for name, value in base.items() if not name.startswith(_FOREIGN)},
-        "SPARK_HOME": str(_spark_home()),
+        "SPARK_HOME": str(SPARK_HOME),
         "SPARK_CONF_DIR": str(SPARK_CONF),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_LOCAL_DIRS": str(work / "spark"),  # as spark.local.dir, which warns
+        # Temporary files lie where they are removed after a kill as well. (The property spark.local.dir warns.)
+        "SPARK_LOCAL_DIRS": str(work / "spark"),
+        "SPARK_SUBMIT_OPTS": f'"-Djava.io.tmpdir={work / "spark"}"',
+        "TMPDIR": str(work / "spark"),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         **job.environ,
@@ -168,13 +178,14 @@ def environment(job: SparkJob, work: Path, base: Mapping[str, str]) -> dict[str,
 
 
 def failure(exit_code: int, output: str) -> str:
-    """Why the driver failed: the last exception in its output, or its exit code."""
+    """Why the driver failed: the exception of the last traceback in its output, or its exit code."""
     if exit_code < 0:
         return f"killed by signal {-exit_code}"
-    for line in reversed(output.splitlines()):
-        name, colon, _ = line.partition(":")
-        if colon and name.replace(".", "").isidentifier() and name.endswith(("Error", "Exception", "Exit")):
-            return line.strip()
+    *_, last = output.rpartition("Traceback (most recent call last):\n")
+    if last != output:
+        for line in last.splitlines():
+            if line and not line[0].isspace():
+                return line
     return f"exit code {exit_code}"
 
 
@@ -190,7 +201,9 @@ def run(folder: Path, uuid: str) -> None:
     (work / "spark").mkdir(parents=True, exist_ok=True)
     message = _fetch_all((job.main, *job.python_files, *job.files), work)
     exit_code = 1
-    if not message:
+    if message:
+        sys.stdout.write(f"{message}\n")
+    else:
         exit_code = subprocess.run(
             command(job, cores, work), cwd=work, env=environment(job, work, os.environ), check=False
         ).returncode
@@ -216,34 +229,33 @@ def _claim(folder: Path) -> bool:
 
 def _fetch_all(uris: tuple[str, ...], work: Path) -> str:
     """An empty text when every file is in `work`, or which one could not be had and why."""
-    # Imported only here, where it is needed: half a second that the API's start would feel.
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-
     for uri in uris:
         try:
-            _fetch(uri, work / file_name(uri))
-        except (GoogleAPIError, GoogleAuthError, OSError) as error:
+            if uri.startswith("gs://"):
+                _download(uri, work / file_name(uri))
+            else:
+                shutil.copyfile(_local_path(uri), work / file_name(uri))
+        except OSError as error:
             return f"{uri} cannot be read: {error}"
     return ""
 
 
-def _fetch(uri: str, to: Path) -> None:
-    if not uri.startswith("gs://"):
-        shutil.copyfile(_local_path(uri), to)
-        return
-    from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package; late as above
+def _download(uri: str, to: Path) -> None:
+    # Imported late, because every start of the API and of a driver would wait for them.
+    from google.api_core.exceptions import GoogleAPIError, NotFound
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package
 
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    storage.Client().bucket(bucket).blob(name).download_to_filename(str(to))
+    try:
+        storage.Client().bucket(uri.split("/")[2]).blob(uri.split("/", 3)[3]).download_to_filename(str(to))
+    except NotFound:
+        raise FileNotFoundError("no such object") from None
+    except (GoogleAPIError, GoogleAuthError) as error:
+        raise OSError(str(error)) from error
 
 
 def _local_path(uri: str) -> str:
     return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
-
-
-def _spark_home() -> Path:
-    return Path(pyspark.__file__).parent
 
 
 def _tail(path: Path, size: int = 16_384) -> str:

@@ -51,8 +51,8 @@ def main() -> None:
         application = exchange(publication, guard, live)
         try:
             asyncio.run(_serve(application, arguments.port, str(arguments.archive_dir or "the invented market")))
-        except OSError as error:
-            sys.exit(f"cannot serve on port {arguments.port}: {error.strerror}")
+        except (OSError, OverflowError) as error:
+            sys.exit(f"cannot serve on port {arguments.port}: {error}")
 
 
 def _playback(arguments: argparse.Namespace, tape: Path) -> Playback:

@@ -59,8 +59,8 @@ class Archive:
         try:
             async with self._opener.open(path) as file:
                 return await self._answer(request, file)
-        except FileNotFoundError:
-            return page(HTTPStatus.NOT_FOUND)  # removed since it was found
+        except (FileNotFoundError, PermissionError):
+            return page(HTTPStatus.NOT_FOUND)  # removed since it was found, or not ours to read
 
     async def _answer(self, request: web.Request, file: OpenFile) -> web.StreamResponse:
         etag = f'"{file.md5}"'

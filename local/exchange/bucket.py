@@ -89,8 +89,8 @@ class Bucket:
                     f"<ETag>&quot;{file.md5}&quot;</ETag><Size>{file.size}</Size>"
                     "<StorageClass>STANDARD</StorageClass></Contents>"
                 )
-        except FileNotFoundError:
-            return None  # removed since it was found
+        except (FileNotFoundError, PermissionError):
+            return None  # removed since it was found, or not ours to read
 
 
 def _error(status: HTTPStatus, code: str, message: str) -> web.Response:

@@ -57,7 +57,10 @@ class Folder:
 
 def _day_file(entry: os.DirEntry[str]) -> tuple[str, dt.date] | None:
     found = parse_file_name(entry.name)
-    return found if found and entry.is_file() else None
+    if not found:
+        return None
+    # pathlib knows that a link in a circle is no file, where the entry itself would raise.
+    return found if entry.is_file(follow_symlinks=False) or Path(entry.path).is_file() else None
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:

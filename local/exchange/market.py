@@ -352,9 +352,9 @@ def main() -> None:
     try:
         era = era_named(given.era) if given.era else None
         invented = invented_day(given.symbol, parse_day(given.day), given.trades, seed=given.seed, era=era)
-    except ValueError as error:
+        write_day(given.out, invented, descending=given.descending)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
-    write_day(given.out, invented, descending=given.descending)
 
 
 if __name__ == "__main__":

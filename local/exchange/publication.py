@@ -62,7 +62,7 @@ class Opener:
 
     @asynccontextmanager
     async def open(self, path: Path) -> AsyncIterator[OpenFile]:
-        """The file at `path` while the context lasts. Raises FileNotFoundError when it is gone."""
+        """The file at `path` while the context lasts. Raises FileNotFoundError or PermissionError."""
         stream = await asyncio.to_thread(open, path, "rb")
         try:
             yield await asyncio.to_thread(self._describe, path, stream)

@@ -101,7 +101,7 @@ def test_ticks_stream_in_matching_order(pipeline: Pipeline, real_day: DayTrades)
 
 def test_sql_joins_ticks_candles_and_ingests(pipeline: Pipeline) -> None:
     query = """
-        SELECT i.status, i.rows, t.trades, t.volume, c.candles, c.turnover = t.turnover AS same_turnover
+        SELECT i.status, i.row_count, t.trades, t.volume, c.candles, c.turnover = t.turnover AS same_turnover
         FROM ingests i
         JOIN (SELECT symbol, date, count(*) AS trades, sum(size) AS volume, sum(price * size) AS turnover
               FROM trades WHERE date = DATE '2020-03-25' GROUP BY ALL) t USING (symbol, date)
@@ -111,7 +111,7 @@ def test_sql_joins_ticks_candles_and_ingests(pipeline: Pipeline) -> None:
     assert pipeline.done("sql", query, "--format", "csv").rows == [
         {
             "status": "loaded",
-            "rows": "2693",
+            "row_count": "2693",
             "trades": "2693",
             "volume": "1809.52",
             "candles": "442",

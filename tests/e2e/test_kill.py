@@ -91,8 +91,10 @@ def test_a_killed_part_changes_nothing(
     assert loaded == expected
     query = f"SELECT count(*) AS days FROM ingests WHERE status = 'loaded' AND date BETWEEN '{start}' AND '{end}'"
     assert pipeline.done("sql", query, "--format", "csv").rows == [{"days": "3"}]
-    history = f"SELECT count(*) AS rows FROM candle_history WHERE CAST(open_time AS DATE) BETWEEN '{start}' AND '{end}'"
-    assert pipeline.done("sql", history, "--format", "csv").rows == [{"rows": "0"}]
+    history = (
+        f"SELECT count(*) AS changed FROM candle_history WHERE CAST(open_time AS DATE) BETWEEN '{start}' AND '{end}'"
+    )
+    assert pipeline.done("sql", history, "--format", "csv").rows == [{"changed": "0"}]
 
 
 def kill(pipeline: Pipeline, target: str) -> None:

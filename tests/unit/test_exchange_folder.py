@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 from pathlib import Path
 
 from local.exchange.folder import Folder
@@ -52,7 +53,7 @@ def test_files_come_and_go_while_it_is_used(tmp_path: Path) -> None:
     assert folder.symbols() == []
 
 
-def test_a_linked_file_is_published_and_a_linked_folder_is_not(tmp_path: Path) -> None:
+def test_a_linked_file_is_published_but_no_linked_folder_and_nothing_that_is_no_file(tmp_path: Path) -> None:
     elsewhere = write(tmp_path / "elsewhere" / "BTCUSDT2024-01-02.csv.gz")
     write(tmp_path / "elsewhere" / "ETHUSDT2024-01-02.csv.gz")
     root = tmp_path / "root"
@@ -60,8 +61,12 @@ def test_a_linked_file_is_published_and_a_linked_folder_is_not(tmp_path: Path) -
     (root / "BTCUSDT2024-01-02.csv.gz").symlink_to(elsewhere)
     (root / "ETHUSDT").symlink_to(elsewhere.parent)
     (root / "SOLUSDT2024-01-02.csv.gz").symlink_to(root / "nowhere")
+    (root / "DOGEUSDT2024-01-02.csv.gz").symlink_to(root / "DOGEUSDT2024-01-02.csv.gz")
+    os.mkfifo(root / "BTCUSDT2024-01-03.csv.gz")
     folder = Folder(root)
     assert folder.symbols() == ["BTCUSDT"]
+    assert folder.days("BTCUSDT") == [DAY]
     assert asyncio.run(folder.path("BTCUSDT", DAY)) is not None
+    assert asyncio.run(folder.path("BTCUSDT", dt.date(2024, 1, 3))) is None
     assert asyncio.run(folder.path("ETHUSDT", DAY)) is None
     assert asyncio.run(folder.path("SOLUSDT", DAY)) is None

@@ -1,0 +1,45 @@
+"""Starts the BigQuery stand-in; runs in its own environment, with local-bigquery's own arguments.
+
+A killed stand-in leaves jobs that look as if they ran, and a client that polls one would wait for ever. BigQuery
+ends every job, so these are ended first, with an error: the client may submit again. Imported by nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import duckdb
+import uvicorn.config
+from local_bigquery import cli
+
+_LOST = {"reason": "stopped", "message": "Job execution was cancelled: the stand-in was restarted while it ran"}
+
+
+def end_lost_jobs(data_dir: Path) -> int:
+    """End the jobs that were at work when the stand-in in `data_dir` died; returns their number."""
+    database = data_dir / "emulator.duckdb"
+    if not database.exists():
+        return 0
+    patch = {
+        "status": {"state": "DONE", "errorResult": _LOST, "errors": [_LOST]},
+        "statistics": {"endTime": str(int(time.time() * 1000))},
+    }
+    with duckdb.connect(str(database)) as connection:
+        ended = connection.execute(
+            "UPDATE jobs SET state = 'DONE', resource = json_merge_patch(resource, ?::JSON) "
+            "WHERE state <> 'DONE' RETURNING job_id",
+            [json.dumps(patch)],
+        ).fetchall()
+    return len(ended)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    end_lost_jobs(parser.parse_known_args()[0].data_dir)
+    # One line a request, several a poll, would bury what matters.
+    uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn.access"]["level"] = "WARNING"
+    cli.main()

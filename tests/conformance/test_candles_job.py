@@ -1,0 +1,32 @@
+"""The candles job held to the conformance cases: the archive's file in, exact candles and trades out."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import transforms
+
+from bitcoin_pipeline import archive
+from bitcoin_pipeline.candle import Source
+from tests.support.cases import Case, load_cases
+from tests.support.job_results import candles_of, trades_of
+
+CASES = load_cases("archive")
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_archive_file_gives_the_exact_candles(case: Case) -> None:
+    day = transforms.read_day([case.archive_gzip()], case.symbol, case.day)
+    assert candles_of(transforms.candles(day)) == case.expected_minutes(Source.ARCHIVE)
+    assert day.duplicates == case.duplicates
+    assert [(row.row, row.reason) for row in day.rejected] == list(case.rejected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_parquet_holds_the_trades_in_matching_order(case: Case) -> None:
+    day = transforms.read_day([case.archive_gzip()], case.symbol, case.day)
+    lines = io.StringIO(case.archive_text(), newline="\n")
+    assert (
+        trades_of(transforms.trades_parquet(day), case.symbol) == archive.read_day(lines, case.symbol, case.day).trades
+    )

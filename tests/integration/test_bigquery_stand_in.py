@@ -1,0 +1,47 @@
+"""The BigQuery stand-in after kill -9: what was committed is there, and no client waits for what died with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+
+from local.warehouse import create_warehouse
+from tests.support.processes import RunningStack
+
+# Minutes of work, so that it is surely still at work when it is killed.
+ENDLESS = "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 200000)) AS a, UNNEST(GENERATE_ARRAY(1, 200000)) AS b"
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningStack]:
+    with RunningStack(tmp_path, ("metadata", "bigquery")) as running:
+        for name, value in running.stack.environ().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def client() -> bigquery.Client:
+    return bigquery.Client(os.environ["GOOGLE_CLOUD_PROJECT"])
+
+
+def test_a_job_that_died_with_it_ends_with_an_error(running: RunningStack) -> None:
+    create_warehouse(client())
+    client().query_and_wait(
+        "INSERT INTO market.ingests (symbol, date, status, batch_id, ingested_at) "
+        "VALUES ('BTCUSDT', DATE '2020-03-25', 'loaded', 'b', CURRENT_TIMESTAMP())"
+    )
+    job = client().query(ENDLESS, job_retry=None)
+    assert job.state == "RUNNING"
+    running.kill("bigquery")
+    running.start("bigquery")
+    again = client().get_job(job.job_id)
+    assert isinstance(again, bigquery.QueryJob)
+    with pytest.raises(GoogleAPICallError, match="the stand-in was restarted while it ran"):
+        again.result(timeout=60, job_retry=None)
+    rows = client().query_and_wait("SELECT symbol, status FROM market.ingests")
+    assert [tuple(row) for row in rows] == [("BTCUSDT", "loaded")]

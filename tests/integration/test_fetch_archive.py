@@ -1,0 +1,448 @@
+"""The Cloud Function under its real server, between the exchange simulator and the GCS stand-in.
+
+The stand-in replaces objects whatever generation a rewrite asks for, so what is shown of two calls at once is that
+the object is whole and that both callers are told so; who comes second is told by the real service only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import hashlib
+import json
+import os
+import random
+import subprocess
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
+
+from bitcoin_pipeline.names import archive_file
+from local.services import LAKE, PORTS, PROJECT, ROOT, Stack
+from local.waiting import free_ports, wait_for
+from tests.support.processes import RunningStack
+
+REAL = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()
+REAL_SHA256 = "cbca6933a8f0a11429661cfa93b04056055d776ee199209e8af9719ad2060a33"
+REAL_CSV = gzip.decompress(REAL)
+HEADER = REAL_CSV.partition(b"\n")[0] + b"\n"
+DAY = "2020-03-25"
+EVENTS = {"file stored", "try failed", "fetch failed", "listing does not answer", "banned by the exchange"}
+
+
+class World:
+    """A running stack, seen by its user: files are published, the function is called, the lake is read."""
+
+    def __init__(self, running: RunningStack, archive: Path) -> None:
+        self.running = running
+        self.archive = archive
+        self.lake = storage.Client(
+            project=PROJECT,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": running.stack.url("gcs")},
+        ).bucket(LAKE)
+
+    def publish(self, symbol: str, content: bytes, day: str = DAY) -> str:
+        """Put a file into the archive; its md5."""
+        path = self.archive / archive_file(symbol, dt.date.fromisoformat(day))
+        beside = path.with_suffix(".part")
+        beside.write_bytes(content)
+        beside.replace(path)
+        return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+    def post(self, **kwargs: Any) -> requests.Response:
+        return requests.post(self.running.stack.url("fetch_archive"), timeout=60, **kwargs)
+
+    def fetch(self, symbol: str, day: str = DAY) -> dict[str, Any]:
+        """The function's answer, less the generation, which is any number."""
+        response = self.post(json={"symbol": symbol, "date": day})
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        assert isinstance(answer.pop("generation", 1), int)
+        return answer
+
+    def fault(self, kind: str, **parameters: object) -> None:
+        url = f"{self.running.stack.url('exchange')}/control/faults"
+        requests.post(url, json={"fault": kind, **parameters}, timeout=10).raise_for_status()
+
+    def faults_left(self) -> list[Any]:
+        faults: list[Any] = requests.get(f"{self.running.stack.url('exchange')}/control/faults", timeout=10).json()[
+            "faults"
+        ]
+        return faults
+
+    def clear_faults(self) -> None:
+        requests.delete(f"{self.running.stack.url('exchange')}/control/faults", timeout=10).raise_for_status()
+
+    def raw(self, symbol: str, day: str = DAY) -> storage.Blob | None:
+        return self.lake.get_blob(raw_name(symbol, day))
+
+    def staged(self) -> list[str]:
+        return [blob.name for blob in self.lake.list_blobs(prefix="staging/")]
+
+
+def raw_name(symbol: str, day: str = DAY) -> str:
+    return f"raw/bybit/trading/symbol={symbol}/date={day}/{symbol}{day}.csv.gz"
+
+
+def of_file(symbol: str, status: str, content: bytes, day: str = DAY, **more: str) -> dict[str, Any]:
+    """The answer that tells of `content` in the lake."""
+    return {
+        "symbol": symbol,
+        "date": day,
+        "status": status,
+        "object": raw_name(symbol, day),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "etag": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    archive = tmp_path_factory.mktemp("archive")
+    names = ("metadata", "gcs", "exchange", "fetch_archive")
+    with RunningStack(tmp_path_factory.mktemp("stack"), names, archive) as running:
+        world = World(running, archive)
+        world.lake.client.create_bucket(LAKE)
+        yield world
+
+
+@pytest.fixture
+def world(stack: World) -> Iterator[World]:
+    yield stack
+    stack.clear_faults()
+    assert stack.staged() == []
+
+
+def test_the_real_file_is_stored_byte_for_byte_and_once(world: World) -> None:
+    etag = world.publish("BTCUSDT", REAL)
+    assert world.fetch("BTCUSDT") == {
+        "symbol": "BTCUSDT",
+        "date": "2020-03-25",
+        "status": "stored",
+        "object": "raw/bybit/trading/symbol=BTCUSDT/date=2020-03-25/BTCUSDT2020-03-25.csv.gz",
+        "bytes": 121118,
+        "sha256": REAL_SHA256,
+        "etag": etag,
+    }
+    stored = world.raw("BTCUSDT")
+    assert stored is not None
+    assert stored.download_as_bytes(raw_download=True) == REAL
+    assert stored.metadata == {"sha256": REAL_SHA256, "etag": etag, "status": "stored"}
+    assert (stored.content_type, stored.content_encoding) == ("application/gzip", None)
+
+    assert world.fetch("BTCUSDT") == of_file("BTCUSDT", "unchanged", REAL)
+    again = world.raw("BTCUSDT")
+    assert again is not None
+    assert again.generation == stored.generation
+
+
+def test_a_file_revised_under_the_same_name_replaces_the_old_one(world: World) -> None:
+    revised = gzip.compress(REAL_CSV[:50_000].rpartition(b"\n")[0] + b"\n")
+    world.publish("REVISEDUSDT", REAL)
+    world.fetch("REVISEDUSDT")
+    world.publish("REVISEDUSDT", revised)
+    assert world.fetch("REVISEDUSDT") == of_file("REVISEDUSDT", "stored", revised)
+    assert world.lake.blob(raw_name("REVISEDUSDT")).download_as_bytes(raw_download=True) == revised
+    assert world.fetch("REVISEDUSDT") == of_file("REVISEDUSDT", "unchanged", revised)
+
+
+def test_a_file_withdrawn_by_the_exchange_is_kept(world: World) -> None:
+    world.publish("GONEUSDT", REAL)
+    world.publish("GONEUSDT", REAL, "2020-03-26")
+    world.fetch("GONEUSDT")
+    (world.archive / f"GONEUSDT{DAY}.csv.gz").unlink()
+    assert world.fetch("GONEUSDT") == of_file("GONEUSDT", "unchanged", REAL)
+
+
+def test_what_an_absent_file_means_depends_on_its_age_and_symbol(world: World) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    tomorrow, yesterday, last_week = (str(today + dt.timedelta(days=days)) for days in (1, -1, -7))
+    world.publish("SPARSEUSDT", REAL)
+    # Even if the exchange shows a file of a day that has not ended, it is not a whole one.
+    world.publish("SPARSEUSDT", REAL, tomorrow)
+    answers = {day: world.fetch("SPARSEUSDT", day) for day in (last_week, yesterday, str(today), tomorrow)}
+    assert answers == {
+        last_week: {"symbol": "SPARSEUSDT", "date": last_week, "status": "no_trades"},
+        yesterday: {"symbol": "SPARSEUSDT", "date": yesterday, "status": "not_published"},
+        str(today): {"symbol": "SPARSEUSDT", "date": str(today), "status": "not_published"},
+        tomorrow: {"symbol": "SPARSEUSDT", "date": tomorrow, "status": "not_published"},
+    }
+    assert world.fetch("SPARSEUSDT", "9999-12-31")["status"] == "not_published"
+    for day in (last_week, yesterday, str(today)):
+        assert world.fetch("NOSUCHUSDT", day) == {"symbol": "NOSUCHUSDT", "date": day, "status": "unknown_symbol"}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "content"),
+    [
+        pytest.param("PLAINUSDT", REAL_CSV, id="plain CSV"),
+        pytest.param(
+            "MEMBERSUSDT", gzip.compress(REAL_CSV[:100_000]) + gzip.compress(REAL_CSV[100_000:]), id="two gzip members"
+        ),
+        pytest.param("CRLFUSDT", gzip.compress(REAL_CSV.replace(b"\n", b"\r\n")), id="CRLF"),
+    ],
+)
+def test_unusual_files_are_stored_as_they_are(world: World, symbol: str, content: bytes) -> None:
+    world.publish(symbol, content)
+    assert world.fetch(symbol) == of_file(symbol, "stored", content)
+    assert world.lake.blob(raw_name(symbol)).download_as_bytes(raw_download=True) == content
+
+
+@pytest.mark.parametrize(
+    ("symbol", "content"),
+    [
+        pytest.param("HEADERUSDT", gzip.compress(HEADER), id="header only"),
+        pytest.param("NOTHINGUSDT", gzip.compress(b""), id="gzip of nothing"),
+        pytest.param("EMPTYUSDT", b"", id="empty"),
+    ],
+)
+def test_a_file_without_rows_means_no_trades_and_is_kept(world: World, symbol: str, content: bytes) -> None:
+    world.publish(symbol, content)
+    expected = {"symbol": symbol, "date": DAY, "status": "no_trades"}
+    assert world.fetch(symbol) == expected
+    stored = world.raw(symbol)
+    assert stored is not None
+    assert stored.download_as_bytes(raw_download=True) == content
+    assert world.fetch(symbol) == expected
+    again = world.raw(symbol)
+    assert again is not None
+    assert again.generation == stored.generation
+
+
+@pytest.mark.parametrize(
+    ("symbol", "content", "reason"),
+    [
+        pytest.param("CUTUSDT", REAL[:60_000], "gzip ends too early, after 60000 bytes", id="truncated"),
+        pytest.param(
+            "CRCUSDT",
+            REAL[:-8] + bytes([REAL[-8] ^ 1]) + REAL[-7:],
+            "gzip is broken: Error -3 while decompressing data: incorrect data check",
+            id="bad checksum",
+        ),
+        pytest.param(
+            "COLUMNUSDT",
+            gzip.compress(b"timestamp,symbol,side,size,trdMatchID\n1,COLUMNUSDT,Buy,1,x\n"),
+            "header lacks price: 'timestamp,symbol,side,size,trdMatchID'",
+            id="needed column missing",
+        ),
+    ],
+)
+def test_a_file_broken_at_the_source_is_kept_with_its_reason(
+    world: World, symbol: str, content: bytes, reason: str
+) -> None:
+    world.publish(symbol, content)
+    expected = of_file(symbol, "corrupt", content, reason=reason)
+    assert world.fetch(symbol) == expected
+    stored = world.raw(symbol)
+    assert stored is not None
+    assert stored.download_as_bytes(raw_download=True) == content
+    assert world.fetch(symbol) == expected
+    again = world.raw(symbol)
+    assert again is not None
+    assert again.generation == stored.generation
+
+    world.publish(symbol, REAL)
+    assert world.fetch(symbol) == of_file(symbol, "stored", REAL)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "kind", "parameters"),
+    [
+        ("BREAKUSDT", "break_off", {"after_bytes": 50_000, "times": 2}),
+        ("WRONGUSDT", "wrong_bytes", {"at_byte": 70_000, "times": 1}),
+        ("STATUSUSDT", "status", {"code": 503, "times": 1}),
+    ],
+)
+def test_troubles_on_the_way_are_overcome(world: World, symbol: str, kind: str, parameters: dict[str, object]) -> None:
+    world.publish(symbol, REAL)
+    world.fault(kind, **parameters)
+    assert world.fetch(symbol) == of_file(symbol, "stored", REAL)
+    assert world.faults_left() == []
+
+
+def test_a_download_that_never_succeeds_is_an_error_and_leaves_nothing(world: World) -> None:
+    world.publish("NEVERUSDT", REAL)
+    world.fault("break_off", after_bytes=50_000)
+    response = world.post(json={"symbol": "NEVERUSDT", "date": DAY})
+    assert response.status_code == 503
+    assert response.json()["error"].startswith("the download broke off: ")
+    assert world.raw("NEVERUSDT") is None
+
+
+def test_without_the_listing_the_file_itself_is_enough_unless_it_is_broken(world: World) -> None:
+    world.publish("UNLISTEDUSDT", REAL)
+    world.publish("BROKENUSDT", REAL[:60_000])
+    world.fault("status", code=500, path="/public.bybit.com/")
+    assert world.fetch("UNLISTEDUSDT") == of_file("UNLISTEDUSDT", "stored", REAL)
+    assert world.fetch("UNLISTEDUSDT") == of_file("UNLISTEDUSDT", "unchanged", REAL)
+    response = world.post(json={"symbol": "BROKENUSDT", "date": DAY})
+    assert response.status_code == 503
+    assert response.json() == {
+        "error": "gzip ends too early, after 60000 bytes; no md5 tells whether the source is broken or the way here"
+    }
+    world.clear_faults()
+    assert world.fetch("UNLISTEDUSDT") == of_file("UNLISTEDUSDT", "unchanged", REAL)
+
+
+def test_an_answer_that_makes_no_sense_is_final(world: World) -> None:
+    world.publish("FINALUSDT", REAL)
+    world.fault("status", code=410, times=1)
+    response = world.post(json={"symbol": "FINALUSDT", "date": DAY})
+    assert response.status_code == 502
+    assert response.json() == {"error": f"the exchange answers 410 for trading/FINALUSDT/FINALUSDT{DAY}.csv.gz"}
+
+
+EXAMPLE = '{"symbol": "BTCUSDT", "date": "2020-03-25"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("", f"the body must be JSON such as {EXAMPLE}"),
+        ("symbol=BTCUSDT&date=2020-03-25", f"the body must be JSON such as {EXAMPLE}"),
+        (b"\xff\xfe", f"the body must be JSON such as {EXAMPLE}"),
+        ("[" * 4000, f"the body must be JSON such as {EXAMPLE}"),
+        (" " * 5000, "the body must be at most 4096 bytes"),
+        ("[1]", "the body must be a JSON object, got [1]"),
+        ("null", "the body must be a JSON object, got null"),
+        ("{}", "symbol is missing; date is missing"),
+        ('{"symbol": "BTCUSDT"}', "date is missing"),
+        ('{"symbol": "BTCUSDT", "date": "2020-03-25", "url": "http://x"}', "'url' is not known"),
+        ('{"symbol": 7, "date": null}', "symbol must be a string, got 7; date must be a string, got null"),
+        (
+            '{"symbol": "../etc", "date": "2020-02-30"}',
+            "symbol: a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got '../etc'; "
+            "date: no such day: 2020-02-30",
+        ),
+        ('{"symbol": "BTCUSDT", "date": "25.3.2020"}', "date: a day is written YYYY-MM-DD, got '25.3.2020'"),
+        (
+            '{"symbol": "\\ud800", "date": "2020-03-25"}',
+            "symbol: a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got '\\ud800'",
+        ),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(world: World, body: str | bytes, message: str) -> None:
+    response = world.post(data=body)
+    assert (response.status_code, response.json()) == (400, {"error": message})
+
+
+def test_only_post_is_allowed(world: World) -> None:
+    response = requests.get(world.running.stack.url("fetch_archive"), timeout=10)
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+    assert response.json() == {"error": "the method must be POST, got GET"}
+
+
+def test_two_calls_at_once_leave_one_whole_object(world: World) -> None:
+    world.publish("TWICEUSDT", REAL)
+    world.fault("slow", bytes_per_second=200_000, times=2)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [call.result() for call in [pool.submit(world.fetch, "TWICEUSDT") for _ in range(2)]]
+    assert world.faults_left() == []  # both have downloaded
+    for answer in answers:
+        assert answer == of_file("TWICEUSDT", answer["status"], REAL)
+        assert answer["status"] in ("stored", "unchanged")
+    assert world.lake.blob(raw_name("TWICEUSDT")).download_as_bytes(raw_download=True) == REAL
+    assert world.fetch("TWICEUSDT") == of_file("TWICEUSDT", "unchanged", REAL)
+
+
+def test_killed_midway_it_leaves_nothing_and_succeeds_when_called_again(world: World) -> None:
+    world.publish("KILLEDUSDT", REAL)
+    world.fault("slow", bytes_per_second=20_000, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(world.fetch, "KILLEDUSDT")
+        wait_for("the download to begin", lambda: not world.faults_left())
+        world.running.kill("fetch_archive")
+        with pytest.raises(requests.ConnectionError):
+            call.result()
+    assert world.raw("KILLEDUSDT") is None
+    world.running.start("fetch_archive")
+    assert world.fetch("KILLEDUSDT") == of_file("KILLEDUSDT", "stored", REAL)
+
+
+def test_sigterm_lets_a_running_call_finish_and_ends_quietly(world: World) -> None:
+    world.publish("TERMUSDT", REAL)
+    world.fault("slow", bytes_per_second=100_000, times=1)
+    server = world.running.processes["fetch_archive"]
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(world.fetch, "TERMUSDT")
+        wait_for("the download to begin", lambda: not world.faults_left())
+        server.terminate()
+        assert call.result() == of_file("TERMUSDT", "stored", REAL)
+    assert server.wait(10) == 0
+    world.running.start("fetch_archive")
+    lines = [json.loads(line) for line in world.running.log("fetch_archive").splitlines()]
+    assert {line["message"] for line in lines} <= EVENTS
+
+
+def test_a_ban_pauses_the_instance_and_says_so(world: World) -> None:
+    world.publish("BANNEDUSDT", REAL)
+    world.fault("ban", seconds=60)
+    banned = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
+    assert (banned.status_code, banned.headers["Retry-After"]) == (429, "600")
+    assert banned.json() == {"error": "the exchange bans this address, ask again in 600 s"}
+    # The exchange would answer again, but nobody asks it.
+    world.clear_faults()
+    still = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
+    assert still.status_code == 429
+    assert 590 <= int(still.headers["Retry-After"]) <= 600
+    assert world.raw("BANNEDUSDT") is None
+    # A new instance has no ban to sit out.
+    world.running.kill("fetch_archive")
+    world.running.start("fetch_archive")
+    assert world.fetch("BANNEDUSDT") == of_file("BANNEDUSDT", "stored", REAL)
+
+
+def test_a_busy_day_of_90_mb_takes_at_most_128_mib(world: World) -> None:
+    content = busy_day("BUSYUSDT", 90 << 20)
+    world.publish("BUSYUSDT", content)
+    assert world.fetch("BUSYUSDT") == of_file("BUSYUSDT", "stored", content)
+    assert max(peak_rss(pid) for pid in processes(world.running.processes["fetch_archive"].pid)) <= 128 << 20
+
+
+def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, free_ports(PORTS))
+    service = next(service for service in stack.services() if service.name == "fetch_archive")
+    environ = {**os.environ, "PIPELINE_LAKE": "", "BYBIT_ARCHIVE_URL": "public.bybit.com", "BYBIT_BAN_SECONDS": "-1"}
+    done = subprocess.run(service.command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "bitcoin_pipeline.settings.SettingsError: PIPELINE_LAKE is not set (the bucket that holds raw/); "
+        "BYBIT_ARCHIVE_URL: must be an address such as https://host, got 'public.bybit.com' "
+        "(where the archive's files are); "
+        "BYBIT_BAN_SECONDS: must be whole seconds, at most 9999, got '-1' (how long a ban lasts, 5 to 10 minutes were "
+        "seen)"
+    )
+
+
+def busy_day(symbol: str, size: int) -> bytes:
+    """About `size` bytes of gzip: a header, then one member of random rows over and over."""
+    random_of = random.Random(1)
+    row = "1585132800.{:06d},{},Buy,0.{:03d},{:.1f},PlusTick,{},1,1,1\n"
+    rows = "".join(
+        row.format(n, symbol, random_of.randrange(1000), 6500 + n % 50 / 2, uuid.UUID(int=random_of.getrandbits(128)))
+        for n in range(20_000)
+    )
+    member = gzip.compress(rows.encode(), 1)
+    return gzip.compress(HEADER) + member * (size // len(member))
+
+
+def processes(pid: int) -> list[int]:
+    """`pid` and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def peak_rss(pid: int) -> int:
+    """The most bytes that the process ever had resident."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
