@@ -48,6 +48,7 @@ class Reason(StrEnum):
     PRICE_NOT_POSITIVE = "price_not_positive"
     PRICE_OUT_OF_RANGE = "price_out_of_range"
     UNREADABLE_TRADE_ID = "unreadable_trade_id"
+    UNREADABLE_SEQUENCE = "unreadable_sequence"
     TURNOVER_OUT_OF_RANGE = "turnover_out_of_range"
     ID_WITH_OTHER_CONTENT = "id_with_other_content"
 
