@@ -36,6 +36,8 @@ class CloudSettings:
     )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
+    kafka: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
+    exchange_rest_url: str = setting("BYBIT_REST_URL", "the exchange's REST address", default="https://api.bybit.com")
     dataproc_emulator: str = setting("DATAPROC_EMULATOR_HOST", "host:port of Dataproc's stand-in", default="")
     bigquery_storage_emulator: str = setting(
         "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
