@@ -16,6 +16,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.times import parse_day
 from local.exchange.events import log_event
 from local.exchange.folder import Folder
 from local.exchange.guard import Guard
@@ -25,7 +27,7 @@ from local.exchange.live import Live, invented, recorded
 from local.exchange.playback import Playback
 from local.exchange.publication import Publication
 from local.exchange.server import exchange
-from local.exchange.sources import Capture, InventedMarket
+from local.exchange.sources import Capture, InventedMarket, read_days
 
 _SHUTDOWN_SECONDS = 1.0
 """How long a running download may go on after SIGTERM."""
@@ -34,7 +36,6 @@ _SHUTDOWN_SECONDS = 1.0
 def main() -> None:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT; exit code 1 when the port cannot be had, or the capture not read."""
     arguments = _arguments()
-    guard = Guard(arguments.requests_per_second, arguments.ban_seconds, time.monotonic)
     with ExitStack() as at_exit:
         cache = arguments.cache_dir or Path(at_exit.enter_context(tempfile.TemporaryDirectory(prefix="exchange-")))
         publication: Publication
@@ -45,19 +46,27 @@ def main() -> None:
                 cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC)
             )
         try:
-            live = Live(_playback(arguments, cache / "played"))
-        except (OSError, ValueError) as error:
-            sys.exit(f"cannot play the market: {error}")
-        application = exchange(publication, guard, live)
-        try:
-            asyncio.run(_serve(application, arguments.port, str(arguments.archive_dir or "the invented market")))
-        except (OSError, OverflowError) as error:
-            sys.exit(f"cannot serve on port {arguments.port}: {error}")
+            asyncio.run(_run(arguments, publication, cache / "played"))
+        except OSError as error:
+            sys.exit(f"cannot serve on port {arguments.port}: {error.strerror}")
 
 
-def _playback(arguments: argparse.Namespace, tape: Path) -> Playback:
+async def _run(arguments: argparse.Namespace, publication: Publication, tape: Path) -> None:
+    guard = Guard(arguments.requests_per_second, arguments.ban_seconds, time.monotonic)
+    try:
+        live = Live(await _playback(arguments, publication, tape))
+    except (OSError, ValueError) as error:
+        sys.exit(f"cannot play the market: {error}")
+    application = exchange(publication, guard, live)
+    await _serve(application, arguments.port, str(arguments.archive_dir or "the invented market"))
+
+
+async def _playback(arguments: argparse.Namespace, publication: Publication, tape: Path) -> Playback:
     if arguments.capture:
         return recorded(Capture(arguments.capture), arguments.speed, tape, time.monotonic)
+    if arguments.play_day:
+        days = await read_days(publication, arguments.play_day)
+        return recorded(days, arguments.speed, tape, time.monotonic)
     market = InventedMarket(arguments.symbols, arguments.trades_per_second, arguments.seed)
     return invented(market, arguments.clock_offset_ms, tape, time.time)
 
@@ -87,7 +96,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE")
     parser.add_argument("--cache-dir", type=Path, help="keep its own files here; default: until the server ends")
     recording = parser.add_argument_group("a recorded market", "played from the first subscription on")
-    recording.add_argument("--capture", type=Path, metavar="FILE", help="one websocket frame a line")
+    what = recording.add_mutually_exclusive_group()
+    what.add_argument("--capture", type=Path, metavar="FILE", help="one websocket frame a line")
+    what.add_argument("--play-day", type=_day, nargs="+", metavar="SYMBOL:DATE", help="days of the archive")
     recording.add_argument("--speed", type=_number(float, 0), default=1.0, help="1 as recorded, 0 as fast as possible")
     market = parser.add_argument_group("the invented market", "its archive without --archive-dir, live without a file")
     market.add_argument("--seed", type=_number(int, 0), default=0)
@@ -96,6 +107,14 @@ def _arguments() -> argparse.Namespace:
     market.add_argument("--symbols", type=_symbols, default=SYMBOLS, help="live, with commas between")
     market.add_argument("--clock-offset-ms", type=int, default=0, help="exchange's clock before this machine's")
     return parser.parse_args()
+
+
+def _day(text: str) -> tuple[str, dt.date]:
+    symbol, _, day = text.partition(":")
+    try:
+        return parse_symbol(symbol), parse_day(day)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be such as BTCUSDT:2020-03-25, got {text!r} ({error})") from error
 
 
 def _symbols(text: str) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from http import HTTPStatus
 from aiohttp import web
 
 from local.exchange.events import log_event
-from local.exchange.faults import BAN, FaultError, Faults, parse_fault
+from local.exchange.faults import BAN, Fault, FaultError, Faults, parse_fault
 from local.exchange.guard import Guard
 from local.exchange.live import Live
+from local.exchange.live_faults import LIVE_KINDS, LiveFault
 
 _PIECE = 1 << 18
 
@@ -44,29 +45,45 @@ class Control:
     async def list_faults(self, request: web.Request) -> web.Response:
         """The faults that are set and how long the caller's address is still banned."""
         seconds = self._guard.seconds_left(request.remote or "")
-        return web.json_response({"faults": [fault.as_json() for fault in self._faults], "banned_seconds": seconds})
+        faults = [*self._faults, *(self._live.faults if self._live else ())]
+        return web.json_response({"faults": [fault.as_json() for fault in faults], "banned_seconds": seconds})
 
     async def set_fault(self, request: web.Request) -> web.Response:
         """Set the fault in the body; 400 says what is valid."""
+        fault: Fault | LiveFault
         try:
-            fault = parse_fault(json.loads(await request.read()))
+            given = json.loads(await request.read())
+            if self._live and isinstance(given, dict) and given.get("fault") in tuple(LIVE_KINDS):
+                fault = self._live.show(given)
+            else:
+                fault = self._set(parse_fault(given, tuple(LIVE_KINDS) if self._live else ()))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             return _bad_request(f"the body is not JSON: {error}")
         except FaultError as error:
             return _bad_request(str(error))
-        if fault.kind == BAN:
-            self._guard.ban_all(fault.value)
-        else:
-            self._faults.add(fault)
         log_event("fault set", **fault.as_json())
         return web.json_response(fault.as_json(), status=HTTPStatus.CREATED)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         """Forget all faults and end every ban."""
         self._faults.clear()
-        self._guard.pardon_all()
+        if self._live:
+            self._live.faults.clear()
+        for guard in self._guards():
+            guard.pardon_all()
         log_event("faults cleared")
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    def _set(self, fault: Fault) -> Fault:
+        if fault.kind == BAN:
+            for guard in self._guards():
+                guard.ban_all(fault.value)
+        else:
+            self._faults.add(fault)
+        return fault
+
+    def _guards(self) -> tuple[Guard, ...]:
+        return (self._guard, *(self._live.guards if self._live else ()))
 
     async def market(self, request: web.Request) -> web.Response:
         """What the market has played so far; 404 without one."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -22,27 +23,47 @@ SYMBOLS: Final = tuple(sorted(symbol for symbol in PROFILES if not is_inverse(sy
 _WAVES: Final = ((0.15, 8_380_800), (0.03, 1_123_200), (0.008, 21_600), (0.002, 2_220), (0.0008, 421), (0.0003, 53))
 """Share of the price and seconds of each wave that moves it."""
 
-_SEQS_PER_SECOND: Final = 100_000
+_SEQS_PER_MS: Final = 100
 
 
-def invented_second(
-    symbol: str, second: int, rate: float, seed: int, *, exactly: int | None = None
-) -> list[dict[str, Any]]:
-    """The trades of `symbol` in a second since the epoch as they stand in frames, ascending.
+def invented_second(symbol: str, second: int, rate: float, seed: int) -> list[dict[str, Any]]:
+    """The trades of `symbol` in a second since the epoch as they stand in frames: about `rate`, as chance has it.
 
-    About `rate` of them, as chance has it, or `exactly` so many, which then are others. A taker's order sweeps the
-    book: its trades share time, side and seq, and their prices rise for a Buy and fall for a Sell.
+    They ascend. A taker's order sweeps the book: its trades share time, side and seq, and their prices rise for a Buy
+    and fall for a Sell.
     """
     profile = PROFILES[symbol]
-    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second, exactly or 0])
-    count = int(random.poisson(rate)) if exactly is None else exactly
+    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second])
+    return _trades(profile, second * 1000, int(random.poisson(rate)), random, lambda ms: _level(profile, ms, seed))
+
+
+def burst(symbol: str, price: str | None, from_ms: int, count: int, seed: int) -> list[dict[str, Any]]:
+    """Exactly `count` trades in the second from `from_ms`, around `price`, that of the profile when it is None."""
+    profile = PROFILES.get(symbol)
+    price = price or (profile.price if profile else "1.00")
+    decimals = len(price.partition(".")[2])
+    around = Profile(
+        symbol,
+        price,
+        profile.tick if profile else str(Decimal(1).scaleb(-decimals)),
+        profile.size if profile else "1",
+        profile.lot if profile else "0.001",
+    )
+    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), from_ms, count])
+    return _trades(around, from_ms, count, random, lambda _: float(price))
+
+
+def _trades(
+    profile: Profile, from_ms: int, count: int, random: np.random.Generator, level: Callable[[int], float]
+) -> list[dict[str, Any]]:
+    """So many trades in the second from `from_ms`; `level` is the price around which they are made at a time."""
     if not count:
         return []
     tick, lot = Decimal(profile.tick), Decimal(profile.lot)
     fills = random.geometric(0.55, count)
     orders = int(np.searchsorted(np.cumsum(fills), count)) + 1
     order = np.repeat(np.arange(orders), fills[:orders])[:count].tolist()
-    times = (second * 1000 + np.sort(random.integers(0, 1000, orders))).tolist()
+    times = (from_ms + np.sort(random.integers(0, 1000, orders))).tolist()
     buys = (random.random(orders) < 0.5).tolist()
     noise = random.normal(0, 1.5, orders).tolist()
     deeper = (random.random(count) < 0.3).tolist()
@@ -50,29 +71,27 @@ def invented_second(
     lots = random.lognormal(math.log(max(1.0, float(Decimal(profile.size) / lot))), 1.5, count)
     sizes = np.maximum(np.rint(lots), 1).astype(np.int64).tolist()
     ids = random.bytes(16 * count)
-    lot_decimals, price_decimals = len(profile.lot.partition(".")[2]), len(profile.price.partition(".")[2])
+    size_decimals, price_decimals = len(profile.lot.partition(".")[2]), len(profile.price.partition(".")[2])
 
     trades: list[dict[str, Any]] = []
     depth, last_ticks, direction = 0, 0, "ZeroPlusTick"
     for place, of in enumerate(order):
-        starts = place == 0 or order[place - 1] != of
-        depth = 0 if starts else depth + deeper[place]
-        middle = _level(profile, times[of], seed) / float(tick) + noise[of]
-        ticks = max(1, round(middle) + (1 + depth if buys[of] else -depth))
-        direction = _direction(ticks - last_ticks if place else 0, direction)
+        depth = depth + deeper[place] if place and order[place - 1] == of else 0
+        ticks = max(1, round(level(times[of]) / float(tick) + noise[of]) + (1 + depth if buys[of] else -depth))
+        direction = tick_direction(ticks - last_ticks if place else 0, direction)
         last_ticks = ticks
         trades.append(
             {
                 "T": times[of],
-                "s": symbol,
+                "s": profile.symbol,
                 "S": "Buy" if buys[of] else "Sell",
-                "v": f"{lot * sizes[place]:.{lot_decimals}f}",
+                "v": f"{lot * sizes[place]:.{size_decimals}f}",
                 "p": f"{tick * ticks:.{price_decimals}f}",
                 "L": direction,
                 "i": str(UUID(bytes=ids[16 * place : 16 * place + 16], version=5)),
                 "BT": False,
                 "RPI": False,
-                "seq": second * _SEQS_PER_SECOND + of,
+                "seq": from_ms * _SEQS_PER_MS + of,
             }
         )
     return trades
@@ -85,7 +104,8 @@ def _level(profile: Profile, time_ms: int, seed: int) -> float:
     return float(profile.price) * math.exp(sum(moves))
 
 
-def _direction(change: int, before: str) -> str:
+def tick_direction(change: int, before: str) -> str:
+    """The exchange's word for a price's `change` against the last one, whose own word was `before`."""
     if change:
         return "PlusTick" if change > 0 else "MinusTick"
     return before if before.startswith("Zero") else f"Zero{before}"

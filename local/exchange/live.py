@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from local.exchange import rest, stream
+from local.exchange import live_faults, rest, stream
+from local.exchange.frames import frames_of, trade_topic
+from local.exchange.garbage import absurd_trade_text, garbage_text
 from local.exchange.guard import Guard
-from local.exchange.live_faults import LiveFaults
+from local.exchange.invented_live import burst
+from local.exchange.live_faults import BURST, GARBAGE_KINDS, LiveFault, LiveFaults, parse_live_fault
 from local.exchange.playback import Playback, RecordedClock, WallClock
 from local.exchange.rest import Rest
-from local.exchange.sources import Capture, InventedMarket
+from local.exchange.sources import Capture, Days, InventedMarket, symbols_of
 from local.exchange.stream import Stream
 from local.exchange.tape import Tape
 
@@ -29,12 +32,13 @@ class Live:
 
     def __init__(self, playback: Playback, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.playback = playback
-        self.faults = LiveFaults()
+        self.faults = LiveFaults(monotonic)
+        self._bursts = 0
         self.guards = (
             Guard(rest.REQUESTS, rest.BAN_SECONDS, monotonic, rest.REQUESTS_SECONDS),
             Guard(stream.CONNECTIONS, stream.CONNECTIONS_SECONDS, monotonic, stream.CONNECTIONS_SECONDS),
         )
-        self.rest = Rest(playback, self.guards[0])
+        self.rest = Rest(playback, self.faults, self.guards[0])
         self.stream = Stream(playback, self.faults, self.guards[1], monotonic)
 
     def routes(self) -> list[web.RouteDef]:
@@ -55,6 +59,38 @@ class Live:
         for connection in self.stream.connections():
             connection.drop("the exchange ends")
 
+    def show(self, given: Mapping[str, Any]) -> LiveFault:
+        """Show the fault that a JSON object describes, or set it if it lasts. Raises FaultError for a wrong one."""
+        fault = parse_live_fault(given, symbols_of(self.playback.topics))
+        now_ms = self.playback.now_ms()
+        if fault.kind == BURST:
+            assert fault.symbol is not None
+            self._burst(fault.symbol, fault.trades, now_ms)
+        for connection in self.stream.connections():
+            match fault.kind:
+                case live_faults.DROP:
+                    connection.drop("by request")
+                case live_faults.HALF_OPEN:
+                    connection.die()
+                case live_faults.GARBAGE:
+                    kinds = (fault.what,) if fault.what else GARBAGE_KINDS
+                    for kind in kinds * fault.count:
+                        connection.send(garbage_text(kind, _one_of(connection.topics), now_ms))
+                case live_faults.ABSURD_TIME:
+                    symbol = fault.symbol or _one_of(connection.topics)
+                    if trade_topic(symbol) in connection.topics:
+                        price = self.playback.tape.last_price(symbol) or "1"
+                        connection.send(absurd_trade_text(symbol, price, now_ms + fault.milliseconds))
+        if fault.lasts:
+            self.faults.add(fault)
+        return fault
+
+    def _burst(self, symbol: str, trades: int, now_ms: int) -> None:
+        self._bursts += 1
+        price = self.playback.tape.last_price(symbol)
+        made = burst(symbol, price, now_ms + 1, trades, self._bursts)
+        self.playback.add(list(frames_of(symbol, made)))
+
     def as_json(self) -> dict[str, Any]:
         """What has been played so far."""
         return {
@@ -67,8 +103,13 @@ class Live:
         }
 
 
-def recorded(capture: Capture, speed: float, tape_folder: Path, monotonic: Callable[[], float]) -> Playback:
-    """A recording, played from the first subscription on at `speed`, 0 as fast as it is taken."""
+def _one_of(topics: set[str]) -> str:
+    """The symbol of the first topic by name; one that is not there for a connection without subscriptions."""
+    return min(symbols_of(frozenset(topics)), default="NOTHING")
+
+
+def recorded(capture: Capture | Days, speed: float, tape_folder: Path, monotonic: Callable[[], float]) -> Playback:
+    """A recording or days of the archive, played from the first subscription on; `speed` 0: as fast as it is taken."""
     clock = RecordedClock(capture.first_ms, speed, monotonic)
     return Playback(capture, clock, Tape(tape_folder), capture.first_ms, waits=speed == 0)
 

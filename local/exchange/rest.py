@@ -5,6 +5,7 @@ Part of the exchange simulator. Errors are HTTP 200 with a retCode; only an addr
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import islice
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from local.exchange.archive import page
 from local.exchange.guard import Guard
+from local.exchange.live_faults import REST_DOWN, LiveFaults
 from local.exchange.market import PROFILES
 from local.exchange.playback import Playback
 from local.exchange.sources import symbols_of
@@ -34,6 +36,13 @@ _MAX_KLINES: Final = 1000
 _QUOTES: Final = ("USDT", "USDC", "PERP", "USD")
 
 
+_FAILURES: Final = {
+    "too_many_visits": (10006, "Too many visits!"),
+    "server_error": (10016, "Server error."),
+}
+_HANG_LOOK_SECONDS: Final = 0.1
+
+
 class ParameterError(ValueError):
     """A request that the exchange answers with retCode 10001; the message is its retMsg."""
 
@@ -41,8 +50,9 @@ class ParameterError(ValueError):
 class Rest:
     """Answers for the market data of linear symbols."""
 
-    def __init__(self, playback: Playback, guard: Guard) -> None:
+    def __init__(self, playback: Playback, faults: LiveFaults, guard: Guard) -> None:
         self._playback = playback
+        self._faults = faults
         self._guard = guard
         self._calls = {
             "recent-trade": self._recent_trade,
@@ -63,11 +73,23 @@ class Rest:
         if call is None:
             return page(HTTPStatus.NOT_FOUND)
         now_ms = self._playback.now_ms()
+        down = self._faults.get(REST_DOWN)
+        if down is not None:
+            return await self._fail(request, down.what or "close", now_ms)
         try:
             result = call(request.query, now_ms)
         except ParameterError as error:
             return _envelope(_PARAMETER_ERROR, str(error), {}, now_ms)
         return _envelope(0, "OK", result, now_ms)
+
+    async def _fail(self, request: web.Request, how: str, now_ms: int) -> web.StreamResponse:
+        if how in _FAILURES:
+            return _envelope(*_FAILURES[how], {}, now_ms)
+        while how == "hang" and request.transport is not None and self._faults.get(REST_DOWN):
+            await asyncio.sleep(_HANG_LOOK_SECONDS)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
 
     def _time(self, query: Mapping[str, str], now_ms: int) -> dict[str, Any]:
         return {"timeSecond": str(now_ms // 1000), "timeNano": str(now_ms * 1_000_000)}

@@ -1,18 +1,26 @@
-"""Where the frames of the played market come from: a recording, or the invented market as it goes on.
+"""Where the frames of the played market come from: a recording, days of the archive, or the invented market.
 
 Part of the exchange simulator.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import gzip
 import heapq
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from bitcoin_pipeline.amounts import plain
+from bitcoin_pipeline.archive import read_day
+from bitcoin_pipeline.names import archive_file
+from bitcoin_pipeline.trade import Trade
 from local.exchange.frames import TRADE_TOPIC, Frame, frames_of, read_capture, trade_topic
-from local.exchange.invented_live import invented_second
+from local.exchange.invented_live import invented_second, tick_direction
+from local.exchange.publication import Publication
 
 
 class Source(Protocol):
@@ -50,6 +58,62 @@ class Capture:
     def frames(self, from_ms: int) -> Iterator[Frame]:
         """Every frame to the letter, the first at or after `from_ms` as all come with it."""
         return read_capture(self._path)
+
+
+class Days:
+    """Days of the archive as they would have come live. Raises ValueError for days without any trade.
+
+    `trades` of each symbol are in matching order, of which `seq` tells as the archive's times are finer than `T`.
+    """
+
+    def __init__(self, trades: Mapping[str, Sequence[Trade]]) -> None:
+        self._trades = trades
+        self.topics: Final = frozenset(map(trade_topic, trades))
+        first = next(self.frames(0), None)
+        if first is None:
+            raise ValueError(f"no trades of {', '.join(trades)} on the days to play")
+        self.first_ms: Final = first.time_ms
+
+    def frames(self, from_ms: int) -> Iterator[Frame]:
+        """Every frame; the first decides where the clock stands before."""
+        streams = [frames_of(symbol, _on_the_wire(trades)) for symbol, trades in self._trades.items()]
+        return heapq.merge(*streams, key=lambda frame: frame.time_ms)
+
+
+async def read_days(publication: Publication, days: Iterable[tuple[str, dt.date]]) -> Days:
+    """Days that are published. Raises ValueError for one that is not, or whose file cannot be used."""
+    trades: dict[str, list[Trade]] = {}
+    for symbol, day in sorted(days):
+        path = await publication.path(symbol, day)
+        if path is None:
+            raise ValueError(f"the archive has no {archive_file(symbol, day)}")
+        try:
+            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+                trades.setdefault(symbol, []).extend(read_day(lines, symbol, day).trades)
+        except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+            raise ValueError(f"{path.name} is broken: {error}") from error
+    return Days(trades)
+
+
+def _on_the_wire(trades: Iterable[Trade]) -> Iterator[dict[str, Any]]:
+    last: Trade | None = None
+    direction = "ZeroPlusTick"
+    for seq, trade in enumerate(trades, 1):
+        change = 0 if last is None else int(trade.price.compare(last.price))
+        direction = tick_direction(change, direction)
+        last = trade
+        yield {
+            "T": trade.time_us // 1000,
+            "s": trade.symbol,
+            "S": str(trade.taker_side),
+            "v": plain(trade.size),
+            "p": plain(trade.price),
+            "L": direction,
+            "i": trade.trade_id,
+            "BT": False,
+            "RPI": False,
+            "seq": seq,
+        }
 
 
 @dataclass(frozen=True, slots=True)

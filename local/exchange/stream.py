@@ -20,9 +20,9 @@ from aiohttp import web
 
 from local.exchange.archive import page
 from local.exchange.events import log_event
-from local.exchange.frames import Frame
+from local.exchange.frames import TRADE_TOPIC, Frame, message_text
 from local.exchange.guard import Guard
-from local.exchange.live_faults import LiveFaults
+from local.exchange.live_faults import DUPLICATE, HALF_OPEN, NO_PONG, REFUSE, SILENCE, SPLIT, LiveFaults
 from local.exchange.playback import Playback
 
 PATH: Final = "/v5/public/linear"
@@ -41,6 +41,10 @@ _FULL_FRAMES: Final = 1000
 _STALLED_SECONDS: Final = 30.0
 _OVERFLOW_BYTES: Final = 64 << 20
 """What may wait for a client that reads too slowly, before it loses its connection."""
+
+
+_DEAD_LOOK_SECONDS: Final = 0.1
+_SAID: Final = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.PING)
 
 
 class Stream:
@@ -68,6 +72,8 @@ class Stream:
         socket = web.WebSocketResponse(autoping=False, autoclose=False, compress=False)
         await socket.prepare(request)
         connection = Connection(socket, request, self._playback, self._faults, self._monotonic)
+        if self._faults.get(HALF_OPEN):
+            connection.die()
         self._connections.add(connection)
         self._playback.listeners.add(connection)
         writer = asyncio.create_task(connection.write())
@@ -104,6 +110,8 @@ class Connection:
         self._outbox: list[tuple[float, int, str | bytes]] = []
         self._outbox_bytes = 0
         self._numbers = count()
+        self._in_order_due = 0.0
+        self._is_dead = False
         self._something = asyncio.Event()
         self._last_sent = monotonic()
 
@@ -111,8 +119,19 @@ class Connection:
 
     def offer(self, frame: Frame) -> None:
         """Send a frame, if the client has asked for its like."""
-        if not frame.topic or frame.topic in self.topics:
-            self._put(frame.text)
+        if frame.topic and frame.topic not in self.topics:
+            return
+        if self._faults.get(SILENCE, frame.topic.removeprefix(TRADE_TOPIC)):
+            return
+        texts = [frame.text]
+        if self._faults.get(SPLIT) and frame.trades:
+            texts = [message_text(frame.topic, frame.time_ms, [trade]) for trade in frame.trades]
+        for text in texts * (2 if self._faults.get(DUPLICATE) else 1):
+            self._put(text, self._faults.shuffle_seconds())
+
+    def send(self, text: str) -> None:
+        """Send what the market has not played."""
+        self._put(text)
 
     def is_full(self) -> bool:
         """True while more frames wait to be sent than a playback should run ahead."""
@@ -123,10 +142,15 @@ class Connection:
         if self.is_full() and self._monotonic() - self._last_sent > _STALLED_SECONDS:
             self.drop("the client reads nothing")
 
+    def die(self) -> None:
+        """From now on send nothing and answer nothing, but leave the connection open."""
+        self._is_dead = True
+        self._outbox.clear()
+
     def drop(self, reason: str) -> None:
         """End the connection without a word."""
         log_event("connection dropped", conn_id=self.conn_id, reason=reason)
-        self._outbox.clear()
+        self.die()
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -164,17 +188,22 @@ class Connection:
             except TimeoutError:
                 self.drop("the client says nothing")
                 return
+            if self._is_dead and message.type in _SAID:
+                continue
             match message.type:
                 case aiohttp.WSMsgType.TEXT:
                     self._answer(message.data)
                 case aiohttp.WSMsgType.PING:
                     self._playback.pump()
-                    self._put(bytes(message.data))
+                    if not self._faults.get(NO_PONG):
+                        self._put(bytes(message.data))
                 case aiohttp.WSMsgType.PONG:
                     pass
                 case aiohttp.WSMsgType.BINARY:
                     self._answer(message.data.decode(errors="replace"))
                 case _:
+                    while self._is_dead and self._request.transport is not None:
+                        await asyncio.sleep(_DEAD_LOOK_SECONDS)  # it would not even say good-bye
                     await self._socket.close()
                     return
 
@@ -192,7 +221,8 @@ class Connection:
         op, req_id, topics = request.get("op"), request.get("req_id"), request.get("args")
         req_id = req_id if isinstance(req_id, str) else ""
         if op == "ping":
-            self._say("pong", op="ping", req_id=req_id, success=True)
+            if not self._faults.get(NO_PONG):
+                self._say("pong", op="ping", req_id=req_id, success=True)
         elif op in ("subscribe", "unsubscribe"):
             if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
                 self._say("error:invalid args", op=op, req_id=req_id, success=False)
@@ -207,9 +237,10 @@ class Connection:
     def _subscribe(self, topics: list[str], req_id: str) -> None:
         """All of the topics or, if one of them cannot be had, none."""
         for topic in topics:
-            problem = "handler not found" if topic not in self._playback.topics else ""
-            if topic in self.topics:
-                problem = "already subscribed"
+            problem = "already subscribed" if topic in self.topics else ""
+            refused = self._faults.get(REFUSE, topic.removeprefix(TRADE_TOPIC))
+            if refused or topic not in self._playback.topics:
+                problem = "handler not found"
             if problem:
                 self._say(f"error:{problem},topic:{topic}", op="subscribe", req_id=req_id, success=False)
                 return
@@ -227,11 +258,14 @@ class Connection:
         }
         self._put(json.dumps(answer, separators=(",", ":")))
 
-    def _put(self, message: str | bytes) -> None:
+    def _put(self, message: str | bytes, later_seconds: float = 0.0) -> None:
+        if self._is_dead:
+            return
         if self._outbox_bytes > _OVERFLOW_BYTES:
             self.drop("the client reads too slowly")
             return
-        heapq.heappush(self._outbox, (self._monotonic(), next(self._numbers), message))
+        self._in_order_due = max(self._in_order_due, self._monotonic() + self._faults.delay_seconds())
+        heapq.heappush(self._outbox, (self._in_order_due + later_seconds, next(self._numbers), message))
         self._outbox_bytes += len(message)
         self._something.set()
 
