@@ -61,6 +61,13 @@ def up(
         Path | None,
         typer.Option(help="Folder of Bybit's daily files, flat or as SYMBOL/FILE; an invented market by default."),
     ] = None,
+    capture: Annotated[
+        Path | None,
+        typer.Option(help="File of recorded websocket frames, one a line, to play live; else the invented market."),
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0, help="Of the capture: 1 as recorded, 0 as fast as possible.")
+    ] = None,
 ) -> None:
     """Start the stand-ins on this machine and leave them running."""
     from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
@@ -72,6 +79,10 @@ def up(
 
     if archive_dir is not None and not archive_dir.is_dir():
         raise Fault(f"--archive-dir must be a folder, got {archive_dir}")
+    if capture is not None and not capture.is_file():
+        raise Fault(f"--capture must be a file, got {capture}")
+    if speed is not None and capture is None:
+        raise typer.BadParameter("goes with --capture", param_hint="--speed")
     stack = LocalStack(_home())
 
     def prepare(running: Stack) -> None:
@@ -82,7 +93,9 @@ def up(
         create_tables()
 
     with STDERR.status("starting") as status:
-        options = Options(str(archive_dir.absolute()) if archive_dir else None)
+        options = Options(
+            str(archive_dir.absolute()) if archive_dir else None, str(capture.absolute()) if capture else None, speed
+        )
         started = stack.up(options, prepare, status.update)
     if not started:
         STDERR.print(f"The stack in {stack.home} is up already.")

@@ -19,7 +19,7 @@ from local.services import PORTS, Service, Stack
 from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
 from local.waiting import answers, free_ports, wait_for
 
-_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres")
+_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink")
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
 _START_SECONDS: Final = 90
 
@@ -33,6 +33,8 @@ class Options:
     """What the user chose for `up`; a running stack keeps its own."""
 
     archive_dir: str | None = None
+    capture: str | None = None
+    speed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +197,14 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _stack(home: Path, state: Mapping[str, Any]) -> Stack:
-    archive_dir = state["options"]["archive_dir"]
-    return Stack(home, state["ports"], Path(archive_dir) if archive_dir else None)
+    options = Options(**state["options"])
+    return Stack(
+        home,
+        state["ports"],
+        Path(options.archive_dir) if options.archive_dir else None,
+        Path(options.capture) if options.capture else None,
+        1.0 if options.speed is None else options.speed,
+    )
 
 
 def _supervisor(home: Path, state: Mapping[str, Any]) -> Supervisor:
