@@ -70,7 +70,7 @@ lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary src local tests
-	@for main in functions/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
+	@for main in functions/*/main.py flink/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
 	@for job in dataproc_jobs/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done
 
 .PHONY: format

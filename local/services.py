@@ -30,6 +30,7 @@ ARTIFACTS: Final = "artifacts"
 PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
+    *("flink_rest", "flink_rpc", "flink_blob", "flink_taskmanager", "candles_job"),
 )
 """What listens, one port each."""
 
@@ -117,6 +118,9 @@ class Stack:
             self._kafka(),
             self._postgres(),
             self._producer(),
+            self._jobmanager(),
+            self._taskmanager(),
+            self._candles_job(),
         ]
 
     def symbols(self) -> tuple[str, ...]:
@@ -217,6 +221,27 @@ class Stack:
         )
         # INT disconnects clients; TERM would wait for them.
         return Service("postgres", command, f"postgresql://127.0.0.1:{self.ports['postgres']}", stop_signal="INT")
+
+    def _jobmanager(self) -> Service:
+        return Service("jobmanager", self._flink("jobmanager"), f"{self.url('flink_rest')}/overview")
+
+    def _taskmanager(self) -> Service:
+        return Service("taskmanager", self._flink("taskmanager"), f"tcp://127.0.0.1:{self.ports['flink_taskmanager']}")
+
+    def _flink(self, process: str) -> tuple[str, ...]:
+        ports = [f"--{name}-port={self.ports[f'flink_{name}']}" for name in ("rest", "rpc", "blob", "taskmanager")]
+        return (sys.executable, "-m", "local.flink.cluster", process, f"--folder={self.home / 'flink'}", *ports)
+
+    def _candles_job(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.flink.candles_job",
+            f"--folder={self.home / 'flink'}",
+            f"--rest={self.url('flink_rest')}",
+            f"--port={self.ports['candles_job']}",
+        )
+        return Service("candles_job", command, self.url("candles_job"))
 
     def _producer(self) -> Service:
         command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))

@@ -21,7 +21,7 @@ from local.waiting import answers, free_ports, wait_for
 
 _DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink")
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
-_START_SECONDS: Final = 90
+_START_SECONDS: Final = 240
 
 
 class StackError(RuntimeError):

@@ -60,7 +60,7 @@ class RunningStack:
                 start_new_session=True,
             )
         self.processes[name] = process
-        wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 60)
+        wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 240)
 
     def kill(self, name: str) -> None:
         """End with SIGKILL a service with all of its processes, and wait until they are gone."""
