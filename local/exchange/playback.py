@@ -68,7 +68,8 @@ class RecordedClock:
         """As far as the time since the start, or since the end, has carried the clock."""
         if self._speed == math.inf:
             return math.inf
-        return self._anchor_ms + (self._monotonic() - self._anchored_at) * 1000 * self._speed
+        # To the microsecond, so that a whole millisecond is one.
+        return round(self._anchor_ms + (self._monotonic() - self._anchored_at) * 1000 * self._speed, 3)
 
     def seconds_until(self, time_ms: int) -> float:
         """How long until the clock shows `time_ms`; without end before the start."""
