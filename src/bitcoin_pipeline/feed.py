@@ -555,7 +555,7 @@ class Feed:
         for gap in list(feed.gaps.values()):
             end_us = floor_us(gap.from_us) + MINUTE_US
             if gap in is_filled and floor_us(gap.from_us) not in feed.rejected_minutes:
-                to_us = gap.to_us or max(gap.from_us, min(end_us, feed.start_us or end_us))
+                to_us = gap.to_us or max(gap.from_us, min(end_us, feed.start_us or self._exchange_us(now_us) or end_us))
                 actions += self._tell(feed, replace(gap, to_us=to_us, state=GapState.CLOSED))
             elif gap.to_us is None:
                 actions += self._tell(feed, replace(gap, to_us=max(gap.from_us, min(end_us, reach_us))))
@@ -635,7 +635,7 @@ class Feed:
         for feed in named:
             feed.accounted_us = time_us
             feed.older, feed.newer = feed.newer, {}
-            self._forget(feed)
+            actions += self._forget(feed)
         self._attempt = 0
         return actions
 
@@ -644,15 +644,19 @@ class Feed:
         from_us = floor_us(time_us) if feed.accounted_us is None else feed.accounted_us + MS_US
         actions = self._open_gaps(feed, from_us, None, until_us=time_us)
         feed.accounted_us = max(feed.accounted_us or 0, time_us)
-        self._forget(feed)
-        return actions
+        return actions + self._forget(feed)
 
-    def _forget(self, feed: _Feed) -> None:
+    def _forget(self, feed: _Feed) -> list[Action]:
+        """Let go of gaps that are too old to be filled from here; one without an end gets its minute's."""
         oldest_us = self._oldest_us()
-        if len(feed.gaps) > 0:
-            feed.gaps = {gap_id: gap for gap_id, gap in feed.gaps.items() if gap.from_us >= oldest_us}
-        if len(feed.rejected_minutes) > 0:
+        actions: list[Action] = []
+        for gap in [gap for gap in feed.gaps.values() if gap.from_us < oldest_us]:
+            if gap.to_us is None:
+                actions += self._tell(feed, replace(gap, to_us=floor_us(gap.from_us) + MINUTE_US))
+            del feed.gaps[gap.gap_id]
+        if feed.rejected_minutes:
             feed.rejected_minutes = {minute for minute in feed.rejected_minutes if minute >= oldest_us - MINUTE_US}
+        return actions
 
     @staticmethod
     def _minute_after(time_us: int | None) -> int:
