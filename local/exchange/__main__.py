@@ -1,4 +1,4 @@
-"""Starts the exchange simulator: `python -m local.exchange --port P [--archive-dir DIR]`."""
+"""Starts the exchange simulator: `python -m local.exchange --port P [--archive-dir DIR] [--capture FILE]`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
+from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_day
 from local.exchange.events import log_event
@@ -58,7 +60,12 @@ async def _run(arguments: argparse.Namespace, publication: Publication, tape: Pa
     except (OSError, ValueError) as error:
         sys.exit(f"cannot play the market: {error}")
     application = exchange(publication, guard, live)
-    await _serve(application, arguments.port, str(arguments.archive_dir or "the invented market"))
+    started: dict[str, Any] = {"serves": str(arguments.archive_dir or "the invented market")}
+    if arguments.capture:
+        started["plays"] = arguments.capture.name
+    elif arguments.play_day:
+        started["plays"] = [archive_file(*day) for day in arguments.play_day]
+    await _serve(application, arguments.port, started)
 
 
 async def _playback(arguments: argparse.Namespace, publication: Publication, tape: Path) -> Playback:
@@ -71,7 +78,7 @@ async def _playback(arguments: argparse.Namespace, publication: Publication, tap
     return invented(market, arguments.clock_offset_ms, tape, time.time)
 
 
-async def _serve(application: web.Application, port: int, serves: str) -> None:
+async def _serve(application: web.Application, port: int, started: dict[str, Any]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -79,7 +86,7 @@ async def _serve(application: web.Application, port: int, serves: str) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        log_event("exchange started", port=port, serves=serves)
+        log_event("exchange started", port=port, **started)
         await stop.wait()
     finally:
         await runner.cleanup()
@@ -99,14 +106,19 @@ def _arguments() -> argparse.Namespace:
     what = recording.add_mutually_exclusive_group()
     what.add_argument("--capture", type=Path, metavar="FILE", help="one websocket frame a line")
     what.add_argument("--play-day", type=_day, nargs="+", metavar="SYMBOL:DATE", help="days of the archive")
-    recording.add_argument("--speed", type=_number(float, 0), default=1.0, help="1 as recorded, 0 as fast as possible")
+    recording.add_argument("--speed", type=_number(float, 0), help="1 (default) as recorded, 0 as fast as possible")
     market = parser.add_argument_group("the invented market", "its archive without --archive-dir, live without a file")
     market.add_argument("--seed", type=_number(int, 0), default=0)
     market.add_argument("--trades-per-day", type=_number(int, 0), default=20_000, help="in the archive")
     market.add_argument("--trades-per-second", type=_number(float, 0.001), default=20.0, help="live, of all symbols")
     market.add_argument("--symbols", type=_symbols, default=SYMBOLS, help="live, with commas between")
     market.add_argument("--clock-offset-ms", type=int, default=0, help="exchange's clock before this machine's")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.speed is None:
+        arguments.speed = 1.0
+    elif not (arguments.capture or arguments.play_day):
+        parser.error("--speed is for --capture and --play-day; the invented market goes on at real time")
+    return arguments
 
 
 def _day(text: str) -> tuple[str, dt.date]:

@@ -37,20 +37,21 @@ def invented_second(symbol: str, second: int, rate: float, seed: int) -> list[di
     return _trades(profile, second * 1000, int(random.poisson(rate)), random, lambda ms: _level(profile, ms, seed))
 
 
-def burst(symbol: str, price: str | None, from_ms: int, count: int, seed: int) -> list[dict[str, Any]]:
-    """Exactly `count` trades in the second from `from_ms`, around `price`, that of the profile when it is None."""
-    profile = PROFILES.get(symbol)
-    price = price or (profile.price if profile else "1.00")
-    decimals = len(price.partition(".")[2])
-    around = Profile(
-        symbol,
-        price,
-        profile.tick if profile else str(Decimal(1).scaleb(-decimals)),
-        profile.size if profile else "1",
-        profile.lot if profile else "0.001",
-    )
+def invented_burst(symbol: str, second: int, count: int, seed: int, number: int) -> list[dict[str, Any]]:
+    """Exactly `count` more trades of that market in a second; another `number` gives others."""
+    profile = PROFILES[symbol]
+    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second, number])
+    trades = _trades(profile, second * 1000, count, random, lambda ms: _level(profile, ms, seed))
+    for trade in trades:
+        trade["seq"] += _SEQS_PER_MS * 500  # past those of the second's own trades
+    return trades
+
+
+def burst(symbol: str, price: str, from_ms: int, count: int, seed: int) -> list[dict[str, Any]]:
+    """Exactly `count` trades of any symbol in the second from `from_ms`, around `price`, whose decimals they have."""
+    tick = str(Decimal(1).scaleb(-len(price.partition(".")[2])))
     random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), from_ms, count])
-    return _trades(around, from_ms, count, random, lambda _: float(price))
+    return _trades(Profile(symbol, price, tick, "0.1", "0.001"), from_ms, count, random, lambda _: float(price))
 
 
 def _trades(

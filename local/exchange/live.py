@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from local.exchange import live_faults, rest, stream
+from local.exchange.events import log_event
+from local.exchange.faults import FaultError
 from local.exchange.frames import frames_of, trade_topic
 from local.exchange.garbage import absurd_trade_text, garbage_text
 from local.exchange.guard import Guard
@@ -33,7 +34,6 @@ class Live:
     def __init__(self, playback: Playback, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.playback = playback
         self.faults = LiveFaults(monotonic)
-        self._bursts = 0
         self.guards = (
             Guard(rest.REQUESTS, rest.BAN_SECONDS, monotonic, rest.REQUESTS_SECONDS),
             Guard(stream.CONNECTIONS, stream.CONNECTIONS_SECONDS, monotonic, stream.CONNECTIONS_SECONDS),
@@ -48,10 +48,10 @@ class Live:
     async def run(self, application: web.Application) -> AsyncIterator[None]:
         """Play as long as the application runs."""
         task = asyncio.create_task(self.playback.run())
+        task.add_done_callback(_tell_failure)
         yield
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
         self.playback.tape.close()
 
     async def hang_up(self, application: web.Application) -> None:
@@ -65,7 +65,7 @@ class Live:
         now_ms = self.playback.now_ms()
         if fault.kind == BURST:
             assert fault.symbol is not None
-            self._burst(fault.symbol, fault.trades, now_ms)
+            self._burst(fault.symbol, fault.trades)
         for connection in self.stream.connections():
             match fault.kind:
                 case live_faults.DROP:
@@ -85,11 +85,16 @@ class Live:
             self.faults.add(fault)
         return fault
 
-    def _burst(self, symbol: str, trades: int, now_ms: int) -> None:
-        self._bursts += 1
-        price = self.playback.tape.last_price(symbol)
-        made = burst(symbol, price, now_ms + 1, trades, self._bursts)
-        self.playback.add(list(frames_of(symbol, made)))
+    def _burst(self, symbol: str, trades: int) -> None:
+        source = self.playback.source
+        if isinstance(source, InventedMarket):
+            source.burst(symbol, trades)
+        elif self.playback.is_done:
+            price = self.playback.tape.last_price(symbol) or "1.00"
+            from_ms = self.playback.free_from_ms()
+            self.playback.add(frames_of(symbol, burst(symbol, price, from_ms, trades, seed=0)))
+        else:
+            raise FaultError("burst needs the invented market, or a recording that was played to its end")
 
     def as_json(self) -> dict[str, Any]:
         """What has been played so far."""
@@ -101,6 +106,13 @@ class Live:
             "done": self.playback.is_done,
             "connections": len(self.stream.connections()),
         }
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """A market that stands still without a word would pass for a quiet one."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log_event("market failed", error=repr(error))
 
 
 def _one_of(topics: set[str]) -> str:

@@ -6,11 +6,10 @@ Part of the exchange simulator.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import count
 from typing import Final, Protocol
 
 from local.exchange.frames import Frame
@@ -127,6 +126,7 @@ class Playback:
     """
 
     def __init__(self, source: Source, clock: Clock, tape: Tape, first_ms: int, *, waits: bool) -> None:
+        self.source: Final = source
         self.topics: Final = source.topics
         self.tape: Final = tape
         self.listeners: Final[set[Listener]] = set()
@@ -137,8 +137,7 @@ class Playback:
         self._waits = waits
         self._frames = source.frames(first_ms)
         self._ahead: Frame | None = next(self._frames, None)
-        self._added: list[tuple[int, int, Frame]] = []
-        self._numbers = count()
+        self._added: deque[Frame] = deque()
         self._time_ms = first_ms
         self._wake = asyncio.Event()
 
@@ -153,11 +152,17 @@ class Playback:
         """Look again at what is due: a listener has room, or frames were added."""
         self._wake.set()
 
-    def add(self, frames: list[Frame]) -> None:
-        """Play these as well, each at its time."""
-        for frame in frames:
-            heapq.heappush(self._added, (frame.time_ms, next(self._numbers), frame))
+    def add(self, frames: Iterable[Frame]) -> None:
+        """Play these as well, each at its time, which comes after that of all that were played or added before.
+
+        Frames of one symbol must not cross those of the source, so this is for a source that has ended.
+        """
+        self._added.extend(frames)
         self.wake()
+
+    def free_from_ms(self) -> int:
+        """The first time that comes after everything that was played or added."""
+        return max(self.now_ms(), self._added[-1].time_ms if self._added else 0) + 1
 
     def now_ms(self) -> int:
         """The exchange's time; every frame before it was played, and it never goes back."""
@@ -203,15 +208,13 @@ class Playback:
 
     def _head(self) -> Frame | None:
         """The next frame to play."""
-        if self._added and (self._ahead is None or self._added[0][0] < self._ahead.time_ms):
-            return self._added[0][2]
-        return self._ahead
+        return self._ahead or (self._added[0] if self._added else None)
 
     def _play(self, frame: Frame) -> None:
         if frame is self._ahead:
             self._ahead = next(self._frames, None)
         else:
-            heapq.heappop(self._added)
+            self._added.popleft()
         self.frames_played += 1
         self._time_ms = max(self._time_ms, frame.time_ms)
         self.tape.add(frame.trades)

@@ -20,7 +20,7 @@ from local.exchange.live_faults import REST_DOWN, LiveFaults
 from local.exchange.market import PROFILES
 from local.exchange.playback import Playback
 from local.exchange.sources import symbols_of
-from local.exchange.tape import MINUTE_MS, RECENT_TRADES
+from local.exchange.tape import RECENT_TRADES
 
 PREFIX: Final = "/v5/market/"
 
@@ -119,12 +119,8 @@ class Rest:
         symbol = self._symbol(query)
         if query.get("interval") != "1":
             raise ParameterError("Invalid period!")
-        start_ms, end_ms = _number(query, "start", 0), _number(query, "end", now_ms)
-        klines = (
-            kline
-            for kline in self._playback.tape.klines(symbol, now_ms)
-            if start_ms // MINUTE_MS * MINUTE_MS <= int(kline[0]) <= end_ms
-        )
+        to_ms = min(_number(query, "end", now_ms), now_ms)
+        klines = self._playback.tape.klines(symbol, _number(query, "start", 0), to_ms)
         return {
             "symbol": symbol,
             "category": "linear",

@@ -10,7 +10,7 @@ import gzip
 import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -19,7 +19,7 @@ from bitcoin_pipeline.archive import read_day
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.trade import Trade
 from local.exchange.frames import TRADE_TOPIC, Frame, frames_of, read_capture, trade_topic
-from local.exchange.invented_live import invented_second, tick_direction
+from local.exchange.invented_live import invented_burst, invented_second, tick_direction
 from local.exchange.publication import Publication
 
 
@@ -116,24 +116,31 @@ def _on_the_wire(trades: Iterable[Trade]) -> Iterator[dict[str, Any]]:
         }
 
 
-@dataclass(frozen=True, slots=True)
 class InventedMarket:
     """An endless market of `symbols`, evenly busy, whose trades follow from the seed and the second alone."""
 
-    symbols: tuple[str, ...]
-    trades_per_second: float
-    seed: int
-
-    @property
-    def topics(self) -> frozenset[str]:
-        """One for each symbol's trades."""
-        return frozenset(trade_topic(symbol) for symbol in self.symbols)
+    def __init__(self, symbols: tuple[str, ...], trades_per_second: float, seed: int) -> None:
+        self._symbols = symbols
+        self._rate = trades_per_second / len(symbols)
+        self._seed = seed
+        self._second = 0
+        self._bursts: dict[str, list[dict[str, Any]]] = {}
+        self._burst_numbers = count(1)
+        self.topics: Final = frozenset(map(trade_topic, symbols))
 
     def frames(self, from_ms: int) -> Iterator[Frame]:
         """From the first whole second at or after `from_ms` on, without end."""
-        second = -(-from_ms // 1000)
-        rate = self.trades_per_second / len(self.symbols)
+        self._second = -(-from_ms // 1000)
         while True:
-            streams = [frames_of(symbol, invented_second(symbol, second, rate, self.seed)) for symbol in self.symbols]
+            streams = [frames_of(symbol, self._trades(symbol)) for symbol in self._symbols]
+            self._second += 1
             yield from heapq.merge(*streams, key=lambda frame: frame.time_ms)
-            second += 1
+
+    def burst(self, symbol: str, trades: int) -> None:
+        """Make so many more trades within the next second that is not made yet, among its own."""
+        made = invented_burst(symbol, self._second, trades, self._seed, next(self._burst_numbers))
+        self._bursts.setdefault(symbol, []).extend(made)
+
+    def _trades(self, symbol: str) -> list[dict[str, Any]]:
+        made = invented_second(symbol, self._second, self._rate, self._seed)
+        return sorted(made + self._bursts.pop(symbol, []), key=lambda trade: trade["T"])

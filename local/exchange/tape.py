@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -76,25 +77,27 @@ class Tape:
         book = self._books.get(symbol)
         return sorted(book.recent.values(), key=_time)[: -limit - 1 : -1] if book else []
 
-    def klines(self, symbol: str, now_ms: int) -> Iterator[list[str]]:
-        """The minutes from the newest, the one of `now_ms`, to the first, one without trades included.
+    def klines(self, symbol: str, from_ms: int, to_ms: int) -> Iterator[list[str]]:
+        """The minutes that begin between two times, newest first, back to the first with trades.
 
-        Each is `[start, open, high, low, close, volume, turnover]`. The open is the previous close, which counts for
-        high and low.
+        Each is `[start, open, high, low, close, volume, turnover]`, also one without trades. The open is the previous
+        close, which counts for high and low.
         """
         book = self._books.get(symbol)
-        if not book or not book.minutes:
-            return
-        minutes = sorted(book.minutes.items(), reverse=True)
-        start_ms = max(now_ms // MINUTE_MS * MINUTE_MS, minutes[0][0])
+        minutes = sorted(book.minutes.items(), reverse=True) if book else []
+        next_ms = to_ms // MINUTE_MS * MINUTE_MS
         for place, (minute_ms, minute) in enumerate(minutes):
+            if minute_ms > next_ms:
+                continue
             close = plain(minute.close)
-            for empty_ms in range(start_ms, minute_ms, -MINUTE_MS):
+            for empty_ms in range(next_ms, max(minute_ms, from_ms - 1), -MINUTE_MS):
                 yield [str(empty_ms), close, close, close, close, "0", "0"]
+            if minute_ms < from_ms:
+                return
             opened = minutes[place + 1][1].close if place + 1 < len(minutes) else minute.first
             prices = (opened, max(opened, minute.high), min(opened, minute.low), minute.close)
             yield [str(minute_ms), *map(plain, (*prices, minute.volume, minute.turnover))]
-            start_ms = minute_ms - MINUTE_MS
+            next_ms = minute_ms - MINUTE_MS
 
     def log(self, symbol: str) -> Path | None:
         """The file with all trades of `symbol` so far, one JSON object a line; None without any."""
@@ -159,7 +162,13 @@ def _count(minutes: dict[int, _Minute], time_ms: int, price: Decimal, size: Deci
 
 
 def _positive(text: object) -> Decimal | None:
-    value = parse_decimal(text) if isinstance(text, str) else None
+    return _positive_decimal(text) if isinstance(text, str) else None
+
+
+@lru_cache(1 << 14)
+def _positive_decimal(text: str) -> Decimal | None:
+    """Kept, as a market has few prices and sizes."""
+    value = parse_decimal(text)
     return value if value is not None and value > 0 else None
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from local.exchange import stream
 from local.exchange.folder import Folder
 from local.exchange.frames import frames_of
 from local.exchange.guard import Guard
@@ -201,19 +202,25 @@ def test_as_fast_as_possible_loses_nothing_even_to_a_slow_reader(tmp_path: Path)
     assert path.stat().st_size > 12 << 20  # more than the kernel may hold for both ends
 
     async def body(exchange: Exchange) -> None:
+        async def is_held_up() -> bool:
+            return 0 < exchange.live.playback.frames_played < len(lines) and any(
+                connection.is_full() for connection in exchange.live.stream.connections()
+            )
+
         async with exchange.connected() as slow, exchange.connected() as late:
             slow.transport.pause_reading()
             await slow.send('{"op":"subscribe","args":["publicTrade.BTCUSDT","publicTrade.DOGEUSDT"]}')
-            await asyncio.sleep(1)
-            # It is held up by the first, so there is much left for the second, which gets all from now on.
+            await until("the market to be held up", is_held_up)
+            # So there is much left for the second, which gets all that comes after its request.
             played = exchange.live.playback.frames_played
-            assert 1000 <= played < len(lines) - 1000
             assert (await ask(late, op="subscribe", args=["publicTrade.DOGEUSDT"]))["success"]
             slow.transport.resume_reading()
             assert json.loads(await hear(slow))["success"]
             assert [await hear(slow) for _ in lines] == lines
-            doge = [line for line in lines[played:] if "DOGEUSDT" in line]
-            assert [await hear(late) for _ in doge] == doge
+            first = await hear(late)
+            doge = [line for line in lines[lines.index(first) :] if "DOGEUSDT" in line]
+            assert lines.index(first) >= played
+            assert [await hear(late) for _ in doge[1:]] == doge[1:]
 
     play(capture(tmp_path, 0, path), body)
 
@@ -437,6 +444,24 @@ def test_pings_are_not_answered(tmp_path: Path) -> None:
     play(market(tmp_path), body)
 
 
+def test_a_silent_client_is_dropped_sooner_without_a_subscription(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(stream, "_SILENT_SUBSCRIBED_SECONDS", 1.5)
+
+    async def body(exchange: Exchange) -> None:
+        async with exchange.connected("BTCUSDT") as subscribed, exchange.connected() as idle:
+            begun = time.monotonic()
+            for socket, seconds in ((idle, 0.3), (subscribed, 1.5)):
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        await hear(socket)
+                assert time.monotonic() - begun >= seconds * 0.9
+
+    play(market(tmp_path), body)
+
+
 def test_a_symbol_is_refused_while_the_fault_lasts(tmp_path: Path) -> None:
     async def body(exchange: Exchange) -> None:
         await exchange.fault("refuse", symbol="ETHUSDT")
@@ -546,6 +571,9 @@ def test_a_trade_of_an_absurd_time_is_sent_and_was_never_made(tmp_path: Path) ->
 
 def test_a_burst_is_made_sent_and_beyond_what_rest_reaches(tmp_path: Path) -> None:
     async def body(exchange: Exchange) -> None:
+        url = f"http://127.0.0.1:{exchange.port}/control/faults"
+        async with exchange.client.post(url, json={"fault": "burst", "trades": 1, "symbol": "BTCUSDT"}) as response:
+            assert (response.status, "burst needs the invented market" in await response.text()) == (400, True)
         async with exchange.connected("BTCUSDT") as socket:
             for _ in LINES:
                 await hear(socket)

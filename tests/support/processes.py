@@ -20,8 +20,15 @@ class RunningStack:
     `stack.environ()` is what clients need. A service can be killed and started again.
     """
 
-    def __init__(self, home: Path, names: tuple[str, ...], archive_dir: Path | None = None) -> None:
-        self.stack = Stack(home, free_ports(PORTS), archive_dir)
+    def __init__(
+        self,
+        home: Path,
+        names: tuple[str, ...],
+        archive_dir: Path | None = None,
+        capture: Path | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed)
         self.names = names
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 

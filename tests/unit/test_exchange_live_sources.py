@@ -83,6 +83,22 @@ def test_a_burst_is_exactly_so_many_trades_within_a_second() -> None:
     assert burst("ANYUSDT", "12.345", START_MS, 5000, 2) != trades
 
 
+def test_a_burst_of_the_invented_market_is_part_of_its_next_second() -> None:
+    market = InventedMarket(("BTCUSDT", "DOGEUSDT"), 400.0, 0)
+    played = market.frames(START_MS)
+    before = next(played)
+    market.burst("BTCUSDT", 5000)
+    market.burst("BTCUSDT", 10)
+    rest = list(takewhile(lambda frame: frame.time_ms < START_MS + 3000, played))
+    trades = [trade for frame in [before, *rest] for trade in frame.trades if trade["s"] == "BTCUSDT"]
+    times = [trade["T"] for trade in trades]
+    assert times == sorted(times)
+    quiet = [trade["i"] for frame in frames(3) for trade in frame.trades if trade["s"] == "BTCUSDT"]
+    added = {trade["i"]: trade["T"] for trade in trades if trade["i"] not in set(quiet)}
+    assert len(trades) == len({trade["i"] for trade in trades}) == len(quiet) + 5010
+    assert {time // 1000 for time in added.values()} == {START_MS // 1000 + 1}
+
+
 def test_a_frame_has_at_most_1024_trades_and_the_next_may_share_its_time() -> None:
     trades = [{"T": 5, "i": str(number)} for number in range(2050)]
     assert [(len(frame.trades), frame.time_ms) for frame in frames_of("X", trades)] == [(1024, 6), (1024, 6), (2, 6)]
