@@ -14,10 +14,11 @@ import secrets
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -25,6 +26,9 @@ from bitcoin_pipeline import schemas
 
 USER: Final = "pipeline"
 DATABASE: Final = "postgres"
+
+_HERE: Final = "/proc/self/cwd"
+"""The data folder as the server sees it: it works there, whoever may pass through the folders above."""
 
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -67,29 +71,34 @@ def _initialise_once(data: Path, password: str, owner: pwd.struct_passwd) -> Non
     if data.exists():
         return
     # Renamed when it is whole, so an interrupted one is made again.
-    new, password_file = data.with_suffix(".new"), data.with_name("password.new")
+    new = data.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
-    password_file.touch(mode=0o600)
-    password_file.write_text(password)
-    for path in (new, password_file):
-        os.chown(path, owner.pw_uid, owner.pw_gid)
-    command = (str(_programs() / "initdb"), f"--pgdata={new}", f"--username={USER}", f"--pwfile={password_file}")
-    options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions")
-    as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    subprocess.run((*command, *options), check=True, stdout=subprocess.DEVNULL, **as_owner)  # type: ignore[call-overload]
-    password_file.unlink()
+    os.chown(new, owner.pw_uid, owner.pw_gid)
+    with tempfile.TemporaryFile() as password_file:
+        password_file.write(password.encode())
+        password_file.flush()
+        os.fchown(password_file.fileno(), owner.pw_uid, owner.pw_gid)
+        command: tuple[str, ...] = (str(_programs() / "initdb"), f"--pgdata={_HERE}", f"--username={USER}")
+        options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions")
+        as_owner: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        file = password_file.fileno()
+        command = (*command, *options, f"--pwfile=/proc/self/fd/{file}")
+        subprocess.run(command, cwd=new, pass_fds=[file], stdout=subprocess.DEVNULL, check=True, **as_owner)
     new.rename(data)
 
 
 def _forget_killed_server(data: Path) -> None:
-    """Remove the lock of a server that was killed and whose process id is somebody else's now."""
+    """Remove the lock of a server that was killed and whose process id is another program's now.
+
+    Any other lock is Postgres's own to judge: it waits for what is left of the killed one.
+    """
     lock = data / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, psutil.Error):
-        process = psutil.Process(int(lock.read_text().split("\n", 1)[0]))
-        if str(data) in process.cmdline():
-            return
-    lock.unlink(missing_ok=True)
+        if psutil.Process(int(lock.read_text().split("\n", 1)[0])).cwd() != str(data):
+            lock.unlink()
 
 
 def _let_traverse(folders: Iterable[Path]) -> None:
@@ -110,13 +119,12 @@ def main() -> None:
     programs = _programs()
     owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     if os.geteuid() == 0:
-        # The server must reach its data and its programs; others may pass through these folders, not list them.
-        _let_traverse([folder, *folder.parents, *programs.parents])
+        _let_traverse(programs.parents)  # others may pass through these folders to the programs, not list them
     data = folder / "data"
     _initialise_once(data, _password_made_once(folder / "pgpass"), owner)
     _forget_killed_server(data)
+    os.chdir(data)
     if os.geteuid() == 0:
-        os.chdir(data)
         os.setgroups([])
         os.setgid(owner.pw_gid)
         os.setuid(owner.pw_uid)
@@ -124,7 +132,7 @@ def main() -> None:
     # The supervisor's child is the server itself, so that a signal reaches it.
     # By its full name, from which it finds its time zones and the like.
     program = str(programs / "postgres")
-    os.execv(program, (program, "-D", str(data), *settings))  # noqa: S606
+    os.execv(program, (program, "-D", _HERE, *settings))  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -196,12 +196,16 @@ def main() -> None:
     arguments = parser.parse_args()
     keeper = Keeper(arguments.folder.absolute(), arguments.rest, arguments.topic)
     _serve_health(keeper, arguments.port)
+    answering = True
     while True:
         try:
             keeper.step()
+            answering = True
         except (OSError, TimeoutError, subprocess.TimeoutExpired) as error:
             keeper.healthy = False
-            _tell("cluster does not answer", error=str(error))
+            if answering:
+                _tell("cluster does not answer", error=str(error))
+            answering = False
         time.sleep(_PAUSE_SECONDS)
 
 

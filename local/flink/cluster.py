@@ -37,6 +37,8 @@ def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """Flink's configuration. `ports`: rest, rpc, blob and taskmanager."""
     return {
         "env.java.opts.all": java_options(),
+        "env.java.opts.client": "-XX:TieredStopAtLevel=1",  # it plans one job and ends
+        "env.java.opts.jobmanager": "-XX:TieredStopAtLevel=1",
         "env.log.dir": str(folder / "log"),
         "env.pid.dir": str(folder / "pid"),
         "io.tmp.dirs": str(folder / "tmp"),

@@ -13,6 +13,7 @@ from bitcoin_pipeline import names, schemas
 from local.kafka import create_topics
 from local.postgres import create_tables
 from local.waiting import wait_for
+from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
 
@@ -23,12 +24,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
             create_topics(running.environ["KAFKA_BOOTSTRAP_SERVERS"])
             create_tables(conninfo(running))
         yield running
-
-
-def conninfo(stack: RunningStack) -> str:
-    environ = stack.environ
-    words = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
-    return " ".join(f"{word}={environ[variable]}" for word, variable in words.items())
 
 
 @pytest.fixture
