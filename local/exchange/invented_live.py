@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -26,7 +26,7 @@ _WAVES: Final = ((0.15, 8_380_800), (0.03, 1_123_200), (0.008, 21_600), (0.002, 
 _SEQS_PER_MS: Final = 100
 
 
-def invented_second(symbol: str, second: int, rate: float, seed: int) -> list[dict[str, Any]]:
+def invented_second(symbol: str, second: int, rate: float, seed: int) -> Iterator[dict[str, Any]]:
     """The trades of `symbol` in a second since the epoch as they stand in frames: about `rate`, as chance has it.
 
     They ascend. A taker's order sweeps the book: its trades share time, side and seq, and their prices rise for a Buy
@@ -37,17 +37,16 @@ def invented_second(symbol: str, second: int, rate: float, seed: int) -> list[di
     return _trades(profile, second * 1000, int(random.poisson(rate)), random, lambda ms: _level(profile, ms, seed))
 
 
-def invented_burst(symbol: str, second: int, count: int, seed: int, number: int) -> list[dict[str, Any]]:
+def invented_burst(symbol: str, second: int, count: int, seed: int, number: int) -> Iterator[dict[str, Any]]:
     """Exactly `count` more trades of that market in a second; another `number` gives others."""
     profile = PROFILES[symbol]
     random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second, number])
-    trades = _trades(profile, second * 1000, count, random, lambda ms: _level(profile, ms, seed))
-    for trade in trades:
+    for trade in _trades(profile, second * 1000, count, random, lambda ms: _level(profile, ms, seed)):
         trade["seq"] += _SEQS_PER_MS * 500  # past those of the second's own trades
-    return trades
+        yield trade
 
 
-def burst(symbol: str, price: str, from_ms: int, count: int, seed: int) -> list[dict[str, Any]]:
+def burst(symbol: str, price: str, from_ms: int, count: int, seed: int) -> Iterator[dict[str, Any]]:
     """Exactly `count` trades of any symbol in the second from `from_ms`, around `price`, whose decimals they have."""
     tick = str(Decimal(1).scaleb(-len(price.partition(".")[2])))
     random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), from_ms, count])
@@ -56,10 +55,13 @@ def burst(symbol: str, price: str, from_ms: int, count: int, seed: int) -> list[
 
 def _trades(
     profile: Profile, from_ms: int, count: int, random: np.random.Generator, level: Callable[[int], float]
-) -> list[dict[str, Any]]:
-    """So many trades in the second from `from_ms`; `level` is the price around which they are made at a time."""
+) -> Iterator[dict[str, Any]]:
+    """So many trades in the second from `from_ms`; `level` is the price around which they are made at a time.
+
+    Each is made when it is asked for, so that a second of thousands does not hold up the one before.
+    """
     if not count:
-        return []
+        return
     tick, lot = Decimal(profile.tick), Decimal(profile.lot)
     fills = random.geometric(0.55, count)
     orders = int(np.searchsorted(np.cumsum(fills), count)) + 1
@@ -74,28 +76,24 @@ def _trades(
     ids = random.bytes(16 * count)
     size_decimals, price_decimals = len(profile.lot.partition(".")[2]), len(profile.price.partition(".")[2])
 
-    trades: list[dict[str, Any]] = []
     depth, last_ticks, direction = 0, 0, "ZeroPlusTick"
     for place, of in enumerate(order):
         depth = depth + deeper[place] if place and order[place - 1] == of else 0
         ticks = max(1, round(level(times[of]) / float(tick) + noise[of]) + (1 + depth if buys[of] else -depth))
         direction = tick_direction(ticks - last_ticks if place else 0, direction)
         last_ticks = ticks
-        trades.append(
-            {
-                "T": times[of],
-                "s": profile.symbol,
-                "S": "Buy" if buys[of] else "Sell",
-                "v": f"{lot * sizes[place]:.{size_decimals}f}",
-                "p": f"{tick * ticks:.{price_decimals}f}",
-                "L": direction,
-                "i": str(UUID(bytes=ids[16 * place : 16 * place + 16], version=5)),
-                "BT": False,
-                "RPI": False,
-                "seq": from_ms * _SEQS_PER_MS + of,
-            }
-        )
-    return trades
+        yield {
+            "T": times[of],
+            "s": profile.symbol,
+            "S": "Buy" if buys[of] else "Sell",
+            "v": f"{lot * sizes[place]:.{size_decimals}f}",
+            "p": f"{tick * ticks:.{price_decimals}f}",
+            "L": direction,
+            "i": str(UUID(bytes=ids[16 * place : 16 * place + 16], version=5)),
+            "BT": False,
+            "RPI": False,
+            "seq": from_ms * _SEQS_PER_MS + of,
+        }
 
 
 def _level(profile: Profile, time_ms: int, seed: int) -> float:

@@ -124,7 +124,7 @@ class InventedMarket:
         self._rate = trades_per_second / len(symbols)
         self._seed = seed
         self._second = 0
-        self._bursts: dict[str, list[dict[str, Any]]] = {}
+        self._bursts: dict[str, list[Iterator[dict[str, Any]]]] = {}
         self._burst_numbers = count(1)
         self.topics: Final = frozenset(map(trade_topic, symbols))
 
@@ -139,8 +139,8 @@ class InventedMarket:
     def burst(self, symbol: str, trades: int) -> None:
         """Make so many more trades within the next second that is not made yet, among its own."""
         made = invented_burst(symbol, self._second, trades, self._seed, next(self._burst_numbers))
-        self._bursts.setdefault(symbol, []).extend(made)
+        self._bursts.setdefault(symbol, []).append(made)
 
-    def _trades(self, symbol: str) -> list[dict[str, Any]]:
+    def _trades(self, symbol: str) -> Iterator[dict[str, Any]]:
         made = invented_second(symbol, self._second, self._rate, self._seed)
-        return sorted(made + self._bursts.pop(symbol, []), key=lambda trade: trade["T"])
+        return heapq.merge(made, *self._bursts.pop(symbol, []), key=lambda trade: trade["T"])

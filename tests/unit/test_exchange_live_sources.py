@@ -55,7 +55,7 @@ def test_symbols_are_evenly_busy_at_the_rate_asked_for() -> None:
 
 
 def test_an_order_sweeps_the_book() -> None:
-    trades = invented_second("BTCUSDT", START_MS // 1000, 2000.0, 0)
+    trades = list(invented_second("BTCUSDT", START_MS // 1000, 2000.0, 0))
     assert len({trade["i"] for trade in trades}) == len(trades)
     longest = 0
     for _, group in groupby(trades, key=lambda trade: trade["seq"]):
@@ -76,11 +76,11 @@ def test_prices_and_sizes_are_of_the_symbol(symbol: str) -> None:
 
 
 def test_a_burst_is_exactly_so_many_trades_within_a_second() -> None:
-    trades = burst("ANYUSDT", "12.345", START_MS, 5000, 1)
+    trades = list(burst("ANYUSDT", "12.345", START_MS, 5000, 1))
     assert len(trades) == 5000
     assert {START_MS <= trade["T"] < START_MS + 1000 for trade in trades} == {True}
     assert all(abs(Decimal(trade["p"]) - Decimal("12.345")) < Decimal("0.1") for trade in trades)
-    assert burst("ANYUSDT", "12.345", START_MS, 5000, 2) != trades
+    assert list(burst("ANYUSDT", "12.345", START_MS, 5000, 2)) != trades
 
 
 def test_a_burst_of_the_invented_market_is_part_of_its_next_second() -> None:
