@@ -121,9 +121,12 @@ def _one_of(topics: set[str]) -> str:
 
 
 def recorded(capture: Capture | Days, speed: float, tape_folder: Path, monotonic: Callable[[], float]) -> Playback:
-    """A recording or days of the archive, played from the first subscription on; `speed` 0: as fast as it is taken."""
+    """A recording or days of the archive, played from the first subscription on; `speed` 0: as fast as it is taken.
+
+    Nothing of it is lost to a client that reads slowly: it takes longer then.
+    """
     clock = RecordedClock(capture.first_ms, speed, monotonic)
-    return Playback(capture, clock, Tape(tape_folder), capture.first_ms, waits=speed == 0)
+    return Playback(capture, clock, Tape(tape_folder), capture.first_ms, waits=True)
 
 
 def invented(market: InventedMarket, offset_ms: int, tape_folder: Path, wall: Callable[[], float]) -> Playback:

@@ -17,7 +17,7 @@ from local.exchange.sources import Source
 from local.exchange.tape import Tape
 
 _FRAMES_AT_ONCE: Final = 256
-"""How many frames are played before others get the processor."""
+"""How many frames are played before others get the processor, where all are due at once."""
 
 _IDLE_SECONDS: Final = 3600.0
 
@@ -110,7 +110,7 @@ class Listener(Protocol):
         ...
 
     def is_full(self) -> bool:
-        """True while it has so much to send that a playback without a timetable waits for it."""
+        """True while it has so much to send that a playback that waits for it should."""
         ...
 
     def drop_if_stalled(self) -> None:
@@ -122,7 +122,7 @@ class Playback:
     """Plays each frame once, when it is due: onto the tape, and to whoever listens then.
 
     `pump` does it; it never waits. Whoever asks the exchange something pumps first, so that an answer is never of a
-    time whose frames have not been sent. `waits` (a playback without a timetable): a full listener holds it up.
+    time whose frames have not been sent. `waits`: a full listener holds it up, and the clock with it.
     """
 
     def __init__(self, source: Source, clock: Clock, tape: Tape, first_ms: int, *, waits: bool) -> None:
@@ -177,11 +177,10 @@ class Playback:
         if not self.is_started:
             return
         due_ms = self._clock.due_ms()
-        for _ in range(_FRAMES_AT_ONCE):
-            head = self._head()
-            if head is None or head.time_ms > due_ms or self._is_held_up():
-                return
+        left: float = _FRAMES_AT_ONCE if due_ms == math.inf else math.inf
+        while left > 0 and (head := self._head()) and head.time_ms <= due_ms and not self._is_held_up():
             self._play(head)
+            left -= 1
 
     async def run(self) -> None:
         """Play until cancelled."""

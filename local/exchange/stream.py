@@ -37,7 +37,7 @@ _SILENT_SECONDS: Final = 60.0
 _SILENT_SUBSCRIBED_SECONDS: Final = 600.0
 """One that has subscribed may be silent for longer: two minutes were seen, the end was not."""
 
-_FULL_FRAMES: Final = 1000
+_FULL_BYTES: Final = 4 << 20
 _STALLED_SECONDS: Final = 30.0
 _OVERFLOW_BYTES: Final = 64 << 20
 """What may wait for a client that reads too slowly, before it loses its connection."""
@@ -135,7 +135,7 @@ class Connection:
 
     def is_full(self) -> bool:
         """True while more frames wait to be sent than a playback should run ahead."""
-        return len(self._outbox) >= _FULL_FRAMES
+        return self._outbox_bytes >= _FULL_BYTES
 
     def drop_if_stalled(self) -> None:
         """Drop a full connection whose client has taken nothing for half a minute."""
@@ -146,6 +146,8 @@ class Connection:
         """From now on send nothing and answer nothing, but leave the connection open."""
         self._is_dead = True
         self._outbox.clear()
+        self._outbox_bytes = 0
+        self._playback.wake()
 
     def drop(self, reason: str) -> None:
         """End the connection without a word."""
@@ -169,13 +171,14 @@ class Connection:
                     await self._wait(seconds)
                     continue
                 _, _, message = heapq.heappop(self._outbox)
+                was_half_full = self._outbox_bytes >= _FULL_BYTES // 2
                 self._outbox_bytes -= len(message)
                 if isinstance(message, str):
                     await self._socket.send_str(message)
                 else:
                     await self._socket.pong(message)
                 self._last_sent = self._monotonic()
-                if len(self._outbox) == _FULL_FRAMES // 2:
+                if was_half_full and self._outbox_bytes < _FULL_BYTES // 2:
                     self._playback.wake()
 
     async def read(self) -> None:
