@@ -31,6 +31,7 @@ PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
     *("flink_rest", "flink_rpc", "flink_blob", "flink_taskmanager", "candles_job"),
+    *("publish_live", "archive_live"),
 )
 """What listens, one port each."""
 
@@ -39,7 +40,7 @@ PORTS: Final = (
 class Service:
     """A process of the stack. `ready`: what `local.waiting.answers` is asked.
 
-    `stop_signal`: the one that ends it in good order.
+    `stop_signal`: the one that ends it in good order. `needs_stores`: it is of use only once topics and tables exist.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Service:
     ready: str
     environ: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
+    needs_stores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Stack:
             self._jobmanager(),
             self._taskmanager(),
             self._candles_job(),
+            self._publish_live(),
+            self._archive_live(),
         ]
 
     def symbols(self) -> tuple[str, ...]:
@@ -177,17 +181,26 @@ class Stack:
         return Service("exchange", command, f"{self.url('exchange')}/control/health")
 
     def _fetch_archive(self) -> Service:
+        # Bounds memory: eight calls at once peak near 128 MiB.
+        return self._function("fetch_archive", threads=8)
+
+    def _publish_live(self) -> Service:
+        return self._function("publish_live", threads=2)
+
+    def _archive_live(self) -> Service:
+        return self._function("archive_live", threads=2)
+
+    def _function(self, name: str, threads: int) -> Service:
         command = (
             str(Path(sys.executable).parent / "functions-framework"),
-            "--target=fetch_archive",
-            f"--source={ROOT / 'functions' / 'fetch_archive' / 'main.py'}",
+            f"--target={name}",
+            f"--source={ROOT / 'functions' / name / 'main.py'}",
             "--signature-type=http",
             "--host=127.0.0.1",
-            f"--port={self.ports['fetch_archive']}",
+            f"--port={self.ports[name]}",
         )
-        # Bounds memory: eight calls at once peak near 128 MiB; the framework would take four threads a core.
-        environ = {"THREADS": "8"}
-        return Service("fetch_archive", command, f"tcp://127.0.0.1:{self.ports['fetch_archive']}", environ)
+        # The framework would take four threads a core.
+        return Service(name, command, f"tcp://127.0.0.1:{self.ports[name]}", {"THREADS": str(threads)})
 
     def _dataproc(self) -> Service:
         command = (
@@ -241,9 +254,9 @@ class Stack:
             f"--rest={self.url('flink_rest')}",
             f"--port={self.ports['candles_job']}",
         )
-        return Service("candles_job", command, self.url("candles_job"))
+        return Service("candles_job", command, self.url("candles_job"), needs_stores=True)
 
     def _producer(self) -> Service:
         command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))
         environ = {"HOST": "127.0.0.1", "PORT": str(self.ports["producer"])}
-        return Service("producer", command, f"{self.url('producer')}/live", environ)
+        return Service("producer", command, f"{self.url('producer')}/live", environ, needs_stores=True)

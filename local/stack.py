@@ -90,11 +90,13 @@ class LocalStack:
             # From here on also for an `up` that was interrupted.
             stack, supervisor = _stack(self.home, state), _supervisor(self.home, state)
             try:
-                for service in stack.services():
-                    tell(f"waiting for {service.name}")
-                    self._wait_for(service, supervisor)
-                tell("making buckets, tables and the batch's artifacts")
+                stores = [service for service in stack.services() if not service.needs_stores]
+                rest = [service for service in stack.services() if service.needs_stores]
+                self._wait_for_all(stores, supervisor, tell)
+                tell("making buckets, tables, topics and the batch's artifacts")
                 prepare(stack)
+                supervisor.start_rest(rest)
+                self._wait_for_all(rest, supervisor, tell)
             except BaseException:
                 supervisor.stop()
                 raise
@@ -163,6 +165,11 @@ class LocalStack:
         except (RuntimeError, TimeoutError) as error:
             raise StackError(str(error)) from error
         return state
+
+    def _wait_for_all(self, services: list[Service], supervisor: Supervisor, tell: Callable[[str], None]) -> None:
+        for service in services:
+            tell(f"waiting for {service.name}")
+            self._wait_for(service, supervisor)
 
     def _wait_for(self, service: Service, supervisor: Supervisor) -> None:
         def is_ready() -> bool:
