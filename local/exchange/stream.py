@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 import aiohttp
+import orjson
 from aiohttp import web
 
 from local.exchange.archive import page
@@ -134,7 +134,7 @@ class Connection:
         self._put(text)
 
     def is_full(self) -> bool:
-        """True while more frames wait to be sent than a playback should run ahead."""
+        """True while more waits to be sent than a playback should run ahead."""
         return self._outbox_bytes >= _FULL_BYTES
 
     def drop_if_stalled(self) -> None:
@@ -214,8 +214,8 @@ class Connection:
         # Messages of one connection come in order, so what was due before an answer is sent before it.
         self._playback.pump()
         try:
-            request = json.loads(text)
-        except ValueError:
+            request = orjson.loads(text)
+        except orjson.JSONDecodeError:
             request = None
         if not isinstance(request, dict):
             expected = f"Failed to decode incoming data:readObjectStart: expect {{ or n, but found {text[:1]}"
@@ -249,7 +249,8 @@ class Connection:
                 return
         self._say("", op="subscribe", req_id=req_id, success=True)
         self.topics.update(topics)
-        self._playback.start()
+        if topics:
+            self._playback.start()
 
     def _say(self, ret_msg: str, *, op: str, req_id: str, success: bool) -> None:
         answer: dict[str, Any] = {
@@ -259,7 +260,7 @@ class Connection:
             "req_id": req_id,
             "op": op,
         }
-        self._put(json.dumps(answer, separators=(",", ":")))
+        self._put(orjson.dumps(answer).decode())
 
     def _put(self, message: str | bytes, later_seconds: float = 0.0) -> None:
         if self._is_dead:

@@ -182,6 +182,7 @@ def test_before_the_first_subscription_nothing_moves(tmp_path: Path) -> None:
         async with exchange.connected() as socket:
             assert (await ask(socket, op="ping"))["ret_msg"] == "pong"
             assert not (await ask(socket, op="subscribe", args=["publicTrade.XUSDT"]))["success"]
+            assert (await ask(socket, op="subscribe", args=[]))["success"]
             assert await is_quiet(socket)
             assert exchange.live.as_json() == {
                 "time": FIRST_MS,
