@@ -90,11 +90,12 @@ LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-u
 .PHONY: lock
 lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's groups (UPGRADE=--upgrade for the newest)
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group bootstrap -o local/bootstrap.txt
-	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group local --group dev -o local/requirements.txt
+	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group local --group dev -o local/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.13 --group bigquery-stand-in -o local/bigquery/requirements.txt
 	@# A deployable installs exactly what was tested beside the others.
 	@$(LOCK) --python-version 3.11 --group fetch-archive -c local/requirements.txt -o functions/fetch_archive/requirements.txt
 	@$(LOCK) --python-version 3.11 --group candles-job -c local/requirements.txt -o dataproc_jobs/candles/requirements.txt
+	@$(LOCK) --python-version 3.11 --group publish-live -c local/requirements.txt -o functions/publish_live/requirements.txt
 
 .PHONY: lock-jars
 lock-jars: $(VENV)/.packages ## resolves the Maven coordinates in local/jars.toml and writes their checksums
