@@ -96,6 +96,7 @@ lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's group
 	@$(LOCK) --python-version 3.11 --group fetch-archive -c local/requirements.txt -o functions/fetch_archive/requirements.txt
 	@$(LOCK) --python-version 3.11 --group candles-job -c local/requirements.txt -o dataproc_jobs/candles/requirements.txt
 	@$(LOCK) --python-version 3.11 --group publish-live -c local/requirements.txt -o functions/publish_live/requirements.txt
+	@$(LOCK) --python-version 3.11 --group archive-live -c local/requirements.txt -o functions/archive_live/requirements.txt
 
 .PHONY: lock-jars
 lock-jars: $(VENV)/.packages ## resolves the Maven coordinates in local/jars.toml and writes their checksums

@@ -31,7 +31,7 @@ PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
     *("flink_rest", "flink_rpc", "flink_blob", "flink_taskmanager", "candles_job"),
-    "publish_live",
+    *("publish_live", "archive_live"),
 )
 """What listens, one port each."""
 
@@ -124,6 +124,7 @@ class Stack:
             self._taskmanager(),
             self._candles_job(),
             self._publish_live(),
+            self._archive_live(),
         ]
 
     def symbols(self) -> tuple[str, ...]:
@@ -185,6 +186,9 @@ class Stack:
 
     def _publish_live(self) -> Service:
         return self._function("publish_live", threads=2)
+
+    def _archive_live(self) -> Service:
+        return self._function("archive_live", threads=2)
 
     def _function(self, name: str, threads: int) -> Service:
         command = (

@@ -13,6 +13,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.broker import client_config
 from bitcoin_pipeline.feed import Tail
 
 QUEUE: Final = 200_000
@@ -31,14 +32,8 @@ class Topic:
     """The broker, as its one producer sees it."""
 
     def __init__(self, brokers: str, user: str, password: str, mechanism: str, ca: str) -> None:
-        self._client: dict[str, Any] = {"bootstrap.servers": brokers, "client.id": "bitcoin-pipeline-producer"}
-        if ca or user:
-            self._client["security.protocol"] = ("SASL_" if user else "") + ("SSL" if ca else "PLAINTEXT")
-        if ca:
-            self._client["ssl.ca.location"] = ca
-        if user:
-            sasl = {"sasl.username": user, "sasl.password": password, "sasl.mechanism": mechanism}
-            self._client.update(sasl)
+        config = client_config(brokers, ca=ca, user=user, password=password, mechanism=mechanism)
+        self._client: dict[str, Any] = {**config, "client.id": "bitcoin-pipeline-producer"}
         self._failure: str | None = None
         self._producer = Producer(
             {

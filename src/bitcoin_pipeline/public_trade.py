@@ -22,6 +22,7 @@ from bitcoin_pipeline.trade import (
     RejectedValueError,
     TakerSide,
     Trade,
+    live_order,
     parse_price,
     parse_size,
     parse_taker_side,
@@ -110,8 +111,7 @@ def time_of(item: Any) -> int | None:
 def to_trade(symbol: str, item: Any) -> Trade:
     """The trade in one item of a frame for `symbol`. Raises RejectedValueError.
 
-    `Trade.order` is (seq, price ascending for Buy and descending for Sell, id): a taker sweeps the book, so with the
-    time before it this is the matching order, whatever the order of arrival.
+    `Trade.order` is that of `live_order`.
     """
     if not isinstance(item, dict):
         raise RejectedValueError(Reason.COLUMN_COUNT, str(item)[:200])
@@ -127,7 +127,7 @@ def to_trade(symbol: str, item: Any) -> Trade:
     seq = item.get("seq", 0)
     if type(seq) is not int or not 0 <= seq < _MAX_SEQ:
         raise RejectedValueError(Reason.UNREADABLE_SEQUENCE, str(seq)[:200])
-    order: tuple[int, Decimal, str] = (seq, price if side is TakerSide.BUY else -price, trade_id)
+    order = live_order(seq, side, price, trade_id)
     return Trade(symbol, trade_id, time_us, price, size, side, turnover_of(symbol, price, size), order)
 
 

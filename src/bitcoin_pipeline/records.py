@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from bitcoin_pipeline.amounts import plain
-from bitcoin_pipeline.trade import Trade
+from bitcoin_pipeline.amounts import canonical, parse_decimal, plain
+from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.times import MS_US
+from bitcoin_pipeline.trade import Trade, live_order, parse_price, parse_size, parse_taker_side, parse_trade_id
 
 TRADE: Final = "trade"
 HEARTBEAT: Final = "heartbeat"
 GAP: Final = "gap"
+
+_MAX_US: Final = 10**14 * MS_US
+_MAX_SEQ: Final = 2**63
 
 
 class GapState(StrEnum):
@@ -72,6 +77,37 @@ def encoded_trade(  # noqa: PLR0913, PLR0917  # the columns of the record
         f'{{"type":"trade","symbol":"{symbol}","id":"{trade_id}","time":{time_us},"seq":{seq},"side":"{side}",'
         f'"price":"{price}","size":"{size}","turnover":"{turnover}"}}'
     ).encode()
+
+
+def read_trade(record: bytes) -> Trade | None:
+    """The trade that `trade_record` or `encoded_trade` wrote, None for a record of another type.
+
+    `Trade.order` is that of `live_order`, so it begins with seq. Raises ValueError when it is no record of ours.
+    """
+    try:
+        fields = json.loads(record)
+    except RecursionError:
+        raise ValueError("the record is nested too deeply") from None
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    if kind in (HEARTBEAT, GAP):
+        return None
+    if kind != TRADE:
+        raise ValueError(f"a record's type is {TRADE}, {HEARTBEAT} or {GAP}, got {str(kind)[:100]!r}")
+    time_us, seq = fields.get("time"), fields.get("seq")
+    if type(time_us) is not int or not 0 < time_us < _MAX_US or type(seq) is not int or not 0 <= seq < _MAX_SEQ:
+        raise ValueError(f"time and seq must be integers in range, got {str(time_us)[:100]} and {str(seq)[:100]}")
+    texts = [fields.get(name) for name in ("symbol", "id", "side", "price", "size", "turnover")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"symbol, id, side, price, size and turnover must be strings, got {str(texts)[:200]}")
+    symbol, trade_id, side, price, size, turnover = texts
+    turnover = parse_decimal(turnover)
+    if turnover is None:
+        raise ValueError(f"turnover must be a number, got {fields['turnover'][:100]!r}")
+    trade_id, taker_side, price = parse_trade_id(trade_id), parse_taker_side(side), parse_price(price)
+    order = live_order(seq, taker_side, price, trade_id)
+    return Trade(
+        parse_symbol(symbol), trade_id, time_us, price, parse_size(size), taker_side, canonical(turnover), order
+    )
 
 
 def heartbeat_record(heartbeat: Heartbeat) -> bytes:

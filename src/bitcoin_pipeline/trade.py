@@ -129,6 +129,14 @@ def turnover_of(symbol: str, price: Decimal, size: Decimal) -> Decimal:
     return from_units(units)
 
 
+def live_order(seq: int, taker_side: TakerSide, price: Decimal, trade_id: str) -> tuple[int, Decimal, str]:
+    """`Trade.order` of a trade that was seen live; `seq` is the exchange's, 0 where it gave none.
+
+    A taker sweeps the book, so among equal times this is the matching order, whatever the order of arrival.
+    """
+    return seq, price if taker_side is TakerSide.BUY else -price, trade_id
+
+
 def _parse_amount(text: str, unreadable: Reason, not_positive: Reason, out_of_range: Reason) -> Decimal:
     value = parse_decimal(text)
     if value is None:

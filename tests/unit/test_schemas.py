@@ -26,6 +26,10 @@ def test_tables_and_views_are_those_that_names_spells() -> None:
     assert schemas.views() == [names.CANDLES_BEST]
 
 
+def test_live_trades_are_trades_with_a_sequence() -> None:
+    assert schemas.table("lake.trades_live").names == (*schemas.table("lake.trades").names, "seq")
+
+
 def test_candles_are_the_fields_of_a_candle_and_when_they_were_written() -> None:
     assert list(schemas.table(names.CANDLES).names) == [*columns_of(Candle), "updated_at"]
 

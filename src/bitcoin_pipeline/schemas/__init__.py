@@ -1,7 +1,8 @@
 """The tables' schemas, as files that Terraform, Spark, the stand-ins and the tests read alike.
 
 `market/<table>.json` holds a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
-`market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form.
+`market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form, and
+`lake/trades_live.json` those of what was seen live.
 `postgres/live.sql` makes the live plane's tables; `topics.json` holds the broker's topics.
 Part of the core; anybody may import it.
 """
