@@ -231,6 +231,8 @@ class _Feed:
     older: dict[str, bytes]
     newer: dict[str, bytes] = field(default_factory=dict)
     """Records sent since the last heartbeat that named it, and since the one before."""
+    in_gaps: dict[str, bytes] = field(default_factory=dict)
+    """Records sent although they lie in a gap that is open: who fills it shall not send them again."""
     stage: Stage = Stage.WAITING
     hold_until: int = 0
     own_us: int = 0
@@ -559,6 +561,11 @@ class Feed:
                 actions += self._tell(feed, replace(gap, to_us=to_us, state=GapState.CLOSED))
             elif gap.to_us is None:
                 actions += self._tell(feed, replace(gap, to_us=max(gap.from_us, min(end_us, reach_us))))
+        for item in (*page, *feed.buffer):
+            if _in_gap(feed, time_of(item)):
+                trade_id = str(item.get("i")).lower()
+                if trade_id in feed.newer:
+                    feed.in_gaps[trade_id] = feed.newer[trade_id]
         feed.stage, feed.buffer, feed.page, feed.anchor = Stage.LIVE, [], [], None
         report = {"symbol": feed.symbol, "page": len(page), "buffer": len(buffered), "filled": len(is_filled)}
         return [*actions, Report("live", report)]
@@ -567,7 +574,7 @@ class Feed:
         time_us = time_of(item)
         if time_us is None or feed.accounted_us is None or time_us > feed.accounted_us:
             return True
-        return any(gap.from_us <= time_us and (gap.to_us is None or time_us <= gap.to_us) for gap in feed.gaps.values())
+        return _in_gap(feed, time_us)
 
     # Gaps.
 
@@ -634,7 +641,7 @@ class Feed:
         actions.append(Broadcast(heartbeat_record(Heartbeat(time_us, names, lag_ms, self.reconnects))))
         for feed in named:
             feed.accounted_us = time_us
-            feed.older, feed.newer = feed.newer, {}
+            feed.older, feed.newer = feed.newer | feed.in_gaps, {}
             actions += self._forget(feed)
         self._attempt = 0
         return actions
@@ -654,6 +661,8 @@ class Feed:
             if gap.to_us is None:
                 actions += self._tell(feed, replace(gap, to_us=floor_us(gap.from_us) + MINUTE_US))
             del feed.gaps[gap.gap_id]
+        if not feed.gaps:
+            feed.in_gaps = {}
         if feed.rejected_minutes:
             feed.rejected_minutes = {minute for minute in feed.rejected_minutes if minute >= oldest_us - MINUTE_US}
         return actions
@@ -662,6 +671,12 @@ class Feed:
     def _minute_after(time_us: int | None) -> int:
         """The proof that closes the next minute: its last millisecond."""
         return floor_us(time_us + MS_US) + MINUTE_US - MS_US if time_us is not None else 0
+
+
+def _in_gap(feed: _Feed, time_us: int | None) -> bool:
+    return time_us is not None and any(
+        gap.from_us <= time_us and (gap.to_us is None or time_us <= gap.to_us) for gap in feed.gaps.values()
+    )
 
 
 def _minutes(from_us: int, to_us: int) -> Iterator[int]:

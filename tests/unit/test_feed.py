@@ -254,6 +254,50 @@ def test_a_restart_goes_on_from_the_topic() -> None:
     assert last_heartbeat(again).endswith("BTC")
 
 
+# 30 < f(30.05) ..... x <      the first minute is filled from REST: what it lacked, and nothing a second time
+def test_a_first_minute_that_rest_still_knows_is_repaired() -> None:
+    world = World(start=30.0)
+    world.traded["BTC"][0]["T"] = BASE_MS - 1  # the minute before: REST reaches back past this one's start
+    world.trade(lost=True)
+    world.connect()
+    world.now_ms += 20
+    world.trade()
+    world.until(36.0)
+    assert world.take("trade", "gap") == ["gap opened BTC 0.000-30.020", "trade BTC 2"]
+    world.disconnect()
+    world.connect()
+    world.until(39.0)
+    assert world.take("trade", "gap") == ["trade BTC 1", "gap closed BTC 0.000-30.020"]
+    assert world.events == ["gap.opened BTC", "gap.closed BTC"]
+
+
+# 30 < x < x <                 REST does not reach the minute's start: what it gave the first time is not sent again
+def test_a_first_minute_that_rest_knows_in_part_is_filled_once() -> None:
+    world = World(start=30.0)
+    world.connect()
+    world.until(36.0)
+    assert world.take("trade", "gap") == ["gap opened BTC 0.000-30.050"]
+    for filled in (["trade BTC 1000000"], []):
+        world.disconnect()
+        world.connect()
+        world.until(world.now_ms / 1000 + 5)
+        assert world.take("trade", "gap") == filled
+
+
+# < (an item that is no object waits in the buffer)
+def test_an_item_that_is_no_trade_disturbs_no_bridge() -> None:
+    world = World()  # in its first minute, so that they lie in a gap
+    world.connect()
+    world.until(33.0)
+    world.disconnect()
+    world.connect()
+    item = world.trade(lost=True)
+    world.frame("BTC", item, None, 7, {"T": item["T"]}, {**item, "i": []})
+    world.until(37.0)
+    assert world.take("trade") == ["trade BTC 1000000", "trade BTC 1"]
+    assert len(world.dead) == 4
+
+
 def test_a_heartbeat_in_some_partitions_only_proves_nothing_more() -> None:
     tail = Tail()
     beat = '{"type":"heartbeat","time":%d,"symbols":["BTCUSDT"],"lag_ms":0,"reconnects":0}'
