@@ -28,7 +28,7 @@ from pyspark.sql import SparkSession
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.amounts import from_units, plain
-from bitcoin_pipeline.archive import UnusableFileError
+from bitcoin_pipeline.archive import RejectedRow, UnusableFileError
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import DAY_US, day_start_us, iso, to_datetime
 
@@ -47,33 +47,36 @@ _KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name !
 _COLUMNS = ", ".join(_KEY_AND_VALUES)
 _INGEST_COLUMNS = ", ".join(schemas.table(names.INGESTS).names)
 
-# An archive candle of a replaced day that the new run does not confirm: its values changed, or it vanished.
-_OUTDATED = f"""
-  old.source = 'archive' AND old.symbol IN UNNEST(@symbols) AND old.open_time >= @start AND old.open_time < @end
+# The archive candles that this run may touch, then those among them that it does not confirm: changed, or vanished.
+_IN_REACH = """stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols)
+    AND stored.open_time >= @from_time AND stored.open_time < @to_time"""
+_OUTDATED = f"""{_IN_REACH}
   AND EXISTS (
-    SELECT 1 FROM `{{stage_ingests}}` AS day
-    WHERE day.status <> '{IngestStatus.FAILED}' AND day.symbol = old.symbol AND day.date = DATE(old.open_time)
+    SELECT 1 FROM `{{stage_ingests}}` AS landed
+    WHERE landed.status <> '{IngestStatus.FAILED}'
+      AND landed.symbol = stored.symbol AND landed.date = DATE(stored.open_time)
   )
   AND NOT EXISTS (
-    SELECT 1 FROM `{{stage_candles}}` AS new
-    WHERE {" AND ".join(f"new.{name} = old.{name}" for name in _KEY_AND_VALUES)}
+    SELECT 1 FROM `{{stage_candles}}` AS staged
+    WHERE {" AND ".join(f"staged.{name} = stored.{name}" for name in _KEY_AND_VALUES)}
   )"""  # noqa: S608  # the names are our own, the values bound
 
 _REPLACE = f"""
 BEGIN TRANSACTION;
 INSERT INTO `{names.CANDLE_HISTORY}` ({_COLUMNS}, updated_at, replaced_at, replaced_by)
-SELECT {_COLUMNS}, updated_at, @now, @batch_id FROM `{names.CANDLES}` AS old WHERE {_OUTDATED};
-DELETE FROM `{names.CANDLES}` AS old WHERE {_OUTDATED};
+SELECT {_COLUMNS}, updated_at, @now, @batch_id FROM `{names.CANDLES}` AS stored WHERE {_OUTDATED};
+DELETE FROM `{names.CANDLES}` AS stored WHERE {_OUTDATED};
 INSERT INTO `{names.CANDLES}` ({_COLUMNS}, updated_at)
-SELECT {_COLUMNS}, @now FROM `{{stage_candles}}` AS new
+SELECT {_COLUMNS}, @now FROM `{{stage_candles}}` AS staged
 WHERE NOT EXISTS (
-  SELECT 1 FROM `{names.CANDLES}` AS old
-  WHERE old.source = 'archive' AND old.symbol IN UNNEST(@symbols) AND old.open_time >= @start AND old.open_time < @end
-    AND old.symbol = new.symbol AND old.open_time = new.open_time
+  SELECT 1 FROM `{names.CANDLES}` AS stored
+  WHERE {_IN_REACH}
+    AND stored.symbol = staged.symbol AND stored.open_time = staged.open_time
 );
-DELETE FROM `{names.INGESTS}` AS old
-WHERE old.symbol IN UNNEST(@symbols)
-  AND EXISTS (SELECT 1 FROM `{{stage_ingests}}` AS new WHERE new.symbol = old.symbol AND new.date = old.date);
+DELETE FROM `{names.INGESTS}` AS stored
+WHERE stored.symbol IN UNNEST(@symbols) AND EXISTS (
+  SELECT 1 FROM `{{stage_ingests}}` AS staged WHERE staged.symbol = stored.symbol AND staged.date = stored.date
+);
 INSERT INTO `{names.INGESTS}` ({_INGEST_COLUMNS}) SELECT {_INGEST_COLUMNS} FROM `{{stage_ingests}}`;
 COMMIT TRANSACTION;
 """  # noqa: S608  # the names are our own, the values bound
@@ -89,8 +92,7 @@ def main() -> None:
     spark = SparkSession.builder.appName("candles").getOrCreate()
     tasks = spark.sparkContext.parallelize(load, max(len(load), 1))
     outcomes: list[tuple[Row, pa.Table | None]] = tasks.map(partial(load_day, lake=options.lake)).collect()
-    outcomes += [clear_day(item, lake=options.lake) for item in no_trades]
-    ingests = [ingest for ingest, _ in outcomes]
+    ingests = [ingest for ingest, _ in outcomes] + [clear_day(item, options.lake) for item in no_trades]
     candles = pa.concat_tables([_no_candles(), *(table for _, table in outcomes if table is not None)])
     _log("days read", batch_id=options.batch_id, seconds=round(time.monotonic() - started, 1), **_figures(ingests))
     publish(bigquery.Client(options.project), options.lake, options.batch_id, ingests, candles)
@@ -134,35 +136,21 @@ def load_day(item: SymbolDay, lake: str) -> tuple[Row, pa.Table | None]:
         "size_sum": plain(from_units(day.size_sum)),
     }
     if not day.rows:
-        _, none = clear_day(item, lake)
-        return _ingest(item, IngestStatus.NO_TRADES, **figures), none
+        return clear_day(item, lake) | figures, None
     if len(day.trades):
         figures["first_time"] = iso(int(day.trades.time_us[0]))
         figures["last_time"] = iso(int(day.trades.time_us[-1]))
     _write(files, f"{lake}/{names.trades_object(item.symbol, item.day)}", transforms.trades_parquet(day))
-    quarantine = "".join(
-        json.dumps(
-            {
-                "symbol": item.symbol,
-                "date": item.day.isoformat(),
-                "row": row.row,
-                "reason": row.reason,
-                "text": row.text,
-            }
-        )
-        + "\n"
-        for row in day.rejected
-    )
-    _write(files, f"{lake}/{names.quarantine_object(item.symbol, item.day)}", quarantine.encode())
+    _write(files, f"{lake}/{names.quarantine_object(item.symbol, item.day)}", _quarantine(item, day.rejected))
     return _ingest(item, IngestStatus.LOADED, **figures), transforms.candles(day)
 
 
-def clear_day(item: SymbolDay, lake: str) -> tuple[Row, None]:
-    """The outcome of a day without trades; what an earlier run wrote for it is gone after this."""
+def clear_day(item: SymbolDay, lake: str) -> Row:
+    """The row of a day without trades; what an earlier run wrote for it is gone after this."""
     files = fs.GcsFileSystem()
     for name in (names.trades_object(item.symbol, item.day), names.quarantine_object(item.symbol, item.day)):
         _write(files, f"{lake}/{name}", b"")
-    return _ingest(item, IngestStatus.NO_TRADES), None
+    return _ingest(item, IngestStatus.NO_TRADES)
 
 
 def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row], candles: pa.Table) -> None:
@@ -189,8 +177,8 @@ def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row
         query_parameters=[
             bigquery.ScalarQueryParameter("batch_id", "STRING", batch_id),
             bigquery.ScalarQueryParameter("now", "TIMESTAMP", now),
-            bigquery.ScalarQueryParameter("start", "TIMESTAMP", to_datetime(day_start_us(days[0]))),
-            bigquery.ScalarQueryParameter("end", "TIMESTAMP", to_datetime(day_start_us(days[-1]) + DAY_US)),
+            bigquery.ScalarQueryParameter("from_time", "TIMESTAMP", to_datetime(day_start_us(days[0]))),
+            bigquery.ScalarQueryParameter("to_time", "TIMESTAMP", to_datetime(day_start_us(days[-1]) + DAY_US)),
             bigquery.ArrayQueryParameter("symbols", "STRING", sorted({ingest["symbol"] for ingest in ingests})),
         ],
     )
@@ -219,6 +207,13 @@ def _options() -> argparse.Namespace:
 
 def _ingest(item: SymbolDay, status: IngestStatus, **figures: Any) -> Row:
     return {"symbol": item.symbol, "date": item.day.isoformat(), "status": status.value, **figures}
+
+
+def _quarantine(item: SymbolDay, rejected: list[RejectedRow]) -> bytes:
+    """The rejected rows of a day, one JSON object a line."""
+    day = {"symbol": item.symbol, "date": item.day.isoformat()}
+    lines = (json.dumps({**day, "row": row.row, "reason": row.reason, "text": row.text}) for row in rejected)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _write(files: fs.FileSystem, path: str, content: pa.Buffer | bytes) -> None:

@@ -58,7 +58,8 @@ _TIME = pa.decimal128(18, 6)
 _DIGITS_AND_POINT = b"0123456789."
 # pyarrow also takes 1e0005, 1e+-5 and 1e0x5, which the core does not.
 _PLAIN_EXPONENT = r"^[0-9]*\.?[0-9]*([eE][+-]?[0-9]{1,3})?$"
-_SIDES = {side.encode(): side for side in TakerSide}
+_BUY = TakerSide.BUY.encode()
+_SIDES = frozenset(side.encode() for side in TakerSide)
 _UUID_LENGTH = 36
 _UUID_DASHES = [8, 13, 18, 23]
 
@@ -114,26 +115,26 @@ def read_day(pieces: Iterable[bytes], symbol: str, day: dt.date) -> Day:
     steps = np.diff(readable.time_us)
     falls, rises = np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)
     descending = falls > rises
+    source = np.arange(len(readable))  # where in the file each trade stands, rejected rows left out
     if descending:
-        readable = readable.at(slice(None, None, -1))
-    order = np.arange(len(readable))
+        source = source[::-1]
     if falls and rises:
-        order = np.argsort(readable.time_us, kind="stable")
-        readable = readable.at(order)
-    same, other = _repeats(readable)
+        source = source[np.argsort(readable.time_us[source], kind="stable")]
+    trades = readable.at(source) if falls else readable
+    same, other = _repeats(trades)
     if other:
-        bad_rows = [item.row for item in rejected]
-        row_of = np.setdiff1d(np.arange(rows), np.array(bad_rows, np.int64), assume_unique=True)
+        bad_rows = np.array([item.row for item in rejected], np.int64)
+        row_of = np.setdiff1d(np.arange(rows), bad_rows, assume_unique=True)
         for place in other:
-            index = len(readable) - 1 - order[place] if descending else order[place]
-            text = describe(_trade(symbol, readable, place))
-            rejected.append(RejectedRow(int(row_of[index]), Reason.ID_WITH_OTHER_CONTENT, text))
+            text = describe(_trade(symbol, trades, place))
+            rejected.append(RejectedRow(int(row_of[source[place]]), Reason.ID_WITH_OTHER_CONTENT, text))
         rejected.sort(key=lambda item: item.row)
     if same or other:
-        distinct = np.ones(len(readable), bool)
+        distinct = np.ones(len(trades), bool)
         distinct[same + other] = False
-        readable, order = readable.at(distinct), order[distinct]
-    return Day(symbol, readable, order, rejected, len(same), rows)
+        trades, source = trades.at(distinct), source[distinct]
+    order = len(readable) - 1 - source if descending else source
+    return Day(symbol, trades, order, rejected, len(same), rows)
 
 
 def candles(day: Day) -> pa.Table:
@@ -305,30 +306,30 @@ def _parse_block(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
         raise _DoubtError("a lone carriage return, which pyarrow takes for a line end")
     if b"\0" in block or block.startswith(b"\xef\xbb\xbf"):
         raise _DoubtError("a NUL, or a byte order mark, which pyarrow skips")
-    text, word = pa.string(), pa.dictionary(pa.int32(), pa.binary())
+    # What repeats is read as a dictionary, so that each price and size is made a number once.
+    text, word, number = pa.string(), pa.dictionary(pa.int32(), pa.binary()), pa.dictionary(pa.int32(), pa.string())
     table = pyarrow.csv.read_csv(
         pa.BufferReader(block),
         pyarrow.csv.ReadOptions(column_names=header.names, block_size=len(block) + 1, use_threads=False),
         pyarrow.csv.ParseOptions(quote_char=False),
         pyarrow.csv.ConvertOptions(
             include_columns=NEEDED_COLUMNS,
-            column_types=dict(zip(NEEDED_COLUMNS, (text, word, word, text, text, text), strict=True)),
+            column_types=dict(zip(NEEDED_COLUMNS, (text, word, word, number, number, text), strict=True)),
             null_values=[],
             check_utf8=False,  # what is not ASCII is refused below
         ),
     )
-    timestamp, symbols, sides, size, price, trade_id = (column.chunk(0) for column in table.columns)
+    timestamp, symbols, side, size, price, trade_id = (column.chunk(0) for column in table.columns)
     if symbols.dictionary.to_pylist() != [symbol.encode()]:
         raise _DoubtError("another symbol")
-    sides_seen = [_SIDES.get(side) for side in sides.dictionary.to_pylist()]
-    if None in sides_seen:
+    sides = side.dictionary.to_pylist()
+    if not _SIDES.issuperset(sides):
         raise _DoubtError("an unknown side")
-    bought = np.array([side is TakerSide.BUY for side in sides_seen])
     columns = Columns(
         _units(timestamp, _TIME),
-        _units(price, NUMERIC),
-        _units(size, NUMERIC),
-        bought[np.frombuffer(sides.indices.buffers()[1], np.int32, len(sides))],
+        _units(price.dictionary, NUMERIC)[_codes(price)],
+        _units(size.dictionary, NUMERIC)[_codes(size)],
+        np.array([each == _BUY for each in sides])[_codes(side)],
         _uuid_bytes(trade_id),
     )
     start_us = day_start_us(day)
@@ -396,15 +397,20 @@ def _characters(column: pa.StringArray) -> bytes:
     return bytes(data)[: _offsets(column)[-1]] if data else b""
 
 
+def _codes(column: pa.DictionaryArray) -> npt.NDArray[np.int32]:
+    return np.frombuffer(column.indices.buffers()[1], np.int32, len(column))
+
+
 def _offsets(column: pa.StringArray) -> npt.NDArray[np.int32]:
     return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1)
 
 
 def _joined(parts: list[Columns]) -> Columns:
+    """All parts as one; `parts` is emptied, column by column, so that a day is never in memory twice."""
     empty = Columns(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.int64, bool, "V16")))
-    return Columns(
-        *(np.concatenate([getattr(part, field.name) for part in parts or [empty]]) for field in fields(Columns))
-    )
+    columns = [[getattr(part, field.name) for part in (empty, *parts)] for field in fields(Columns)]
+    parts.clear()
+    return Columns(*(np.concatenate(columns.pop(0)) for _ in fields(Columns)))
 
 
 def _repeats(trades: Columns) -> tuple[list[int], list[int]]:

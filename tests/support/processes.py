@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 
 import psutil
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
-from local.services import PORTS, ROOT, Service, Stack
+from local.services import PORTS, PROJECT, ROOT, Service, Stack
 from local.waiting import answers, free_ports, wait_for
 
 
@@ -48,6 +50,16 @@ class RunningStack:
     def environ(self) -> dict[str, str]:
         """The whole environment of a program that uses this stack."""
         return {**os.environ, **self.stack.environ()}
+
+    def bigquery(self) -> bigquery.Client:
+        """A client of this stack's BigQuery; google-auth reads its own environment only once a process."""
+        options = {"api_endpoint": self.stack.url("bigquery")}
+        return bigquery.Client(PROJECT, credentials=AnonymousCredentials(), client_options=options)
+
+    def storage(self) -> storage.Client:
+        """A client of this stack's GCS."""
+        options = {"api_endpoint": self.stack.url("gcs")}
+        return storage.Client(PROJECT, credentials=AnonymousCredentials(), client_options=options)
 
     def log(self, name: str) -> str:
         """What the service has printed so far."""

@@ -1,0 +1,1 @@
+"""Benchmarks: not run by `make test`, each printing in one run all the figures that are compared."""
