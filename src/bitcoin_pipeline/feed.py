@@ -52,6 +52,8 @@ TOPIC_KEEPS_US: Final = 7 * DAY_US
 """A gap further back than the topic reaches is told for its last part only."""
 _REMEMBERED: Final = 1_000_000
 """Records of one symbol while no heartbeat can be sent; after that, Flink alone knows repeated ids."""
+_BELIEVED_US: Final = 5 * SECOND_US
+"""Between a frame's last trade and its sending."""
 LATE: Final = "more_than_50_minutes_late"
 
 
@@ -66,6 +68,8 @@ class FeedTimes:
     """How long heartbeats wait for a symbol that is on its way."""
     settle_us: int = SECOND_US
     """After a subscription's answer, REST knows all that was traded before it."""
+    distrust_us: int = 5 * SECOND_US
+    """After it, what REST has not confirmed of the first frames is no reason to ask again."""
     ask_again_us: int = 200 * MS_US
     give_up_us: int = 30 * SECOND_US
     """Without a page of recent trades for so long, the bridge ends in a gap."""
@@ -242,8 +246,8 @@ class _Feed:
     start_us: int | None = None
     """By this exchange time the subscription was on."""
     buffer: list[Any] = field(default_factory=list)
-    anchor: Any = None
-    """The first trade that arrived after the answer."""
+    buffered_before: int = 0
+    """Of the buffer: what came before the answer."""
     page: list[Any] = field(default_factory=list)
     page_reach_us: int | None = None
     asked_at: int | None = None
@@ -256,8 +260,9 @@ class _Feed:
             self.give_up_at = now_us + times.give_up_us
         self.stage = Stage.BRIDGING
         self.answered_at = self.ask_due_at = now_us
-        self.start_us = self.anchor = self.asked_at = self.page_reach_us = None
+        self.start_us = self.asked_at = self.page_reach_us = None
         self.page = []
+        self.buffered_before = len(self.buffer)
 
 
 class Feed:
@@ -371,7 +376,7 @@ class Feed:
         if self._is_bridged(feed, page, asked_at):
             return self._finish_bridge(feed, now_us)
         feed.ask_due_at = now_us + self._times.ask_again_us
-        if feed.anchor is None:
+        if len(feed.buffer) == feed.buffered_before:
             feed.ask_due_at = max(feed.ask_due_at, feed.answered_at + self._times.settle_us)
         return []
 
@@ -432,14 +437,12 @@ class Feed:
         if feed.stage is Stage.LIVE:
             return self._send(feed, message.items, now_us)
         last_us = time_of(message.items[-1]) if message.items else None
-        if last_us is not None:
+        if last_us is not None and abs(message.sent_us - last_us) < _BELIEVED_US:
+            # A frame that comes after the answer was sent after it. One with an absurd time is not believed.
             for other in self._bridging():
-                if other.start_us is None:
-                    # A frame was sent after the answer that came before it; an absurd ts is not believed.
-                    other.start_us = min(message.sent_us, last_us + 5 * SECOND_US)
+                if other.start_us is None and message.sent_us > (other.accounted_us or 0):
+                    other.start_us = message.sent_us
         feed.buffer += message.items
-        if feed.stage is Stage.BRIDGING and feed.anchor is None and message.items:
-            feed.anchor = message.items[0]
         if len(feed.buffer) > self._times.buffered:
             return [HangUp(f"more than {self._times.buffered} trades of {feed.symbol} wait for its bridge")]
         if feed.stage is Stage.BRIDGING and feed.accounted_us is None and feed.start_us is not None:
@@ -517,30 +520,27 @@ class Feed:
         earlier = [time_us for time_us in map(time_of, feed.page) if time_us is not None]
         meets = feed.page_reach_us is not None and earlier and max(earlier) >= min(times)
         feed.page_reach_us = min(*times, feed.page_reach_us) if meets and feed.page_reach_us else min(times)
-        feed.page += page
+        ids = _ids(page)
+        feed.page = [item for item in feed.page if not _ids([item]) & ids] + page
 
     def _is_bridged(self, feed: _Feed, page: list[Any], asked_at: int) -> bool:
         """Nothing lies between the page and the buffer."""
-        if feed.anchor is None:
-            return asked_at - feed.answered_at >= self._times.settle_us and (
-                bool(feed.page_reach_us) or feed.start_us is not None
-            )
-        anchor = feed.anchor.get("i") if isinstance(feed.anchor, dict) else None
-        if any(isinstance(item, dict) and item.get("i") == anchor for item in page):
+        if feed.page_reach_us is None and feed.start_us is None:
+            return False
+        buffered = _ids(feed.buffer[feed.buffered_before :])
+        if buffered & _ids(page):
             return True
-        # In a burst the last trades have all come after the first one that was buffered.
-        anchor_us = time_of(feed.anchor)
-        return anchor_us is not None and feed.page_reach_us is not None and feed.page_reach_us > anchor_us
+        if feed.start_us is not None and feed.page_reach_us is not None and feed.page_reach_us > feed.start_us:
+            return True  # in a burst the last trades have all come after the subscription was on
+        # A buffered trade that REST does not know after a while never was.
+        return asked_at - feed.answered_at >= (self._times.distrust_us if buffered else self._times.settle_us)
 
     def _finish_bridge(self, feed: _Feed, now_us: int) -> list[Action]:
         """Gap records for what cannot be had, the page, the buffer, and the end of gaps that were filled."""
         actions: list[Action] = []
         buffered = [time_us for time_us in map(time_of, feed.buffer) if time_us is not None]
-        reaches = [feed.page_reach_us] if feed.page_reach_us is not None else []
-        if feed.anchor is not None and (anchor_us := time_of(feed.anchor)) is not None:
-            reaches.append(anchor_us)
-        reach_us = min(reaches) if reaches else feed.start_us
-        assert reach_us is not None
+        # From either of these on, everything is in the page or in the buffer.
+        reach_us = min(time_us for time_us in (feed.page_reach_us, feed.start_us) if time_us is not None)
         page: list[Any] = []
         if feed.accounted_us is None:
             reach_us = feed.start_us if feed.start_us is not None else reach_us
@@ -561,12 +561,10 @@ class Feed:
                 actions += self._tell(feed, replace(gap, to_us=to_us, state=GapState.CLOSED))
             elif gap.to_us is None:
                 actions += self._tell(feed, replace(gap, to_us=max(gap.from_us, min(end_us, reach_us))))
-        for item in (*page, *feed.buffer):
-            if _in_gap(feed, time_of(item)):
-                trade_id = str(item.get("i")).lower()
-                if trade_id in feed.newer:
-                    feed.in_gaps[trade_id] = feed.newer[trade_id]
-        feed.stage, feed.buffer, feed.page, feed.anchor = Stage.LIVE, [], [], None
+        if feed.gaps:
+            sent = feed.older | feed.newer
+            feed.in_gaps |= {key: record for key, record in sent.items() if _in_gap(feed, json.loads(record)["time"])}
+        feed.stage, feed.buffer, feed.page = Stage.LIVE, [], []
         report = {"symbol": feed.symbol, "page": len(page), "buffer": len(buffered), "filled": len(is_filled)}
         return [*actions, Report("live", report)]
 
@@ -671,6 +669,10 @@ class Feed:
     def _minute_after(time_us: int | None) -> int:
         """The proof that closes the next minute: its last millisecond."""
         return floor_us(time_us + MS_US) + MINUTE_US - MS_US if time_us is not None else 0
+
+
+def _ids(items: Iterable[Any]) -> set[str]:
+    return {item["i"] for item in items if isinstance(item, dict) and isinstance(item.get("i"), str)}
 
 
 def _in_gap(feed: _Feed, time_us: int | None) -> bool:

@@ -162,11 +162,11 @@ class Session:
         self._first_answer_us: int | None = None
         self._frame_at = self._pinged_at = now_us
         self._ping_left: tuple[int, int | None] | None = None
-        self._minute_pinged = 0
+        self._minute_pinged: int | None = None
         self._clock: tuple[int, int] | None = None
         self._clock_asked_at: int | None = None
         self._clock_due_at: int | None = None
-        self._clock_last_asked = 0
+        self._clock_last_asked = now_us - self._times.clock_pause_us
         self._pending: deque[tuple[int, str]] = deque(maxlen=_PENDING)
         self._proven_us = 0
 
@@ -335,10 +335,9 @@ class Session:
         if exchange_us is None:
             return False
         minute_us = floor_us(exchange_us - self._times.margin_us)
-        is_due = minute_us > self._minute_pinged and self._proven_us < minute_us
-        if is_due:
-            self._minute_pinged = minute_us
-        return is_due
+        is_new = self._minute_pinged is not None and minute_us > self._minute_pinged
+        self._minute_pinged = minute_us
+        return is_new and self._proven_us < minute_us
 
 
 def _unknown(text: str | bytes, reason: str, *, may_hide_trades: bool) -> Unknown:
