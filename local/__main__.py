@@ -73,6 +73,8 @@ def up(
     from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
     from local.artifacts import publish
+    from local.kafka import create_topics
+    from local.postgres import create_tables
     from local.warehouse import create_warehouse
 
     if archive_dir is not None and not archive_dir.is_dir():
@@ -87,6 +89,8 @@ def up(
         os.environ.update(running.environ())
         publish(storage.Client())
         create_warehouse(bigquery.Client())
+        create_topics(running.environ()["KAFKA_BOOTSTRAP_SERVERS"])
+        create_tables()
 
     with STDERR.status("starting") as status:
         options = Options(

@@ -13,6 +13,7 @@ from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
 from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from local.services import ALWAYS_THE_STACKS
 from local.stack import read_env_file
 
 PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
@@ -70,7 +71,7 @@ def environment(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         raise SettingsError(
             f"no stack is up in {home} and {PROJECT_VARIABLE} is not set; run `pipeline up`, or name a project"
         )
-    return {**stack, **environ}
+    return {**stack, **environ, **{name: stack[name] for name in ALWAYS_THE_STACKS if name in stack}}
 
 
 class Cloud:

@@ -27,6 +27,13 @@ REGION: Final = "europe-west1"
 LAKE: Final = "lake"
 ARTIFACTS: Final = "artifacts"
 
+ALWAYS_THE_STACKS: Final = (
+    *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", "CLOUDSDK_CONFIG"),
+    *("NO_PROXY", "no_proxy"),
+    *("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSFILE"),
+)
+"""Variables in which the user's own values would lead away from the stack: to real credentials, a proxy or another database."""
+
 PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
@@ -82,6 +89,8 @@ class Stack:
             "GOOGLE_APPLICATION_CREDENTIALS": "",
             "CLOUDSDK_CONFIG": str(self.home / "no-gcloud-configuration"),
             "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE": str(self.home / "no-gcloud-configuration" / "credentials.json"),
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
             "STORAGE_EMULATOR_HOST": gcs,
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": gcs,  # google-cloud-cpp's name for the same
             "BIGQUERY_EMULATOR_HOST": self.url("bigquery"),
@@ -94,6 +103,8 @@ class Stack:
             "PIPELINE_CANDLES_JOB_FILES": (
                 f"gs://{ARTIFACTS}/candles/transforms.py,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
             ),
+            "PIPELINE_PUBLISH_LIVE_URL": self.url("publish_live"),
+            "PIPELINE_ARCHIVE_LIVE_URL": self.url("archive_live"),
             "BYBIT_ARCHIVE_URL": self.url("exchange"),
             "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
             "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",

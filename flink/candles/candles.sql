@@ -35,7 +35,8 @@ CREATE TABLE dead_letters (
 -- No password here: the driver reads it from the file that PGPASSFILE names, so no SQL, log or screen can show it.
 CREATE TABLE candles (
   symbol STRING, open_time TIMESTAMP(3), source STRING,
-  `open` DECIMAL(27, 9), high DECIMAL(27, 9), low DECIMAL(27, 9), `close` DECIMAL(27, 9),
+  -- NOT NULL: a minute in which there is a gap and no trade yet has no open, and the sink leaves it out (main.py).
+  `open` DECIMAL(27, 9) NOT NULL, high DECIMAL(27, 9), low DECIMAL(27, 9), `close` DECIMAL(27, 9),
   volume DECIMAL(38, 9), turnover DECIMAL(38, 9), trade_count BIGINT,
   buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9),
   first_trade_id STRING, last_trade_id STRING, status STRING,
@@ -105,6 +106,10 @@ SELECT * FROM (
 
 -- What a minute is made of: its trades, its end (once, when the heartbeats pass it), and the gaps in it.
 CREATE TEMPORARY VIEW parts AS
+SELECT *,
+  -- Always 'live', in words that the planner does not see through: a constant is dropped from the key of an aggregate.
+  CASE WHEN symbol IS NULL THEN '' ELSE 'live' END AS source
+FROM (
 SELECT symbol, open_time, sort_key, price, size, turnover, bought, closed,
   CAST(NULL AS STRING) AS gap_id, CAST(NULL AS BOOLEAN) AS gap_closed
 FROM distinct_trades
@@ -118,11 +123,14 @@ SELECT symbol, CAST(TO_TIMESTAMP_LTZ((`from` / 60000000) * 60000, 3) AS TIMESTAM
   CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN), FALSE,
   gap_id, state = 'closed'
 FROM judged
-WHERE `type` = 'gap' AND reason IS NULL AND `from` >= ${start_us};
+WHERE `type` = 'gap' AND reason IS NULL AND `from` >= ${start_us}
+);
 
+-- Only updates may reach the sink, or it deletes a row before it writes it again: the key of the aggregate is exactly the
+-- sink's, and no HAVING filters what changes.
 -- No sum can overflow: a turnover has at most 20 integer digits, a sum 29, so it takes a billion trades in a minute.
 INSERT INTO candles
-SELECT symbol, open_time, 'live',
+SELECT symbol, open_time, source,
   CAST(ABS(CAST(SUBSTRING(MIN(sort_key), 36, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
     AS DECIMAL(27, 9)),
   MAX(price), MIN(price),
@@ -140,8 +148,7 @@ SELECT symbol, open_time, 'live',
     ELSE 'forming'
   END
 FROM parts
-GROUP BY symbol, open_time
-HAVING COUNT(sort_key) > 0;
+GROUP BY symbol, open_time, source;
 
 -- Every partition carries the same heartbeats; one of them is enough.
 INSERT INTO feed_status

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyflink.table import EnvironmentSettings, TableEnvironment
+from pyflink.table import EnvironmentSettings, ExplainDetail, TableEnvironment
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.settings import read_settings, setting
@@ -25,6 +25,7 @@ CONFIGURATION: Final = {
     "pipeline.name": "candles",
     "table.local-time-zone": "UTC",  # the JDBC sink takes no TIMESTAMP_LTZ
     "table.exec.state.ttl": "8 d",  # a day longer than the topic; by processing time
+    "table.exec.sink.not-null-enforcer": "DROP",  # leaves out minutes without a trade
     "table.exec.mini-batch.enabled": "false",  # it makes the removal of duplicates retract, and every trade look late
     "table.exec.source.idle-timeout": "0 s",  # heartbeats come on every partition; one that lags is waited for
 }
@@ -100,7 +101,7 @@ def main() -> None:
         else:
             environment.execute_sql(statement)
     if arguments.explain:
-        print(job.explain())  # noqa: T201  # what was asked for
+        print(job.explain(ExplainDetail.CHANGELOG_MODE))  # noqa: T201  # what was asked for
     else:
         job.execute()
 

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
@@ -105,7 +105,10 @@ class Keeper:
         self.healthy = False
 
     def step(self) -> None:
-        """Look once; submit the job if there is none. Raises OSError or TimeoutError when something does not answer."""
+        """Look once; submit the job if there is none.
+
+        Raises OSError, TimeoutError or KafkaException when something does not answer.
+        """
         job = self._running()
         self.healthy = job is not None and job.whole
         if job is None:
@@ -201,10 +204,10 @@ def main() -> None:
         try:
             keeper.step()
             answering = True
-        except (OSError, TimeoutError, subprocess.TimeoutExpired) as error:
+        except (OSError, TimeoutError, subprocess.TimeoutExpired, KafkaException) as error:
             keeper.healthy = False
             if answering:
-                _tell("cluster does not answer", error=str(error))
+                _tell("something does not answer", error=str(error))
             answering = False
         time.sleep(_PAUSE_SECONDS)
 

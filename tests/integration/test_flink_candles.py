@@ -9,6 +9,8 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
+
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.records import Gap, GapState, gap_record, trade_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, from_datetime
@@ -207,10 +209,10 @@ def page(address: str) -> str:
 
 
 class Watch:
-    """Looks at the rows of some symbols over and over; `faults`: every row that was seen to go back."""
+    """Looks at the rows of some symbols over and over; `faults`: every row that was seen to go back or to vanish."""
 
     def __init__(self, live: LivePath, symbols: list[str]) -> None:
-        self.faults: list[tuple[Candle, Candle]] = []
+        self.faults: list[str] = []
         self._live, self._symbols = live, symbols
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look)
@@ -224,16 +226,20 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        last: dict[tuple[str, int], Candle] = {}
-        while not self._stop.wait(0.1):
-            for candle in self._live.candles(*self._symbols):
-                before = last.get(key := (candle.symbol, candle.open_time_us), candle)
-                assert candle.trade_count is not None and before.trade_count is not None
-                if candle.trade_count < before.trade_count or candle.status.rank < before.status.rank:
-                    self.faults.append((before, candle))
-                last[key] = candle
+        last: dict[tuple[str, int], tuple[int, Status]] = {}
+        while not self._stop.wait(0.2):
+            found = self._live.candles(*self._symbols)
+            for key in last.keys() - {(candle.symbol, candle.open_time_us) for candle in found}:
+                self.faults.append(f"{key}: {last[key]} vanished")
+            for candle in found:
+                key, now = (candle.symbol, candle.open_time_us), (candle.trade_count or 0, candle.status)
+                before = last.get(key, now)
+                if now[0] < before[0] or now[1].rank < before[1].rank:
+                    self.faults.append(f"{key}: {before} became {now}")
+                last[key] = now
 
 
+@pytest.mark.timeout(600)  # three restarts of a JVM and a submission, on a busy machine
 def test_killed_flink_loses_and_doubles_nothing(live_path: LivePath) -> None:
     start_us, symbols = live_path.fresh_minute(), ["BTCUSDT-killed", "DOGEUSDT-killed", "SOLUSDT-killed"]
     sent: list[Trade] = []

@@ -27,6 +27,12 @@ def test_the_environment_comes_first(home: Path) -> None:
     assert environment(home, {"PIPELINE_LAKE": "mine"})["PIPELINE_LAKE"] == "mine"
 
 
+def test_a_key_or_proxy_of_the_users_own_never_leads_away_from_a_stack(home: Path) -> None:
+    own = {"GOOGLE_APPLICATION_CREDENTIALS": "/home/me/key.json", "NO_PROXY": "example.com"}
+    found = environment(home, own)
+    assert (found["GOOGLE_APPLICATION_CREDENTIALS"], found["NO_PROXY"]) == ("", "127.0.0.1,localhost")
+
+
 def test_a_project_of_the_users_own_is_never_mixed_with_a_stack(home: Path) -> None:
     own = {"GOOGLE_CLOUD_PROJECT": "production"}
     assert environment(home, own) == own
