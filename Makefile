@@ -71,7 +71,7 @@ lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary src local tests
 	@for main in functions/*/main.py flink/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
-	@for job in dataproc_jobs/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done
+	@for job in dataproc_jobs/*/ cloudrun/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done
 
 .PHONY: format
 format: setup ## formats the code
@@ -95,6 +95,7 @@ lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's group
 	@# A deployable installs exactly what was tested beside the others.
 	@$(LOCK) --python-version 3.11 --group fetch-archive -c local/requirements.txt -o functions/fetch_archive/requirements.txt
 	@$(LOCK) --python-version 3.11 --group candles-job -c local/requirements.txt -o dataproc_jobs/candles/requirements.txt
+	@$(LOCK) --python-version 3.11 --group producer -c local/requirements.txt -o cloudrun/producer/requirements.txt
 	@$(LOCK) --python-version 3.11 --group publish-live -c local/requirements.txt -o functions/publish_live/requirements.txt
 	@$(LOCK) --python-version 3.11 --group archive-live -c local/requirements.txt -o functions/archive_live/requirements.txt
 

@@ -78,8 +78,14 @@ class Topic:
 
     async def publish(self, symbol: str, records: Iterable[bytes]) -> None:
         """Append records to the symbol's partition; waits while the queue is full."""
+        produce = self._producer.produce
         for record in records:
-            await self._append(names.TRADES_TOPIC, record, key=symbol)
+            try:
+                produce(names.TRADES_TOPIC, record, key=symbol)
+            except BufferError:
+                await self._append(names.TRADES_TOPIC, record, key=symbol)
+            except KafkaException as error:
+                raise BrokerError(str(error)) from error
 
     async def broadcast(self, record: bytes) -> None:
         """Append a record to every partition."""

@@ -235,6 +235,8 @@ class _Feed:
     older: dict[str, bytes]
     newer: dict[str, bytes] = field(default_factory=dict)
     """Records sent since the last heartbeat that named it, and since the one before."""
+    holes: dict[str, list[tuple[int, int | None]]] = field(default_factory=dict)
+    """What is missing within each open gap; a gap of one minute may have several."""
     in_gaps: dict[str, bytes] = field(default_factory=dict)
     """Records sent although they lie in a gap that is open: who fills it shall not send them again."""
     stage: Stage = Stage.WAITING
@@ -289,7 +291,11 @@ class Feed:
         self._decode: Final = decode
         self._feeds: Final = {
             symbol: _Feed(
-                symbol, tail.accounted_us(symbol), dict(tail.gaps.get(symbol, {})), dict(tail.records.get(symbol, {}))
+                symbol,
+                tail.accounted_us(symbol),
+                dict(tail.gaps.get(symbol, {})),
+                dict(tail.records.get(symbol, {})),
+                holes={key: [(gap.from_us, gap.to_us)] for key, gap in tail.gaps.get(symbol, {}).items()},
             )
             for symbol in symbols
         }
@@ -460,8 +466,8 @@ class Feed:
             except RejectedValueError as error:
                 actions += self._reject(feed, item, str(error.reason), now_us)
                 continue
-            known = newer.get(trade_id) or older.get(trade_id)
-            if known is not None:
+            if trade_id in newer or trade_id in older:
+                known = newer.get(trade_id) or older[trade_id]
                 actions += self._again(feed, item, trade, known, now_us)
             elif time_us >= oldest_us:
                 newer[trade_id] = record
@@ -560,7 +566,7 @@ class Feed:
                 to_us = gap.to_us or max(gap.from_us, min(end_us, feed.start_us or self._exchange_us(now_us) or end_us))
                 actions += self._tell(feed, replace(gap, to_us=to_us, state=GapState.CLOSED))
             elif gap.to_us is None:
-                actions += self._tell(feed, replace(gap, to_us=max(gap.from_us, min(end_us, reach_us))))
+                actions += self._open_gap(feed, gap.from_us, max(gap.from_us, min(end_us, reach_us)))
         if feed.gaps:
             sent = feed.older | feed.newer
             feed.in_gaps |= {key: record for key, record in sent.items() if _in_gap(feed, json.loads(record)["time"])}
@@ -589,21 +595,29 @@ class Feed:
     def _open_gap(self, feed: _Feed, from_us: int, to_us: int | None) -> list[Action]:
         minute_us = floor_us(from_us)
         known = next((gap for gap in feed.gaps.values() if floor_us(gap.from_us) == minute_us), None)
-        if known is not None:  # two gaps of one minute are told as one
-            from_us = min(known.from_us, from_us)
-            to_us = None if to_us is None else max(known.to_us or 0, to_us)
-            gap = replace(known, from_us=from_us, to_us=to_us)
-            return self._tell(feed, gap) if gap != known else []
-        # A closed gap's id never comes back: whoever has seen it closed takes it for closed.
-        self.counts["gaps"] += 1
-        gap_id = f"{feed.symbol}-{iso(minute_us)}-{self._token}-{self.counts['gaps']}"
-        return self._tell(feed, Gap(gap_id, feed.symbol, from_us, to_us, GapState.OPENED))
+        if known is None:
+            # A closed gap's id never comes back: whoever has seen it closed takes it for closed.
+            self.counts["gaps"] += 1
+            gap_id = f"{feed.symbol}-{iso(minute_us)}-{self._token}-{self.counts['gaps']}"
+            feed.holes[gap_id] = [(from_us, to_us)]
+            return self._tell(feed, Gap(gap_id, feed.symbol, from_us, to_us, GapState.OPENED))
+        # Two gaps of one minute are told as one.
+        holes = feed.holes[known.gap_id]
+        if to_us is None and known.to_us is None:
+            return []
+        if known.to_us is None:
+            feed.holes[known.gap_id] = [(start_us, to_us if end_us is None else end_us) for start_us, end_us in holes]
+        else:
+            holes.append((from_us, to_us))
+        to_us = None if to_us is None else max(known.to_us or 0, to_us)
+        gap = replace(known, from_us=min(known.from_us, from_us), to_us=to_us)
+        return self._tell(feed, gap) if gap != known else []
 
     def _tell(self, feed: _Feed, gap: Gap) -> list[Action]:
         if gap.state is GapState.OPENED:
             feed.gaps[gap.gap_id] = gap
         else:
-            del feed.gaps[gap.gap_id]
+            del feed.gaps[gap.gap_id], feed.holes[gap.gap_id]
         return [Publish(feed.symbol, [gap_record(gap)]), GapChanged(gap)]
 
     def _oldest_us(self) -> int:
@@ -658,7 +672,7 @@ class Feed:
         for gap in [gap for gap in feed.gaps.values() if gap.from_us < oldest_us]:
             if gap.to_us is None:
                 actions += self._tell(feed, replace(gap, to_us=floor_us(gap.from_us) + MINUTE_US))
-            del feed.gaps[gap.gap_id]
+            del feed.gaps[gap.gap_id], feed.holes[gap.gap_id]
         if not feed.gaps:
             feed.in_gaps = {}
         if feed.rejected_minutes:
@@ -677,7 +691,9 @@ def _ids(items: Iterable[Any]) -> set[str]:
 
 def _in_gap(feed: _Feed, time_us: int | None) -> bool:
     return time_us is not None and any(
-        gap.from_us <= time_us and (gap.to_us is None or time_us <= gap.to_us) for gap in feed.gaps.values()
+        from_us <= time_us and (to_us is None or time_us <= to_us)
+        for holes in feed.holes.values()
+        for from_us, to_us in holes
     )
 
 

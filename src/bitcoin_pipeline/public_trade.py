@@ -150,7 +150,7 @@ def encode_trade(symbol: str, item: Any) -> EncodedTrade:
         is_ordinary = False  # to_trade says in order what is wrong
     if not is_ordinary:
         return _encode_slowly(symbol, item)
-    if is_inverse(symbol):
+    if _is_inverse(symbol):
         units = divide_half_even(size_units * _ONE, price_units)
     else:
         units, rest = divmod(price_units * size_units, _ONE)
@@ -177,6 +177,9 @@ def _encode_slowly(symbol: str, item: Any) -> EncodedTrade:
         plain(trade.turnover),
     )
     return EncodedTrade(trade.trade_id, trade.time_us, record)
+
+
+_is_inverse = lru_cache(maxsize=1 << 12)(is_inverse)
 
 
 # Prices and sizes repeat, so most are read once.

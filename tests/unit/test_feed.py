@@ -284,6 +284,28 @@ def test_a_first_minute_that_rest_knows_in_part_is_filled_once() -> None:
         assert world.take("trade", "gap") == filled
 
 
+# 30 < f f f (first minute) x < .. what came live between two gaps of one minute is not sent again
+def test_what_came_between_two_gaps_of_a_minute_is_not_sent_again() -> None:
+    world = World("BTC", "ETH", start=10.0)
+    world.connect()
+    for second in range(12, 25):
+        world.until(second)
+        world.trade("ETH")
+        world.trade("BTC")
+    world.refused = {"ETH"}
+    world.disconnect()
+    world.connect()
+    for second in range(26, 35):
+        world.until(second)
+        world.trade("ETH")
+        world.trade("BTC")
+    world.refused = set()
+    world.until(50)
+    world.trade("ETH")
+    sent = [text for text in world.take() if text.startswith("trade ETH")]
+    assert len(sent) == len(set(sent)) == 23
+
+
 # < (an item that is no object waits in the buffer)
 def test_an_item_that_is_no_trade_disturbs_no_bridge() -> None:
     world = World()  # in its first minute, so that they lie in a gap
