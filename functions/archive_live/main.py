@@ -22,16 +22,16 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import flask
 import pyarrow as pa
 import pyarrow.parquet as pq
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pyarrow import fs
 
 from bitcoin_pipeline import names, schemas
@@ -44,15 +44,23 @@ from bitcoin_pipeline.trade import Trade
 GROUP: Final = "archive-live"
 """Its offsets live as long as the topic's records (7 days), so whoever is away longer begins at the oldest record."""
 
-PIECE: Final = 200_000
-"""Offsets of one piece, in memory at once; some 500 bytes a trade. Other cuts make other names: see above."""
+PIECE: Final = 100_000
+"""Offsets of one piece, in memory at once; some 1.5 KB a trade at the peak. Another number makes other names."""
 
 BUDGET_S: Final = 240
 """After this a call begins no further piece; it ends well within the scheduler's patience."""
 
-TIMEOUT_S: Final = 15
+TIMEOUT_S: Final = 10
 ROW_GROUP_ROWS: Final = 131_072
 """As in `trades/`, which the candles job writes."""
+
+_T = TypeVar("_T")
+# The broker that keeps the group's offsets is not found yet: a group's first use, or a broker that has just started.
+_NO_COORDINATOR = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 
 _ARROW_TYPES = {
     "STRING": pa.string(),
@@ -149,6 +157,8 @@ class Topic:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "queued.max.messages.kbytes": 16 << 10,
+                # What is read is there; a fetch at the topic's end would make the next piece wait.
+                "fetch.wait.max.ms": 10,
                 "check.crcs": True,
             }
         )
@@ -187,12 +197,12 @@ class Topic:
         """Go on behind `piece` the next time."""
         behind = TopicPartition(names.TRADES_TOPIC, piece.partition, piece.end)
         with _broker_may_fail():
-            self._consumer.commit(offsets=[behind], asynchronous=False)
+            _coordinated(lambda: self._consumer.commit(offsets=[behind], asynchronous=False))
 
     def _bounds(self, partition: int) -> tuple[int, int]:
         here = TopicPartition(names.TRADES_TOPIC, partition)
         oldest, end = self._consumer.get_watermark_offsets(here, timeout=TIMEOUT_S)
-        [committed] = self._consumer.committed([here], timeout=TIMEOUT_S)
+        [committed] = _coordinated(lambda: self._consumer.committed([here], timeout=TIMEOUT_S))
         start = committed.offset
         if start == OFFSET_INVALID:
             start = oldest
@@ -287,6 +297,17 @@ def trades_parquet(trades: list[Trade]) -> pa.Buffer:
         store_schema=False,
     )
     return sink.getvalue()
+
+
+def _coordinated(call: Callable[[], _T]) -> _T:
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 @contextmanager
