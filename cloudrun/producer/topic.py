@@ -134,21 +134,22 @@ class Topic:
             tail.begin(partition)
             place.offset = start
             consumer.assign([place])
-            self._read(consumer, tail, partition, high)
+            self._read(consumer, tail, place, high)
         return tail, is_whole
 
     @staticmethod
-    def _read(consumer: Consumer, tail: Tail, partition: int, high: int) -> None:
-        while True:
-            messages = consumer.consume(10_000, timeout=_TIMEOUT_S)
+    def _read(consumer: Consumer, tail: Tail, place: TopicPartition, high: int) -> None:
+        offset = place.offset
+        while offset < high:
+            # It waits until it has so many, so never for more than there are.
+            messages = consumer.consume(min(10_000, high - offset), timeout=_TIMEOUT_S)
             if not messages:
-                raise BrokerError(f"partition {partition} gives nothing below offset {high}")
+                raise BrokerError(f"partition {place.partition} gives nothing from offset {offset} to {high}")
             for message in messages:
                 if (error := message.error()) is not None:
-                    raise BrokerError(f"partition {partition} cannot be read: {error}")
-                tail.add(partition, message.value() or b"")
-                if (message.offset() or 0) >= high - 1:
-                    return
+                    raise BrokerError(f"partition {place.partition} cannot be read: {error}")
+                tail.add(place.partition, message.value() or b"")
+                offset = (message.offset() or 0) + 1
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
