@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import os
 import subprocess
 import sys
@@ -228,6 +229,30 @@ def test_calls_at_once_publish_every_candle_once(world: World) -> None:
     assert sorted(answer["sent"] for answer in answers) == [0, 500]
     assert world.published() == world.in_postgres()
     assert world.history() == []
+
+
+def test_an_older_row_never_replaces_a_newer_one(world: World) -> None:
+    """What a transaction does that was held up until a later call had published."""
+    main = importlib.import_module("functions.publish_live.main")
+    world.write("BTCUSDT", 2, "2", "partial")
+    late = world.in_postgres()
+    world.write("BTCUSDT", 2, "3", "repaired")
+    world.publish()
+    main._merge(world.warehouse, late, dt.datetime.now(dt.UTC))
+    assert world.published() == world.in_postgres()
+    assert world.history() == []
+
+
+def test_a_call_is_bounded_and_the_next_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = importlib.import_module("functions.publish_live.main")
+    monkeypatch.setattr(main, "ROWS_PER_TRANSACTION", 2)
+    monkeypatch.setattr(main, "ROWS_PER_CALL", 4)
+    world.write_many(5)
+    newest = [row["updated_at"].isoformat() for row in sorted(world.in_postgres(), key=lambda row: row["updated_at"])]
+    now = dt.datetime.now(dt.UTC)
+    assert main.publish(world.warehouse, now) == {"sent": 4, "until": newest[3], "more": True, "busy": False}
+    assert main.publish(world.warehouse, now) == {"sent": 1, "until": newest[4], "more": False, "busy": False}
+    assert world.published() == world.in_postgres()
 
 
 def test_a_call_killed_midway_is_made_good_by_the_next(world: World) -> None:
