@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 import psycopg
@@ -102,7 +102,7 @@ def test_candles_survive_kills(pipeline: Pipeline, record_property: Callable[[st
     assert len([key for key in after_first if key in whole]) * 2 >= len(after_first)
 
 
-def joined(truth: dict[tuple[str, int], object], found: dict[tuple[str, int], object]) -> set[tuple[str, int]]:
+def joined(truth: Iterable[tuple[str, int]], found: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
     """The minutes of `truth` from the one on in which the feed was joined."""
     first = min((time_us for _, time_us in found), default=0)
     return {key for key in truth if key[1] > first}
