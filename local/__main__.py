@@ -44,6 +44,8 @@ app = typer.Typer(
 
 _T = TypeVar("_T")
 
+_INTERRUPTED = 130
+
 
 class Fault(Exception):  # noqa: N818  # told to the user, not raised at one
     """What the command tells in one line before it ends with exit code 1."""
@@ -94,7 +96,7 @@ def up(
 
     with STDERR.status("starting") as status:
         options = Options(
-            str(archive_dir.absolute()) if archive_dir else None, str(capture.absolute()) if capture else None, speed
+            str(archive_dir.resolve()) if archive_dir else None, str(capture.resolve()) if capture else None, speed
         )
         started = stack.up(options, prepare, status.update)
     if not started:
@@ -135,15 +137,22 @@ def status(
 
 
 @app.command()
-def backfill(symbol: Symbol, start: Start, end: End = None) -> None:
+def backfill(
+    symbol: Symbol,
+    start: Start,
+    end: End = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also days loaded already, whose file may have changed.")
+    ] = False,
+) -> None:
     """Load the days that are missing: fetch their files, compute candles, publish."""
     span = _span(symbol, start, end)
     cloud = _cloud()
     began = time.monotonic()
     with _shown_progress() as progress:
-        summary = run_backfill(cloud, span, progress)
+        summary = run_backfill(cloud, span, progress, again=again)
     _print_summary(span, summary, time.monotonic() - began)
-    if any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests):
+    if summary.not_fetched or any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests):
         raise typer.Exit(1)
 
 
@@ -176,7 +185,9 @@ def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputF
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best and ingests.")],
+    query: Annotated[
+        str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best, candle_history and ingests.")
+    ],
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
     """Run a query on the lake's ticks, the candles and the ingests."""
@@ -206,7 +217,7 @@ def replay(
     with _shown_progress() as progress:
         progress.step(f"replaying {span.symbol}", None)
         records = due_records(lake_trades(cloud, span))
-        sent = run_replay(records, topic, cloud.settings.kafka, speed, progress.advance)
+        sent = run_replay(records, topic, cloud.kafka(), speed, progress.advance)
     STDERR.print(f"Sent {sent} trades to {topic}.")
 
 
@@ -249,7 +260,7 @@ def tail(symbol: Symbol) -> None:
     """Show the growing candle and the tape until interrupted."""
     from local.tail import show
 
-    show(_parsed("SYMBOL", parse_symbol, symbol), _cloud().settings.kafka)
+    show(_parsed("SYMBOL", parse_symbol, symbol), _cloud().kafka())
 
 
 class _ShownProgress:
@@ -275,7 +286,7 @@ class _ShownProgress:
 
     def finish(self) -> None:
         """Stop the clock of the step at hand."""
-        if self._task is not None:
+        if self._task is not None and self._bars.tasks[self._task].total is None:
             self._bars.update(self._task, total=1, completed=1)  # type: ignore[arg-type]  # rich's TaskID is an int
 
 
@@ -309,6 +320,7 @@ def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
         ("days loaded", len(loaded)),
         ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
         ("days not published yet", len(summary.not_published)),
+        ("days not fetched", len(summary.not_fetched)),
         ("days failed", sum(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)),
         ("trades", sum(ingest.trades for ingest in loaded)),
         ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
@@ -319,6 +331,8 @@ def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
     write_rows((f"{span.symbol} {span.start} to {span.end}", ""), rows, Format.TABLE)
     for item in summary.not_published:
         STDERR.print(f"not published yet: {item.day}")
+    for item, reason in sorted(summary.not_fetched.items()):
+        STDERR.print(f"not fetched: {item.day}: {reason}")
     for ingest in summary.ingests:
         if ingest.status is IngestStatus.FAILED:
             STDERR.print(f"failed: {ingest.item.day}: {ingest.reason}")
@@ -357,12 +371,13 @@ def main() -> None:
     from google.auth.exceptions import GoogleAuthError
 
     try:
-        # typer returns the code of typer.Exit when it does not stand alone.
-        sys.exit(app(prog_name="pipeline", standalone_mode=False) or 0)
+        # typer returns the code of typer.Exit when it does not stand alone, and 130 for an interrupt.
+        code = app(prog_name="pipeline", standalone_mode=False) or 0
+        _end_interrupted() if code == _INTERRUPTED else sys.exit(code)
     except typer.TyperException as error:
         _end_with(f"{_usage_message(error)} (see `pipeline --help`)", code=2)
     except (KeyboardInterrupt, typer.Abort):
-        _end_with("interrupted; the same command goes on where it stopped", code=130)
+        _end_interrupted()
     except (Fault, StackError, SettingsError, BackfillError, ReplayError) as error:
         _end_with(str(error))
     except psycopg.Error as error:
@@ -372,10 +387,19 @@ def main() -> None:
     except BrokenPipeError:  # whoever read stdout has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a full disk, a lake that does not answer
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_with(str(error).splitlines()[0])
 
 
 def _usage_message(error: typer.TyperException) -> str:
     return str(error.format_message() if isinstance(error, typer.BadParameter) else error)
+
+
+def _end_interrupted() -> None:
+    STDERR.print("error: interrupted; the same command goes on where it stopped")
+    sys.stdout.flush()
+    os._exit(_INTERRUPTED)  # not waiting for what threads are still at
 
 
 def _end_with(message: str, code: int = 1) -> None:

@@ -5,6 +5,7 @@ Used by the `pipeline` command.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +26,24 @@ def _uris(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """Where the data commands find everything."""
+    """Where the data is."""
 
     project: str = setting(PROJECT_VARIABLE, "the Google Cloud project")
     region: str = setting("PIPELINE_REGION", "where batches run, such as europe-west1")
     lake: str = setting("PIPELINE_LAKE", "the lake's bucket")
+    dataproc_emulator: str = setting("DATAPROC_EMULATOR_HOST", "host:port of Dataproc's stand-in", default="")
+    bigquery_storage_emulator: str = setting(
+        "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
+    )
+    live_database: str = setting("PGHOST", "the live plane's Postgres; libpq's other variables go with it", default="")
+    kafka_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
+    exchange_rest_url: str = setting("BYBIT_REST_URL", "the exchange's REST address", default="https://api.bybit.com")
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSettings:
+    """What only a backfill calls and runs."""
+
     fetch_archive_url: str = setting("PIPELINE_FETCH_ARCHIVE_URL", "address of the function fetch_archive")
     candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
     candles_job_files: tuple[str, ...] = setting(
@@ -37,19 +51,12 @@ class CloudSettings:
     )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
-    kafka: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
-    exchange_rest_url: str = setting("BYBIT_REST_URL", "the exchange's REST address", default="https://api.bybit.com")
-    dataproc_emulator: str = setting("DATAPROC_EMULATOR_HOST", "host:port of Dataproc's stand-in", default="")
-    bigquery_storage_emulator: str = setting(
-        "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
-    )
 
-    @property
-    def candles_batch_job(self) -> CandlesJob:
+    def candles_batch_job(self, cloud: CloudSettings) -> CandlesJob:
         """What a batch's description needs."""
         return CandlesJob(
-            project=self.project,
-            lake=self.lake,
+            project=cloud.project,
+            lake=cloud.lake,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,
             service_account=self.job_account,
@@ -79,8 +86,13 @@ class Cloud:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.settings = read_settings(CloudSettings, environ)
+        self._environ = environ
         # Google's libraries read their own variables from the process.
         os.environ.update(environ)
+
+    def backfill_settings(self) -> BackfillSettings:
+        """What a backfill needs besides. Raises SettingsError."""
+        return read_settings(BackfillSettings, self._environ)
 
     def bigquery(self) -> Any:
         """A google.cloud.bigquery.Client."""
@@ -113,14 +125,21 @@ class Cloud:
         """The lake as a pyarrow filesystem."""
         from pyarrow import fs
 
-        return fs.GcsFileSystem()
+        # The default waits a quarter of an hour for credentials that nobody has.
+        return fs.GcsFileSystem(retry_time_limit=dt.timedelta(seconds=60))
 
-    def id_token(self) -> str:
-        """A token that the function's Cloud Run service accepts."""
+    def kafka(self) -> str:
+        """The live plane's brokers. Raises SettingsError when none are named."""
+        if not self.settings.kafka_servers:
+            raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set (host:port of the live plane's brokers)")
+        return self.settings.kafka_servers
+
+    def id_token(self, audience: str) -> str:
+        """A token that the Cloud Run service at `audience` accepts; it lives an hour."""
         from google.auth.transport.requests import Request
         from google.oauth2 import id_token
 
-        return str(id_token.fetch_id_token(Request(), self.settings.fetch_archive_url))
+        return str(id_token.fetch_id_token(Request(), audience))
 
 
 def _plain_channel(address: str) -> Any:

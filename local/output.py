@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import math
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +52,7 @@ def write_rows(names: Sequence[str], rows: Iterable[Row], output_format: Format,
     return _write_csv(names, rows, out) if output_format is Format.CSV else _write_json(names, rows, out)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Any) -> str:  # noqa: PLR0911  # one return for each kind
     """A value as text: plain decimals, times as 2020-03-25T10:36:00Z, nothing for a missing value."""
     if value is None:
         return ""
@@ -63,6 +64,8 @@ def text_of(value: Any) -> str:
         return iso(from_datetime(value if value.tzinfo else value.replace(tzinfo=dt.UTC)))
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(_json_value(value), ensure_ascii=False)
     return str(value)
 
 
@@ -90,7 +93,9 @@ def _json_value(value: Any) -> Any:
         return [_json_value(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _json_value(item) for key, item in value.items()}
-    return value if value is None or isinstance(value, bool | int | float) else text_of(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no NaN and no infinity
+    return value if value is None or isinstance(value, bool | int) else text_of(value)
 
 
 def _cells(row: Row) -> Iterator[Text]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.settings import SettingsError
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 from local.cloud import Cloud
@@ -126,11 +127,15 @@ def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
 
 
 def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[Candle]:
-    """The candles of a plane (best, archive, live) in order of time. Raises psycopg.Error without a live database."""
+    """The candles of a plane (best, archive, live) in order of time. Raises psycopg.Error when Postgres is away."""
+    has_live = bool(cloud.settings.live_database)
     if plane == "live":
+        if not has_live:
+            raise SettingsError("PGHOST is not set (the live plane's Postgres); --plane archive does without it")
         minutes = _live_minutes(span)
     elif plane == "best":
-        minutes = _best(_warehouse_minutes(cloud, span, names.CANDLES_BEST, ""), _live_minutes(span))
+        minutes = _warehouse_minutes(cloud, span, names.CANDLES_BEST, "")
+        minutes = _best(minutes, _live_minutes(span)) if has_live else minutes
     else:
         minutes = _warehouse_minutes(cloud, span, names.CANDLES, f"AND source = '{Source(plane)}'")
     if interval_us == MINUTE_US:

@@ -106,6 +106,7 @@ class Stack:
             "PIPELINE_PUBLISH_LIVE_URL": self.url("publish_live"),
             "PIPELINE_ARCHIVE_LIVE_URL": self.url("archive_live"),
             "BYBIT_ARCHIVE_URL": self.url("exchange"),
+            "BYBIT_BAN_SECONDS": "5",  # the simulator's bans are as long as one asks; the real ones last minutes
             "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
             "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",
             "BYBIT_REST_URL": self.url("exchange"),

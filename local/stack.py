@@ -79,6 +79,9 @@ class LocalStack:
         `prepare` makes buckets, tables and artifacts once the services answer; it may run again after an
         interruption. Raises StackError when the stack runs with other options, or when a service does not answer.
         """
+        wrong = [sign for sign in '%;"\n' if sign in str(self.home)]
+        if wrong:  # supervisord's configuration gives them a meaning of its own
+            raise StackError(f"PIPELINE_HOME must not hold {' '.join(map(repr, wrong))}, got {self.home}")
         self.home.mkdir(parents=True, exist_ok=True)
         with self._changing():
             state = self._running(options)

@@ -44,6 +44,8 @@ def one_by_one(day: Callable[[Path, Path], None], out: Path, files: list[Path]) 
 def ours(out: Path, files: list[Path]) -> Work:
     """The candles job's Spark tasks."""
     spark = spark_session()
+    # Python workers and their libraries belong to the start of a session, as its JVM does.
+    spark.sparkContext.parallelize(range(2 * CORES), 2 * CORES).foreach(load_libraries)
 
     def work() -> None:
         import pyarrow as pa
@@ -53,6 +55,11 @@ def ours(out: Path, files: list[Path]) -> Work:
         pq.write_table(pa.concat_tables(tasks.map(partial(our_day, str(out))).collect()), out / "candles.parquet")
 
     return work
+
+
+def load_libraries(_: int) -> None:
+    """Import what the job's tasks import."""
+    import transforms  # noqa: F401
 
 
 def our_day(out: str, file: str) -> Any:
@@ -179,6 +186,7 @@ def duckdb_day(out: Path, file: Path) -> None:
 def spark(out: Path, files: list[Path]) -> Work:
     """The plain DataFrame job: schema given, window by minute, first and last."""
     session = spark_session()
+    session.range(2 * CORES).count()
     schema = (
         "timestamp DECIMAL(18, 6), symbol STRING, side STRING, size DECIMAL(18, 9), price DECIMAL(18, 9), "
         "tickDirection STRING, trdMatchID STRING, grossValue DOUBLE, homeNotional DOUBLE, "

@@ -1,8 +1,8 @@
 """`make bench-historical`: our batch beside DuckDB, Polars, plain Spark and the floor, on days of 2 million rows.
 
 Every contender works in processes of its own and is measured from outside: wall time and CPU of all its processes
-between `ready` and `done` (libraries loaded, Spark session started), and the largest peak memory (MiB) of one process
-that works on data: a Python worker of ours, the JVM of plain Spark. Each must give the same candles as ours.
+between `ready` and `done` (libraries loaded, Spark's session and workers started), and the largest peak memory (MiB)
+of one process that works on data: a Python worker of ours, the JVM of plain Spark. All must give the same candles.
 """
 
 from __future__ import annotations

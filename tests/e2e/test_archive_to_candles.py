@@ -6,16 +6,19 @@ import datetime as dt
 import gzip
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import requests
 
 from bitcoin_pipeline.amounts import plain
 from bitcoin_pipeline.archive import DayTrades, read_day
 from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
+from local.stack import read_env_file
 from local.supervision import stack_processes
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
@@ -146,6 +149,56 @@ def test_a_corrupt_day_fails_alone_and_empty_days_are_told(pipeline: Pipeline) -
         {"date": "2020-03-28", "status": "no_trades"},  # long gone and never published
     ]
     assert len(pipeline.done("candles", "BTCUSDT", "2020-03-25", "2020-03-28", "--format", "csv").rows) == 442
+
+
+def test_a_day_that_cannot_be_fetched_keeps_no_other_from_loading(pipeline: Pipeline, archive: Path) -> None:
+    shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-25.csv.gz")  # another symbol's rows: all go to quarantine
+    shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-26.csv.gz")
+    set_fault(pipeline, {"fault": "status", "code": 500, "path": "/trading/LTCUSDT/LTCUSDT2020-03-26"})
+    try:
+        outcome = pipeline.run("backfill", "LTCUSDT", "2020-03-25", "2020-03-26")
+    finally:
+        set_fault(pipeline, None)
+    assert outcome.code == 1
+    assert "not fetched: 2020-03-26: fetch_archive answers 503: the exchange answers 500" in outcome.err
+    query = "SELECT date, row_count, quarantined FROM ingests WHERE symbol = 'LTCUSDT'"
+    assert pipeline.done("sql", query, "--format", "csv").rows == [
+        {"date": "2020-03-25", "row_count": "2693", "quarantined": "2693"}
+    ]
+
+
+def test_a_revised_file_is_loaded_again_when_asked(pipeline: Pipeline, archive: Path) -> None:
+    file = archive / "BTCUSDT2020-03-31.csv.gz"
+    rows = gzip.decompress(REAL_FILE.read_bytes()).replace(b"1585", b"1586").split(b"\n")[:3]  # 2020-04-06 and later
+    file.write_bytes(gzip.compress(b"\n".join(rows)))
+    pipeline.done("backfill", "BTCUSDT", "2020-03-31")
+    file.write_bytes(gzip.compress(rows[0]))
+    assert "Nothing is missing" in pipeline.done("backfill", "BTCUSDT", "2020-03-31").err
+    query = "SELECT status, quarantined FROM ingests WHERE date = DATE '2020-03-31'"
+    assert pipeline.done("sql", query, "--format", "csv").rows == [{"status": "loaded", "quarantined": "2"}]
+    pipeline.done("backfill", "BTCUSDT", "2020-03-31", "--again")
+    assert pipeline.done("sql", query, "--format", "csv").rows == [{"status": "no_trades", "quarantined": ""}]
+
+
+def test_an_interrupt_ends_a_backfill_that_waits_for_the_exchange(pipeline: Pipeline) -> None:
+    set_fault(pipeline, {"fault": "ban", "seconds": 300})
+    try:
+        process = pipeline.start("backfill", "BTCUSDT", "2020-04-01", "2020-04-02")
+        assert process.stderr is not None
+        assert any("the exchange asks to wait" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=30)[1]
+    finally:
+        set_fault(pipeline, None)
+    assert process.returncode == 130
+    assert "error: interrupted; the same command goes on where it stopped" in rest
+
+
+def set_fault(pipeline: Pipeline, fault: dict[str, object] | None) -> None:
+    """Make the simulated exchange misbehave, or with None behave again."""
+    address = f"{read_env_file(pipeline.home / 'env')['BYBIT_ARCHIVE_URL']}/control/faults"
+    answer = requests.post(address, json=fault, timeout=10) if fault else requests.delete(address, timeout=10)
+    answer.raise_for_status()
 
 
 def test_an_unknown_symbol_is_told(pipeline: Pipeline) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bitcoin_pipeline.settings import SettingsError, read_settings
-from local.cloud import CloudSettings, environment
+from local.cloud import BackfillSettings, CloudSettings, environment
 from local.services import PORTS, Stack
 
 
@@ -28,7 +28,7 @@ def test_the_environment_comes_first(home: Path) -> None:
 
 
 def test_a_key_or_proxy_of_the_users_own_never_leads_away_from_a_stack(home: Path) -> None:
-    own = {"GOOGLE_APPLICATION_CREDENTIALS": "/home/me/key.json", "NO_PROXY": "example.com"}
+    own = {"GOOGLE_APPLICATION_CREDENTIALS": "key-of-mine.json", "NO_PROXY": "example.com"}
     found = environment(home, own)
     assert (found["GOOGLE_APPLICATION_CREDENTIALS"], found["NO_PROXY"]) == ("", "127.0.0.1,localhost")
 
@@ -43,8 +43,14 @@ def test_neither_stack_nor_project_names_the_way_out(tmp_path: Path) -> None:
         environment(tmp_path, {})
 
 
-def test_every_missing_setting_is_named_at_once() -> None:
+@pytest.mark.parametrize(
+    ("kind", "variables"),
+    [
+        (CloudSettings, ("PIPELINE_REGION is not set", "PIPELINE_LAKE is not set")),
+        (BackfillSettings, ("PIPELINE_FETCH_ARCHIVE_URL is not set", "PIPELINE_CANDLES_JOB is not set")),
+    ],
+)
+def test_every_missing_setting_is_named_at_once(kind: type, variables: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings(CloudSettings, {"GOOGLE_CLOUD_PROJECT": "production"})
-    for variable in ("PIPELINE_REGION", "PIPELINE_LAKE", "PIPELINE_FETCH_ARCHIVE_URL", "PIPELINE_CANDLES_JOB"):
-        assert f"{variable} is not set" in str(caught.value)
+        read_settings(kind, {"GOOGLE_CLOUD_PROJECT": "production"})
+    assert [variable in str(caught.value) for variable in variables] == [True] * len(variables)

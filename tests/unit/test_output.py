@@ -29,6 +29,7 @@ ROWS = [
         (dt.date(2020, 3, 25), "2020-03-25"),
         (dt.datetime(2020, 3, 25, 19, 36, tzinfo=dt.timezone(dt.timedelta(hours=9))), "2020-03-25T10:36:00Z"),
         (b"\x00\xff", "00ff"),
+        ({"a": [Decimal("1.10"), None]}, '{"a": ["1.1", null]}'),
     ],
 )
 def test_a_value_has_one_text(value: object, text: str) -> None:
@@ -50,6 +51,12 @@ def test_json_is_one_array_with_exact_decimals() -> None:
         {"time": "2020-03-25T10:36:12.9822Z", "price": "0.0000123", "note": "a,b"},
         {"time": "2020-03-25T10:36:00Z", "price": "1000000000", "note": None},
     ]
+
+
+def test_json_stays_json_without_finite_numbers() -> None:
+    out = io.StringIO()
+    write_rows(("a", "b"), [(float("inf"), float("nan"))], Format.JSON, out)
+    assert json.loads(out.getvalue()) == [{"a": None, "b": None}]
 
 
 @pytest.mark.parametrize(("output_format", "text"), [(Format.JSON, "[]\n"), (Format.CSV, "time,price,note\n")])
