@@ -32,7 +32,7 @@ ALWAYS_THE_STACKS: Final = (
     *("NO_PROXY", "no_proxy"),
     *("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSFILE"),
 )
-"""Variables in which the user's own values would lead away from the stack: to real credentials, a proxy or another database."""
+"""Variables whose values of the user's own would lead to real credentials, through a proxy or to another database."""
 
 PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),

@@ -21,7 +21,7 @@ import pytest
 import requests
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.records import Gap, GapState, Heartbeat, encoded_trade, gap_record, heartbeat_record

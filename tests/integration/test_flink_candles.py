@@ -158,8 +158,13 @@ def test_heartbeats_become_the_feeds_status(live_path: LivePath) -> None:
 
 
 def test_what_cannot_be_counted_is_set_aside_with_its_reason_and_stops_nothing(live_path: LivePath) -> None:
-    start_us = live_path.fresh_minute()
-    live_path.prove(start_us, "POISONED")
+    # Nothing is late before the first proof has gone through the job, which a final candle shows.
+    before_us = live_path.fresh_minute()
+    first = invented("POISONED-NOT", [before_us])
+    live_path.send_trades(first)
+    live_path.prove(before_us + MINUTE_US, "POISONED-NOT")
+    live_path.wait_for_candles(minute_candles(first, Source.LIVE))
+    start_us = before_us + MINUTE_US
     good, late = invented("POISONED", [start_us, start_us - 3_601 * SECOND_US])
     good_record, late_record = (trade_record(trade, 5) for trade in (good, late))
     bad = {

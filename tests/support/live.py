@@ -120,7 +120,8 @@ class LivePath:
         try:
             wait_for(f"candles of {symbols}", lambda: self.candles(*symbols) == expected, PATIENCE_SECONDS, 0.2)
         except TimeoutError:
-            assert self.candles(*symbols) == expected
+            found = self.candles(*symbols)
+            assert found == expected, f"found {found}"
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """All that lies in the dead-letter topic now."""
