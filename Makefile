@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIGQUERY := .venv-bigquery
+FLINK := .venv-flink
+JARS := .jars
 UV := $(VENV)/bin/uv
 INSTALL := $(UV) pip install --quiet --require-hashes --no-deps
 DUCKDB_EXTENSIONS := $(BIGQUERY)/home/.duckdb/extensions/v1.5.5/linux_amd64
@@ -15,33 +17,44 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 .PHONY: setup
-setup: $(VENV)/.ready $(BIGQUERY)/.ready ## installs all that the demo and the tests need, into this folder (about a minute)
+setup: $(VENV)/.ready $(BIGQUERY)/.ready $(FLINK)/.ready $(JARS)/.ready ## installs all that the demo and the tests need, into this folder (about a minute)
 
 # Each step is marked only when it is whole, so an interrupted set-up goes on where it stopped.
 $(VENV)/.uv: local/bootstrap.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Python 3.11 is needed, got {v[0]}.{v[1]}: make setup PYTHON=/path/to/python3.11")'
-	@echo "set-up 1/4: the environment ($(VENV))"
+	@echo "set-up 1/6: the environment ($(VENV))"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r local/bootstrap.txt
 	@touch $@
 
 $(VENV)/.packages: $(VENV)/.uv local/requirements.txt
-	@echo "set-up 2/4: libraries, Spark and Java (about 600 MB, once)"
+	@echo "set-up 2/6: libraries, Spark and Java (about 600 MB, once)"
 	@$(INSTALL) --python $(VENV)/bin/python -r local/requirements.txt
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.packages pyproject.toml local/pipeline
-	@echo "set-up 3/4: this project and its command"
+	@echo "set-up 3/6: this project and its command"
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(VENV)/bin/python --editable .
 	@ln -sf ../../local/pipeline $(VENV)/bin/pipeline
 	@touch $@
 
 $(BIGQUERY)/.ready: $(VENV)/.uv local/bigquery/requirements.txt local/bigquery/find-python
-	@echo "set-up 4/4: the BigQuery stand-in ($(BIGQUERY))"
+	@echo "set-up 4/6: the BigQuery stand-in ($(BIGQUERY))"
 	@$(UV) venv --quiet --clear --python "$$(local/bigquery/find-python)" $(BIGQUERY)
 	@$(INSTALL) --python $(BIGQUERY)/bin/python -r local/bigquery/requirements.txt
 	@mkdir -p $(DUCKDB_EXTENSIONS)
 	@ln -sf "$$PWD"/$(BIGQUERY)/lib/python3.13/site-packages/duckdb_extension_*/extensions/v1.5.5/*.duckdb_extension $(DUCKDB_EXTENSIONS)/
+	@touch $@
+
+$(FLINK)/.ready: $(VENV)/.uv flink/candles/requirements.txt
+	@echo "set-up 5/6: Flink ($(FLINK), about 1 GB, once)"
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(FLINK)
+	@$(INSTALL) --python $(FLINK)/bin/python -r flink/candles/requirements.txt
+	@touch $@
+
+$(JARS)/.ready: $(VENV)/.packages local/jars.py local/jars.toml
+	@echo "set-up 6/6: Kafka and Flink's connectors (60 MB, once)"
+	@$(VENV)/bin/python -m local.jars fetch
 	@touch $@
 
 .PHONY: demo
@@ -57,8 +70,8 @@ lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary src local tests
-	@for main in functions/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
-	@for job in dataproc_jobs/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done
+	@for main in functions/*/main.py flink/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
+	@for job in dataproc_jobs/*/ cloudrun/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done
 
 .PHONY: format
 format: setup ## formats the code
@@ -77,12 +90,19 @@ LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-u
 .PHONY: lock
 lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's groups (UPGRADE=--upgrade for the newest)
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group bootstrap -o local/bootstrap.txt
-	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group local --group dev -o local/requirements.txt
+	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group local --group dev -o local/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.13 --group bigquery-stand-in -o local/bigquery/requirements.txt
 	@# A deployable installs exactly what was tested beside the others.
 	@$(LOCK) --python-version 3.11 --group fetch-archive -c local/requirements.txt -o functions/fetch_archive/requirements.txt
 	@$(LOCK) --python-version 3.11 --group candles-job -c local/requirements.txt -o dataproc_jobs/candles/requirements.txt
+	@$(LOCK) --python-version 3.11 --group producer -c local/requirements.txt -o cloudrun/producer/requirements.txt
+	@$(LOCK) --python-version 3.11 --group publish-live -c local/requirements.txt -o functions/publish_live/requirements.txt
+	@$(LOCK) --python-version 3.11 --group archive-live -c local/requirements.txt -o functions/archive_live/requirements.txt
+
+.PHONY: lock-jars
+lock-jars: $(VENV)/.packages ## resolves the Maven coordinates in local/jars.toml and writes their checksums
+	@$(VENV)/bin/python -m local.jars lock
 
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays
-	@rm -rf $(VENV) $(BIGQUERY) build dist .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(BIGQUERY) $(FLINK) $(JARS) build dist .mypy_cache .ruff_cache .pytest_cache

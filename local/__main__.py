@@ -5,18 +5,20 @@ Imported by nobody. Exit codes: 0 done, 1 not done (the one line on stderr says 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bitcoin_pipeline.ingests import IngestStatus
+from bitcoin_pipeline.names import REPLAY_TOPIC
 from bitcoin_pipeline.settings import SettingsError
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_day, parse_interval
@@ -24,10 +26,11 @@ from local.backfill import BackfillError, Summary
 from local.backfill import backfill as run_backfill
 from local.cloud import Cloud, environment
 from local.output import STDERR, Format, write_rows
-from local.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row
+from local.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row, lake_trades
 from local.queries import candles as read_candles
 from local.queries import sql as run_sql
 from local.queries import trades as read_trades
+from local.replay import ReplayError
 from local.services import ROOT, Stack
 from local.stack import LocalStack, Options, ServiceStatus, StackError
 
@@ -60,24 +63,41 @@ def up(
         Path | None,
         typer.Option(help="Folder of Bybit's daily files, flat or as SYMBOL/FILE; an invented market by default."),
     ] = None,
+    capture: Annotated[
+        Path | None,
+        typer.Option(help="File of recorded websocket frames, one a line, to play live; else the invented market."),
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0, help="Of the capture: 1 as recorded, 0 as fast as possible.")
+    ] = None,
 ) -> None:
     """Start the stand-ins on this machine and leave them running."""
     from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
     from local.artifacts import publish
+    from local.kafka import create_topics
+    from local.postgres import create_tables
     from local.warehouse import create_warehouse
 
     if archive_dir is not None and not archive_dir.is_dir():
         raise Fault(f"--archive-dir must be a folder, got {archive_dir}")
+    if capture is not None and not capture.is_file():
+        raise Fault(f"--capture must be a file, got {capture}")
+    if speed is not None and capture is None:
+        raise typer.BadParameter("goes with --capture", param_hint="--speed")
     stack = LocalStack(_home())
 
     def prepare(running: Stack) -> None:
         os.environ.update(running.environ())
         publish(storage.Client())
         create_warehouse(bigquery.Client())
+        create_topics(running.environ()["KAFKA_BOOTSTRAP_SERVERS"])
+        create_tables()
 
     with STDERR.status("starting") as status:
-        options = Options(str(archive_dir.resolve()) if archive_dir else None)
+        options = Options(
+            str(archive_dir.resolve()) if archive_dir else None, str(capture.resolve()) if capture else None, speed
+        )
         started = stack.up(options, prepare, status.update)
     if not started:
         STDERR.print(f"The stack in {stack.home} is up already.")
@@ -103,8 +123,6 @@ def status(
     stack = LocalStack(_home())
     services = stack.status()
     if as_json:
-        import json
-
         described = [
             {"name": item.name, "address": item.address, "state": item.state, "answers": item.answers, "pid": item.pid}
             for item in services
@@ -150,8 +168,6 @@ def candles(  # noqa: PLR0913, PLR0917  # a command's options
     """Print candles."""
     if plane not in ("best", "archive", "live"):
         raise typer.BadParameter(f"must be best, archive or live, got {plane}", param_hint="--plane")
-    if plane == "live":
-        raise Fault("this version has no live plane yet; take --plane archive or best")
     span = _span(symbol, start, end)
     interval_us = _parsed("--interval", parse_interval, interval)
     rows = map(candle_row, read_candles(_cloud(), span, plane, interval_us))
@@ -182,6 +198,69 @@ def sql(
         write_rows(names, rows, output_format)
     except duckdb.Error as error:
         raise Fault(str(error).strip().replace("\n", " | ")) from error
+
+
+@app.command()
+def replay(
+    symbol: Symbol,
+    start: Start,
+    end: End = None,
+    speed: Annotated[float, typer.Option(min=0, help="Times real time; 0 is as fast as possible.")] = 1.0,
+    topic: Annotated[str, typer.Option(help="Where to send; made if it is absent.")] = REPLAY_TOPIC,
+) -> None:
+    """Send days of the lake to a topic as if they were live, heartbeats included."""
+    from local.replay import due_records
+    from local.replay import replay as run_replay
+
+    span = _span(symbol, start, end)
+    cloud = _cloud()
+    with _shown_progress() as progress:
+        progress.step(f"replaying {span.symbol}", None)
+        records = due_records(lake_trades(cloud, span))
+        sent = run_replay(records, topic, cloud.kafka(), speed, progress.advance)
+    STDERR.print(f"Sent {sent} trades to {topic}.")
+
+
+@app.command()
+def fault(
+    name: Annotated[str, typer.Argument(help="What the simulated exchange does; `list` and `clear` are no faults.")],
+    parameters: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+) -> None:
+    """Make the exchange simulator misbehave: drop, half_open, silence, garbage, ban and others."""
+    import requests
+
+    address = f"{_cloud().settings.exchange_rest_url}/control/faults"
+    if name == "list":
+        answer = requests.get(address, timeout=10)
+    elif name == "clear":
+        answer = requests.delete(address, timeout=10)
+    else:
+        answer = requests.post(address, json=_fault_of(name, parameters or []), timeout=10)
+    if not answer.ok:
+        raise Fault(str(answer.json()["error"]))
+    if answer.text:
+        typer.echo(answer.text)
+
+
+def _fault_of(name: str, parameters: list[str]) -> dict[str, Any]:
+    fault: dict[str, Any] = {"fault": name}
+    for parameter in parameters:
+        key, equals, value = parameter.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"a parameter is KEY=VALUE, got {parameter}", param_hint="KEY=VALUE")
+        try:
+            fault[key] = json.loads(value)
+        except json.JSONDecodeError:
+            fault[key] = value
+    return fault
+
+
+@app.command()
+def tail(symbol: Symbol) -> None:
+    """Show the growing candle and the tape until interrupted."""
+    from local.tail import show
+
+    show(_parsed("SYMBOL", parse_symbol, symbol), _cloud().kafka())
 
 
 class _ShownProgress:
@@ -287,6 +366,7 @@ def _parsed(name: str, parse: Callable[[str], _T], text: str) -> _T:
 
 def main() -> None:
     """Run the command; every foreseen error becomes one line."""
+    import psycopg
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
 
@@ -298,8 +378,10 @@ def main() -> None:
         _end_with(f"{_usage_message(error)} (see `pipeline --help`)", code=2)
     except (KeyboardInterrupt, typer.Abort):
         _end_interrupted()
-    except (Fault, StackError, SettingsError, BackfillError) as error:
+    except (Fault, StackError, SettingsError, BackfillError, ReplayError) as error:
         _end_with(str(error))
+    except psycopg.Error as error:
+        _end_with(f"the live database: {str(error).splitlines()[0]}; --plane archive does without it")
     except (GoogleAPICallError, GoogleAuthError) as error:
         _end_with(f"Google's API: {str(error).splitlines()[0]}")
     except BrokenPipeError:  # whoever read stdout has seen enough

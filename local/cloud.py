@@ -35,6 +35,9 @@ class CloudSettings:
     bigquery_storage_emulator: str = setting(
         "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
     )
+    live_database: str = setting("PGHOST", "the live plane's Postgres; libpq's other variables go with it", default="")
+    kafka_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
+    exchange_rest_url: str = setting("BYBIT_REST_URL", "the exchange's REST address", default="https://api.bybit.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,12 @@ class Cloud:
 
         # The default waits a quarter of an hour for credentials that nobody has.
         return fs.GcsFileSystem(retry_time_limit=dt.timedelta(seconds=60))
+
+    def kafka(self) -> str:
+        """The live plane's brokers. Raises SettingsError when none are named."""
+        if not self.settings.kafka_servers:
+            raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set (host:port of the live plane's brokers)")
+        return self.settings.kafka_servers
 
     def id_token(self, audience: str) -> str:
         """A token that the Cloud Run service at `audience` accepts; it lives an hour."""

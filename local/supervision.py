@@ -67,6 +67,13 @@ class Supervisor:
             raise RuntimeError(f"supervisord did not start: {outcome.stderr.strip() or outcome.stdout.strip()}")
         wait_for("supervisord to answer", self.is_up, 20)
 
+    def start_rest(self, services: Sequence[Service]) -> None:
+        """Start those of `services` that are not at work yet. Raises OSError when supervisord does not answer."""
+        idle = {item.name for item in self.states() if item.state in ("STOPPED", "EXITED", "FATAL")}
+        for service in services:
+            if service.name in idle:
+                self._server().supervisor.startProcess(service.name, False)
+
     def is_up(self) -> bool:
         """True when this stack's supervisord answers."""
         try:
@@ -120,10 +127,12 @@ class Supervisor:
                 f"[program:{service.name}]",
                 f"command={_escaped(shlex.join(service.command))}",
                 *([f"environment={environ}"] if environ else []),
+                f"autostart={str(not service.needs_stores).lower()}",
                 "autorestart=true",
                 "startsecs=1",
                 "startretries=30",
                 "stopwaitsecs=15",
+                f"stopsignal={service.stop_signal}",
                 "stopasgroup=true",
                 "killasgroup=true",
                 "redirect_stderr=true",

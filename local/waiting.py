@@ -6,6 +6,7 @@ Used by `pipeline up`, by the stand-ins and by the tests.
 from __future__ import annotations
 
 import socket
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -28,16 +29,24 @@ def wait_for(what: str, condition: Callable[[], _T], seconds: float = 30, pause:
 
 
 def answers(address: str) -> bool:
-    """True when `address` (http:// gives 2xx, tcp:// accepts) answers now."""
+    """True when `address` (http:// gives 2xx, tcp:// accepts, postgresql:// asks who we are) answers now."""
     parts = urlsplit(address)
     try:
-        if parts.scheme == "tcp":
-            with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2):
-                return True
+        if parts.scheme in ("tcp", "postgresql"):
+            with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2) as connection:
+                return parts.scheme == "tcp" or _postgres_takes_sessions(connection)
         with urllib.request.urlopen(address, timeout=5):  # noqa: S310  # our own address
             return True
     except (OSError, urllib.error.URLError):
         return False
+
+
+def _postgres_takes_sessions(connection: socket.socket) -> bool:
+    # Postgres accepts connections before it can serve them. The start of a session, version 3.0, is answered with a
+    # request to authenticate (R), or with an error (E) while the server starts or recovers.
+    words = struct.pack("!I", 3 << 16) + b"user\0ready\0\0"
+    connection.sendall(struct.pack("!I", len(words) + 4) + words)
+    return connection.recv(1024)[:1] == b"R"
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:

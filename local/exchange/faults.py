@@ -85,13 +85,13 @@ class Faults:
         return None
 
 
-def parse_fault(given: object) -> Fault:
-    """The fault that a JSON object describes. Raises FaultError, which says what is valid."""
+def parse_fault(given: object, others: tuple[str, ...] = ()) -> Fault:
+    """The fault that a JSON object describes. Raises FaultError, which says what is valid, `others` included."""
     if not isinstance(given, dict):
         raise FaultError(f'a fault is a JSON object such as {{"fault": "ban", "seconds": 5}}, got {given!r}')
     kind_name: Any = given.get("fault")
     if not isinstance(kind_name, str) or kind_name not in KINDS:
-        raise FaultError(f"fault must be one of {', '.join(KINDS)}, got {kind_name!r}")
+        raise FaultError(f"fault must be one of {', '.join((*KINDS, *others))}, got {kind_name!r}")
     kind = KINDS[kind_name]
     valid = {"fault", kind.parameter} | (set() if kind_name == BAN else {"times", "path"})
     unknown = sorted(str(name) for name in given.keys() - valid)

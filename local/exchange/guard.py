@@ -1,4 +1,4 @@
-"""Who may ask the public host: requests without a User-Agent are refused, too many get an address banned.
+"""Who may ask a host of the exchange: too many requests get an address banned.
 
 Part of the exchange simulator; no I/O.
 """
@@ -10,20 +10,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_WINDOW_SECONDS = 1.0
-
 
 @dataclass(slots=True)
 class Guard:
-    """Counts requests per address over a sliding second and bans the address that goes beyond.
+    """Counts requests per address over a sliding window and bans the address that goes beyond.
 
-    `requests_per_second` are allowed; one more bans for `ban_seconds`, during which everything is refused and
-    nothing is counted. `monotonic`: seconds of a clock that is never set.
+    `requests` are allowed in `window_seconds`; one more bans for `ban_seconds`, during which everything is refused
+    and nothing is counted. `monotonic`: seconds of a clock that is never set.
     """
 
-    requests_per_second: int
+    requests: int
     ban_seconds: float
     monotonic: Callable[[], float]
+    window_seconds: float = 1.0
     _asked: dict[str, deque[float]] = field(default_factory=dict)
     _banned_until: dict[str, float] = field(default_factory=dict)
     _all_banned_until: float = -math.inf
@@ -35,9 +34,9 @@ class Guard:
             return False
         asked = self._asked.setdefault(address, deque())
         asked.append(now)
-        while asked[0] <= now - _WINDOW_SECONDS:
+        while asked[0] <= now - self.window_seconds:
             asked.popleft()
-        if len(asked) <= self.requests_per_second:
+        if len(asked) <= self.requests:
             return True
         del self._asked[address]
         self._banned_until[address] = now + self.ban_seconds

@@ -17,16 +17,21 @@ from local.exchange.control import Control
 from local.exchange.events import log_event
 from local.exchange.faults import STATUS, Faults
 from local.exchange.guard import Guard
+from local.exchange.live import Live
 from local.exchange.publication import Opener, Publication
 
 
-def exchange(publication: Publication, guard: Guard) -> web.Application:
-    """An application that serves what `publication` holds, to whom `guard` admits."""
+def exchange(publication: Publication, guard: Guard, live: Live | None = None) -> web.Application:
+    """An application that serves what `publication` holds, to whom `guard` admits, and the `live` market if any."""
     faults, opener = Faults(), Opener()
     application = web.Application(middlewares=[_guarded(guard), _faulty(faults)])
     application.add_routes(Archive(publication, opener, faults).routes())
     application.add_routes(Bucket(publication, opener).routes())
-    application.add_routes(Control(faults, guard).routes())
+    application.add_routes(Control(faults, guard, live).routes())
+    if live is not None:
+        application.add_routes(live.routes())
+        application.cleanup_ctx.append(live.run)
+        application.on_shutdown.append(live.hang_up)
     return application
 
 

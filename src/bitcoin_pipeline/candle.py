@@ -72,6 +72,15 @@ class Candle:
     status: Status
 
 
+def precedence(candle: Candle) -> int:
+    """The rank of a candle among those of one symbol and minute; the lowest is the best, as in `candles_best`."""
+    if candle.source is Source.ARCHIVE:
+        return 1
+    if candle.source is Source.KLINE:
+        return 3
+    return 2 if candle.status in (Status.FINAL, Status.REPAIRED) else 4
+
+
 def minute_candles(trades: Iterable[Trade], source: Source, *, partial_minutes: Iterable[int] = ()) -> list[Candle]:
     """The 1-minute candles of distinct trades of one source, by symbol and open time.
 

@@ -15,7 +15,14 @@ CANDLE_HISTORY: Final = f"{DATASET}.candle_history"
 CANDLES_BEST: Final = f"{DATASET}.candles_best"
 INGESTS: Final = f"{DATASET}.ingests"
 
+TRADES_TOPIC: Final = "trades"
+DEAD_LETTER_TOPIC: Final = "trades.dlq"
+REPLAY_TOPIC: Final = "replay"
+EVENTS_TOPIC: Final = "market-events"
+"""Pub/Sub, attribute `type`."""
+
 TRADES_PREFIX: Final = "trades/"
+TRADES_LIVE_PREFIX: Final = "trades_live/"
 STAGING_PREFIX: Final = "staging/"
 """Objects of one run; a lifecycle rule may delete them after a day."""
 
@@ -43,6 +50,11 @@ def raw_object(symbol: str, day: dt.date) -> str:
 def trades_object(symbol: str, day: dt.date) -> str:
     """The sorted trades of a day in the lake bucket; one name, so that a repeated run replaces itself."""
     return f"{TRADES_PREFIX}{_partition(symbol, day)}/trades.parquet"
+
+
+def trades_live_object(symbol: str, day: dt.date, partition: int, start: int, end: int) -> str:
+    """What was seen live of a symbol and day between two offsets (`end` excluded) of one partition of the topic."""
+    return f"{TRADES_LIVE_PREFIX}{_partition(symbol, day)}/{partition}-{start:020d}-{end:020d}.parquet"
 
 
 def quarantine_object(symbol: str, day: dt.date) -> str:

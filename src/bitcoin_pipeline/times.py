@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+MS_US: Final = 1_000
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
 DAY_US: Final = 86_400 * SECOND_US

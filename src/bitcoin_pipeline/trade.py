@@ -48,6 +48,7 @@ class Reason(StrEnum):
     PRICE_NOT_POSITIVE = "price_not_positive"
     PRICE_OUT_OF_RANGE = "price_out_of_range"
     UNREADABLE_TRADE_ID = "unreadable_trade_id"
+    UNREADABLE_SEQUENCE = "unreadable_sequence"
     TURNOVER_OUT_OF_RANGE = "turnover_out_of_range"
     ID_WITH_OTHER_CONTENT = "id_with_other_content"
 
@@ -126,6 +127,14 @@ def turnover_of(symbol: str, price: Decimal, size: Decimal) -> Decimal:
     if units >= 10 ** (MAX_TURNOVER_DIGITS + SCALE):
         raise RejectedValueError(Reason.TURNOVER_OUT_OF_RANGE, f"{price} x {size}")
     return from_units(units)
+
+
+def live_order(seq: int, taker_side: TakerSide, price: Decimal, trade_id: str) -> tuple[int, Decimal, str]:
+    """`Trade.order` of a trade that was seen live; `seq` is the exchange's, 0 where it gave none.
+
+    A taker sweeps the book, so among equal times this is the matching order, whatever the order of arrival.
+    """
+    return seq, price if taker_side is TakerSide.BUY else -price, trade_id
 
 
 def _parse_amount(text: str, unreadable: Reason, not_positive: Reason, out_of_range: Reason) -> Decimal:

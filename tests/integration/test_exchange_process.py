@@ -14,10 +14,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from websockets.sync.client import connect
 
 from local.services import ROOT
 from local.waiting import answers, free_ports, wait_for
+from tests.support.processes import RunningStack
 
+CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 SYMBOL_FILE = "/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz"
 
 
@@ -94,6 +97,24 @@ def test_a_running_download_does_not_hold_up_the_end(port: int) -> None:
     ]
 
 
+def test_a_stack_plays_a_capture_and_open_connections_do_not_hold_up_its_end(tmp_path: Path) -> None:
+    lines = CAPTURE.read_text().splitlines()
+    with RunningStack(tmp_path, ("exchange",), CAPTURE.parent, capture=CAPTURE, speed=0.0) as stack:
+        environ = stack.stack.environ()
+        with connect(environ["BYBIT_WS_URL"]) as socket:
+            socket.send('{"op":"subscribe","args":["publicTrade.BTCUSDT"]}')
+            assert json.loads(socket.recv(20))["success"]
+            assert [socket.recv(20) for _ in lines] == lines
+            port = stack.stack.ports["exchange"]
+            assert environ["BYBIT_REST_URL"] == f"http://127.0.0.1:{port}"
+            assert json.loads(get(port, "/v5/market/time"))["time"] >= 1786310859456
+            process = stack.processes["exchange"]
+            process.terminate()
+            assert process.wait(8) == 0
+        # Its state is below its own home, for whoever wants to see every trade.
+        assert len((tmp_path / "exchange" / "played" / "BTCUSDT.jsonl").read_text().splitlines()) == 56
+
+
 def test_a_large_file_is_sent_in_little_memory(port: int, tmp_path: Path) -> None:
     with (tmp_path / "BTCUSDT2020-03-25.csv.gz").open("wb") as file:
         file.truncate(100 << 20)
@@ -119,6 +140,11 @@ def test_it_listens_on_the_loopback_only(port: int) -> None:
         (("--archive-dir=/no/such/folder",), 2, "no such folder: /no/such/folder"),
         (("--ban-seconds=-1",), 2, "must be a number from 0, got '-1'"),
         (("--trades-per-day=x",), 2, "--trades-per-day: invalid number value: 'x'"),
+        (("--speed=2",), 2, "--speed is for --capture and --play-day"),
+        (("--symbols=XUSDT",), 2, "must be of 1000PEPEUSDT, BTCUSDT, DOGEUSDT, ETHUSDT, SOLUSDT with commas between"),
+        (("--play-day=BTCUSDT",), 2, "must be such as BTCUSDT:2020-03-25, got 'BTCUSDT'"),
+        (("--play-day=BTCUSDT:2019-01-01",), 1, "the archive has no BTCUSDT2019-01-01.csv.gz"),
+        (("--capture=/no/such/file",), 1, "cannot play the market: [Errno 2] No such file"),
     ],
 )
 def test_wrong_options_are_told(port: int, options: tuple[str, ...], code: int, message: str) -> None:

@@ -22,8 +22,15 @@ class RunningStack:
     `stack.environ()` is what clients need. A service can be killed and started again.
     """
 
-    def __init__(self, home: Path, names: tuple[str, ...], archive_dir: Path | None = None) -> None:
-        self.stack = Stack(home, free_ports(PORTS), archive_dir)
+    def __init__(
+        self,
+        home: Path,
+        names: tuple[str, ...],
+        archive_dir: Path | None = None,
+        capture: Path | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed)
         self.names = names
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -60,7 +67,7 @@ class RunningStack:
 
     def start(self, name: str) -> None:
         """Start a service and wait until it answers."""
-        service = next(service for service in self.stack.services() if service.name == name)
+        service = self._service(name)
         self.stack.home.mkdir(parents=True, exist_ok=True)
         with (self.stack.home / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -72,7 +79,7 @@ class RunningStack:
                 start_new_session=True,
             )
         self.processes[name] = process
-        wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 60)
+        wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 240)
 
     def kill(self, name: str) -> None:
         """End with SIGKILL a service with all of its processes, and wait until they are gone."""
@@ -87,12 +94,15 @@ class RunningStack:
         """End every service, the last one started first."""
         for name in reversed(list(self.processes)):
             process = self.processes.pop(name)
-            process.terminate()
+            process.send_signal(signal.Signals[f"SIG{self._service(name).stop_signal}"])
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
+
+    def _service(self, name: str) -> Service:
+        return next(service for service in self.stack.services() if service.name == name)
 
     def _is_ready(self, service: Service, process: subprocess.Popen[bytes]) -> bool:
         # The port may answer for somebody else's process, so ours must live too.

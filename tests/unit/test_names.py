@@ -18,6 +18,8 @@ def test_names_are_those_of_the_contract() -> None:
     partition = "symbol=BTCUSDT/date=2020-03-25"
     assert names.raw_object("BTCUSDT", DAY) == f"raw/bybit/trading/{partition}/BTCUSDT2020-03-25.csv.gz"
     assert names.trades_object("BTCUSDT", DAY) == f"trades/{partition}/trades.parquet"
+    live = f"trades_live/{partition}/3-00000000000000000007-00000000000000200007.parquet"
+    assert names.trades_live_object("BTCUSDT", DAY, 3, 7, 200_007) == live
     assert names.quarantine_object("BTCUSDT", DAY) == f"quarantine/{partition}/rows.jsonl"
     assert names.staging_object("run", "candles.parquet") == "staging/run/candles.parquet"
 

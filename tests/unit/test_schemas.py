@@ -26,6 +26,10 @@ def test_tables_and_views_are_those_that_names_spells() -> None:
     assert schemas.views() == [names.CANDLES_BEST]
 
 
+def test_live_trades_are_trades_with_a_sequence() -> None:
+    assert schemas.table("lake.trades_live").names == (*schemas.table("lake.trades").names, "seq")
+
+
 def test_candles_are_the_fields_of_a_candle_and_when_they_were_written() -> None:
     assert list(schemas.table(names.CANDLES).names) == [*columns_of(Candle), "updated_at"]
 
@@ -91,3 +95,29 @@ def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> No
         best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
         chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()  # ours
     assert chosen == ranked
+
+
+def test_postgres_holds_the_columns_of_candles() -> None:
+    types = {"STRING": "text", "TIMESTAMP": "timestamptz", "NUMERIC": "numeric(38, 9)", "INTEGER": "bigint"}
+    body = re.search(r"TABLE IF NOT EXISTS candles \((.*?)\n\);", schemas.live_sql(), re.DOTALL)
+    assert body
+    found = re.findall(r"^  ([a-z_]+) ([a-z]+(?:\(38, 9\))?)( NOT NULL)?", body[1], re.MULTILINE)
+    wanted = [
+        (field["name"], types[field["type"]], " NOT NULL" if field["mode"] == "REQUIRED" else "")
+        for field in schemas.table(names.CANDLES).fields
+    ]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_postgres_ranks_status_as_the_core_does() -> None:
+    ranked = re.search(r"array_position\(ARRAY\[(.*?)\]", schemas.live_sql())
+    assert ranked
+    assert re.findall(r"[a-z]+", ranked[1]) == sorted(Status, key=lambda status: status.rank)
+
+
+def test_topics_are_those_that_names_spells() -> None:
+    topics = {topic.name: topic for topic in schemas.topics()}
+    assert set(topics) == {names.TRADES_TOPIC, names.DEAD_LETTER_TOPIC, names.REPLAY_TOPIC}
+    trades = topics[names.TRADES_TOPIC]
+    assert trades.partitions == 4
+    assert trades.config == {"retention.ms": str(7 * 86_400_000), "message.timestamp.type": "LogAppendTime"}

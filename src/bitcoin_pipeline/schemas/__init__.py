@@ -1,7 +1,9 @@
 """The tables' schemas, as files that Terraform, Spark, the stand-ins and the tests read alike.
 
 `market/<table>.json` holds a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
-`market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form.
+`market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form, and
+`lake/trades_live.json` those of what was seen live.
+`postgres/live.sql` makes the live plane's tables; `topics.json` holds the broker's topics.
 Part of the core; anybody may import it.
 """
 
@@ -26,6 +28,15 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """The columns, in order."""
         return tuple(field["name"] for field in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of the broker. `config`: Kafka's own words."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
 
 
 def table(name: str) -> Table:
@@ -56,3 +67,14 @@ def views(folder: str = "market") -> list[str]:
     """The names of all views in `folder`."""
     names = (entry.name for entry in files(__name__).joinpath(folder).iterdir())
     return sorted(f"{folder}.{name.removesuffix('.sql')}" for name in names if name.endswith(".sql"))
+
+
+def live_sql() -> str:
+    """The statements that make the live plane's tables in Postgres; they may be run again."""
+    return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
+
+
+def topics() -> list[Topic]:
+    """The broker's topics."""
+    content = json.loads(files(__name__).joinpath("topics.json").read_text("utf-8"))
+    return [Topic(name, item["partitions"], item["config"]) for name, item in content.items()]

@@ -1,0 +1,74 @@
+"""Bybit's REST calls that the feed asks for; a call that fails is None, told of when it begins and when it ends.
+
+Part of the producer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from log import log
+
+from bitcoin_pipeline.public_trade import RECENT_TRADES, MessageError, parse_recent_trades, parse_server_time
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+AT_ONCE: Final = 10
+"""Calls under way; 600 in 5 seconds are allowed to an address."""
+
+
+class Rest:
+    """An async context manager over one HTTP session."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._fails = False
+
+    async def __aenter__(self) -> Rest:
+        self._session = aiohttp.ClientSession(timeout=TIMEOUT, headers={"User-Agent": "bitcoin-pipeline/0.1"})
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def server_time(self) -> int | None:
+        """The exchange's clock, microseconds UTC."""
+        envelope = await self._get("/v5/market/time", {})
+        return None if envelope is None else self._parsed(parse_server_time, envelope)
+
+    async def recent_trades(self, symbol: str) -> list[Any] | None:
+        """A symbol's last trades, oldest first, as they stand in frames."""
+        query = {"category": "linear", "symbol": symbol, "limit": str(RECENT_TRADES)}
+        envelope = await self._get("/v5/market/recent-trade", query)
+        return None if envelope is None else self._parsed(parse_recent_trades, envelope)
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> Any:
+        try:
+            async with self._turns, self._session.get(self._url + path, params=query) as response:
+                if response.status != 200:
+                    return self._failed(f"{path} answers {response.status}")
+                return orjson.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
+            return self._failed(f"{path}: {error!r}")
+
+    def _parsed(self, parse: Any, envelope: Any) -> Any:
+        try:
+            parsed = parse(envelope)
+        except MessageError as error:
+            return self._failed(str(error))
+        if self._fails:
+            self._fails = False
+            log("INFO", "REST answers again")
+        return parsed
+
+    def _failed(self, reason: str) -> None:
+        if not self._fails:
+            self._fails = True
+            log("WARNING", "REST fails", reason=reason)

@@ -1,0 +1,146 @@
+"""The records of the topic `trades`: trade, heartbeat, gap, as JSON that Flink's SQL reads.
+
+Part of the core; anybody may import it. Prices, sizes and turnovers are strings of plain decimals; times are
+integer microseconds UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from bitcoin_pipeline.amounts import canonical, parse_decimal, plain
+from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.times import MS_US
+from bitcoin_pipeline.trade import Trade, live_order, parse_price, parse_size, parse_taker_side, parse_trade_id
+
+TRADE: Final = "trade"
+HEARTBEAT: Final = "heartbeat"
+GAP: Final = "gap"
+
+_MAX_US: Final = 10**14 * MS_US
+_MAX_SEQ: Final = 2**63
+
+
+class GapState(StrEnum):
+    """`closed`: every trade in the gap was sent after all; not that the feed is back."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The proof that every trade with a time up to `time_us` was sent, for the symbols named.
+
+    `lag_ms`: exchange time now minus `time_us`. `reconnects`: of this worker since it started.
+    """
+
+    time_us: int
+    symbols: tuple[str, ...]
+    lag_ms: int
+    reconnects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Trades of one symbol within one minute may be missing, from `from_us` to `to_us`; None: the feed is away."""
+
+    gap_id: str
+    symbol: str
+    from_us: int
+    to_us: int | None
+    state: GapState
+
+
+def trade_record(trade: Trade, seq: int) -> bytes:
+    """A trade as it stands in the topic; `seq` is the exchange's, 0 where it gave none."""
+    return encoded_trade(
+        trade.symbol,
+        trade.trade_id,
+        trade.time_us,
+        seq,
+        str(trade.taker_side),
+        plain(trade.price),
+        plain(trade.size),
+        plain(trade.turnover),
+    )
+
+
+def encoded_trade(  # noqa: PLR0913, PLR0917  # the columns of the record
+    symbol: str, trade_id: str, time_us: int, seq: int, side: str, price: str, size: str, turnover: str
+) -> bytes:
+    """A trade as it stands in the topic, from texts that are known to be right and so need no escaping."""
+    return (
+        f'{{"type":"trade","symbol":"{symbol}","id":"{trade_id}","time":{time_us},"seq":{seq},"side":"{side}",'
+        f'"price":"{price}","size":"{size}","turnover":"{turnover}"}}'
+    ).encode()
+
+
+def read_trade(record: bytes) -> Trade | None:
+    """The trade that `trade_record` or `encoded_trade` wrote, None for a record of another type.
+
+    `Trade.order` is that of `live_order`, so it begins with seq. Raises ValueError when it is no record of ours.
+    """
+    try:
+        fields = json.loads(record)
+    except RecursionError:
+        raise ValueError("the record is nested too deeply") from None
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    if kind in (HEARTBEAT, GAP):
+        return None
+    if kind != TRADE:
+        raise ValueError(f"a record's type is {TRADE}, {HEARTBEAT} or {GAP}, got {str(kind)[:100]!r}")
+    time_us, seq = fields.get("time"), fields.get("seq")
+    if type(time_us) is not int or not 0 < time_us < _MAX_US or type(seq) is not int or not 0 <= seq < _MAX_SEQ:
+        raise ValueError(f"time and seq must be integers in range, got {str(time_us)[:100]} and {str(seq)[:100]}")
+    texts = [fields.get(name) for name in ("symbol", "id", "side", "price", "size", "turnover")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"symbol, id, side, price, size and turnover must be strings, got {str(texts)[:200]}")
+    symbol, trade_id, side, price, size, turnover = texts
+    turnover = parse_decimal(turnover)
+    if turnover is None:
+        raise ValueError(f"turnover must be a number, got {fields['turnover'][:100]!r}")
+    trade_id, taker_side, price = parse_trade_id(trade_id), parse_taker_side(side), parse_price(price)
+    order = live_order(seq, taker_side, price, trade_id)
+    return Trade(
+        parse_symbol(symbol), trade_id, time_us, price, parse_size(size), taker_side, canonical(turnover), order
+    )
+
+
+def heartbeat_record(heartbeat: Heartbeat) -> bytes:
+    """A heartbeat as it stands in every partition of the topic."""
+    return _json(
+        {
+            "type": HEARTBEAT,
+            "time": heartbeat.time_us,
+            "symbols": list(heartbeat.symbols),
+            "lag_ms": heartbeat.lag_ms,
+            "reconnects": heartbeat.reconnects,
+        }
+    )
+
+
+def gap_record(gap: Gap) -> bytes:
+    """A gap as it stands in the topic."""
+    return _json(
+        {
+            "type": GAP,
+            "gap_id": gap.gap_id,
+            "symbol": gap.symbol,
+            "from": gap.from_us,
+            "to": gap.to_us,
+            "state": str(gap.state),
+        }
+    )
+
+
+def dead_letter_record(reason: str, text: str) -> bytes:
+    """What could not be read, as it stands in the dead-letter topic: the reason and the text as it came."""
+    return _json({"reason": reason, "record": text})
+
+
+def _json(record: dict[str, object]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,50 @@
+"""Flink held to the conformance cases: records in Kafka in order of arrival, exact candles in Postgres.
+
+All cases run through one job at once. Each has symbols of its own, and all are told of one day after whatever was
+proven before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bitcoin_pipeline.candle import Candle, Source, merge
+from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us
+from bitcoin_pipeline.trade import Trade
+from tests.support.cases import Case, load_cases
+from tests.support.live import LivePath
+
+CASES = load_cases("live")
+
+
+def moved_trade(trade: Trade, symbol: str, by_us: int) -> Trade:
+    return replace(trade, symbol=symbol, time_us=trade.time_us + by_us)
+
+
+def moved_candle(candle: Candle, symbol: str, by_us: int) -> Candle:
+    return replace(candle, symbol=symbol, open_time_us=candle.open_time_us + by_us)
+
+
+@pytest.fixture(scope="module")
+def day_us(live_path: LivePath) -> int:
+    """The day on which all cases were told; it is proven to its end."""
+    day_us = live_path.fresh_day()
+    for case in CASES:
+        by_us = day_us - day_start_us(case.day)
+        live_path.send_trades(moved_trade(trade, case.name, by_us) for trade in case.live_trades())
+    live_path.prove(day_us + DAY_US, *(case.name for case in CASES))
+    return day_us
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_records_give_the_exact_candles(case: Case, live_path: LivePath, day_us: int) -> None:
+    by_us = day_us - day_start_us(case.day)
+    live_path.wait_for_candles(
+        [moved_candle(candle, case.name, by_us) for candle in case.expected_minutes(Source.LIVE)]
+    )
+    for interval_us, expected in case.expected_longer(Source.LIVE).items():
+        assert interval_us > MINUTE_US
+        merged = merge(live_path.candles(case.name), interval_us)
+        assert merged == [moved_candle(candle, case.name, by_us) for candle in expected]

@@ -1,0 +1,268 @@
+"""The candles job on a real cluster: exact candles whatever the order, gaps, what cannot be read, and kills."""
+
+from __future__ import annotations
+
+import random
+import threading
+import urllib.request
+from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
+from bitcoin_pipeline.records import Gap, GapState, gap_record, trade_record
+from bitcoin_pipeline.times import MINUTE_US, SECOND_US, from_datetime
+from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
+from local.waiting import wait_for
+from tests.support.live import PATIENCE_SECONDS, LivePath
+
+MS = 1_000
+PRICES = {"BTCUSDT": "65114.20", "SOLUSDT": "77.31", "DOGEUSDT": "0.07053", "1000PEPEUSDT": "0.0000123"}
+
+
+def invented(symbol: str, times_us: list[int], seed: int = 1) -> list[Trade]:
+    """Trades at these times: ties of time and of seq, both sides, prices a few ticks apart."""
+    rng = random.Random(f"{symbol}{seed}")
+    base = Decimal(PRICES.get(symbol.partition("-")[0], "100.5"))
+    tick = Decimal(1).scaleb(base.as_tuple().exponent)  # type: ignore[arg-type]  # finite
+    trades = []
+    for time_us in times_us:
+        price, size = base + tick * rng.randrange(-9, 10), Decimal(rng.randrange(1, 10**6)).scaleb(-3)
+        side, identity = rng.choice(list(TakerSide)), str(UUID(int=rng.getrandbits(128)))
+        order = (time_us // (100 * MS), price if side is TakerSide.BUY else -price, identity)
+        trades.append(Trade(symbol, identity, time_us, price, size, side, turnover_of(symbol, price, size), order))
+    return trades
+
+
+def spread(start_us: int, seconds: int, count: int, seed: int = 1) -> list[int]:
+    """Times in whole milliseconds, ascending, some of them equal."""
+    rng = random.Random(seed)
+    return sorted(start_us + rng.randrange(seconds * 1000) * MS for _ in range(count))
+
+
+def play(live: LivePath, trades: list[Trade], rng: random.Random) -> None:
+    """Send trades with a heartbeat every second of theirs, two seconds behind, as their disorder demands."""
+    symbols = sorted({trade.symbol for trade in trades})
+    next_us = min(trade.time_us for trade in trades) + 2 * SECOND_US
+    arrivals: list[tuple[int, Trade]] = []
+    for trade in trades:
+        arrivals.append((trade.time_us + rng.randrange(2 * SECOND_US), trade))
+        if rng.random() < 0.05:
+            arrivals.append((trade.time_us + rng.randrange(2 * SECOND_US), trade))
+    for at_us, trade in sorted(arrivals, key=lambda item: item[0]):
+        while next_us <= at_us:
+            live.prove(next_us - 2 * SECOND_US - MS, *symbols)
+            next_us += SECOND_US
+        live.send_trades([trade])
+
+
+def test_any_order_gives_the_candles_of_the_core(live_path: LivePath) -> None:
+    start_us = live_path.fresh_minute()
+    trades = [trade for symbol in PRICES for trade in invented(f"{symbol}-random", spread(start_us, 200, 1_000))]
+    play(live_path, trades, random.Random(7))
+    live_path.prove(start_us + 4 * MINUTE_US)
+    live_path.wait_for_candles(minute_candles(trades, Source.LIVE))
+
+
+def test_a_minute_grows_and_is_final_when_it_is_proven_to_its_end(live_path: LivePath) -> None:
+    start_us = live_path.fresh_minute()
+    first, second = invented("GROWING", [start_us, start_us + 59_999 * MS])
+    live_path.prove(start_us - 1 * MS, "GROWING")
+    live_path.send_trades([first])
+    live_path.prove(start_us, "GROWING")
+    live_path.wait_for_candles(forming([first]))
+    live_path.send_trades([second])
+    live_path.prove(start_us + 59_998 * MS, "GROWING")
+    live_path.wait_for_candles(forming([first, second]))
+    live_path.prove(start_us + 59_999 * MS, "GROWING")
+    live_path.wait_for_candles(minute_candles([first, second], Source.LIVE))
+
+
+def forming(trades: list[Trade]) -> list[Candle]:
+    return [replace(candle, status=Status.FORMING) for candle in minute_candles(trades, Source.LIVE)]
+
+
+def test_a_first_trade_after_its_minutes_end_is_final_at_once(live_path: LivePath) -> None:
+    start_us = live_path.fresh_minute()
+    live_path.prove(start_us + 59_999 * MS)
+    trades = invented("TARDY", [start_us + 59_999 * MS])
+    live_path.send_trades(trades)
+    live_path.prove(start_us + 59_999 * MS, "TARDY")
+    live_path.wait_for_candles(minute_candles(trades, Source.LIVE))
+
+
+def test_a_late_trade_amends_its_candle(live_path: LivePath) -> None:
+    start_us = live_path.fresh_minute()
+    *in_time, late = invented("AMENDED", [start_us + 5 * SECOND_US, start_us + 6 * SECOND_US, start_us])
+    live_path.send_trades(in_time)
+    live_path.prove(start_us + 50 * MINUTE_US, "AMENDED")
+    live_path.wait_for_candles(minute_candles(in_time, Source.LIVE))
+    live_path.send_trades([late])
+    live_path.prove(start_us + 50 * MINUTE_US, "AMENDED")
+    live_path.wait_for_candles(minute_candles([*in_time, late], Source.LIVE))
+
+
+def test_a_gap_makes_its_minute_partial_until_all_of_it_is_closed(live_path: LivePath) -> None:
+    #        |0 . . . .|1 . . . .|2 . . . .|     gaps: a and b in minute 0, c (no trades) in minute 3
+    start_us = live_path.fresh_minute()
+    trades = invented("GAPPY", [start_us + SECOND_US, start_us + MINUTE_US, start_us + 2 * MINUTE_US])
+    others = invented("WHOLE", [trade.time_us for trade in trades])
+    gaps = {
+        name: Gap(f"GAPPY-{name}", "GAPPY", start_us + at_us, start_us + at_us + SECOND_US, GapState.OPENED)
+        for name, at_us in {"a": 5 * SECOND_US, "b": 8 * SECOND_US, "c": 3 * MINUTE_US}.items()
+    }
+    away = replace(gaps["a"], to_us=None)
+    live_path.send_trades([*trades, *others])
+    live_path.send("GAPPY", *map(gap_record, [away, gaps["a"], gaps["b"], gaps["c"]]))
+    live_path.prove(start_us + 10 * SECOND_US, "WHOLE")
+
+    def expected(first: Status, rest: Status) -> list[Candle]:
+        candles = minute_candles(trades, Source.LIVE)
+        return [replace(candles[0], status=first), *(replace(candle, status=rest) for candle in candles[1:])]
+
+    live_path.wait_for_candles(expected(Status.PARTIAL, Status.FORMING))
+    # Both closed while the minute is still open: more may be lost, so it is not repaired before its end.
+    live_path.send("GAPPY", gap_record(replace(gaps["a"], state=GapState.CLOSED)))
+    live_path.prove(start_us + 4 * MINUTE_US, "WHOLE")
+    live_path.wait_for_candles(expected(Status.PARTIAL, Status.FINAL))
+    live_path.send("GAPPY", gap_record(replace(gaps["b"], state=GapState.CLOSED)))
+    live_path.prove(start_us + 4 * MINUTE_US, "WHOLE")
+    live_path.wait_for_candles(expected(Status.REPAIRED, Status.FINAL))
+    live_path.wait_for_candles(minute_candles(others, Source.LIVE))
+
+    def stored() -> list[tuple[object, ...]]:
+        query = "SELECT gap_id, from_time, to_time, state FROM gaps WHERE symbol = 'GAPPY' ORDER BY gap_id"
+        return [
+            (name, from_datetime(start), end and from_datetime(end), state)
+            for name, start, end, state in live_path.rows(query)
+        ]
+
+    states = {"a": "closed", "b": "closed", "c": "opened"}
+    wanted = [(gap.gap_id, gap.from_us, gap.to_us, states[name]) for name, gap in gaps.items()]
+    wait_for("the gaps in Postgres", lambda: stored() == wanted, PATIENCE_SECONDS)
+
+
+def test_heartbeats_become_the_feeds_status(live_path: LivePath) -> None:
+    start_us = live_path.fresh_minute()
+    live_path.prove(start_us + 1 * MS, "STATUS-A", "STATUS-B")
+    live_path.prove(start_us + 2 * MS, "STATUS-A")
+    query = "SELECT symbol, proven_until, lag_ms, reconnects FROM feed_status WHERE symbol LIKE %s ORDER BY symbol"
+
+    def stored() -> list[tuple[object, ...]]:
+        return [(symbol, from_datetime(at), *rest) for symbol, at, *rest in live_path.rows(query, "STATUS-%")]
+
+    wanted = [("STATUS-A", start_us + 2 * MS, 250, 1), ("STATUS-B", start_us + 1 * MS, 250, 1)]
+    wait_for("the feed's status", lambda: stored() == wanted, PATIENCE_SECONDS)
+
+
+def test_what_cannot_be_counted_is_set_aside_with_its_reason_and_stops_nothing(live_path: LivePath) -> None:
+    # Nothing is late before the first proof has gone through the job, which a final candle shows.
+    before_us = live_path.fresh_minute()
+    first = invented("POISONED-NOT", [before_us])
+    live_path.send_trades(first)
+    live_path.prove(before_us + MINUTE_US, "POISONED-NOT")
+    live_path.wait_for_candles(minute_candles(first, Source.LIVE))
+    start_us = before_us + MINUTE_US
+    good, late = invented("POISONED", [start_us, start_us - 3_601 * SECOND_US])
+    good_record, late_record = (trade_record(trade, 5) for trade in (good, late))
+    bad = {
+        b"garbage": "not_json",
+        b'{"type":"trade","symbol":"POISONED"': "not_json",
+        b"[1]": "not_json",
+        b"": "not_json",
+        b"\xff\xfe": "not_json",
+        b'{"type":"trade"}': "unreadable_trade",
+        good_record.replace(b'"price":"', b'"price":"x'): "unreadable_trade",
+        good_record.replace(b'"price":"', b'"price":"1234567890123456789'): "unreadable_trade",
+        good_record.replace(b'"Buy"', b'"Both"').replace(b'"Sell"', b'"Both"'): "unknown_side",
+        late_record: "too_late",
+        b'{"type":"heartbeat","time":"noon","symbols":[],"lag_ms":0,"reconnects":0}': "unreadable_heartbeat",
+        b'{"type":"gap","gap_id":"g","symbol":"POISONED","from":"x"}': "unreadable_gap",
+        b'{"type":"gap","gap_id":"g","symbol":"POISONED","from":1,"to":2,"state":"ajar"}': "unknown_state",
+        b'{"type":"candle"}': "unknown_type",
+    }
+    before = len(live_path.dead_letters())
+    live_path.send("POISONED", *bad, None, good_record)
+    live_path.prove(start_us + MINUTE_US, "POISONED")
+    live_path.wait_for_candles(minute_candles([good], Source.LIVE))
+    wait_for("the dead letters", lambda: len(live_path.dead_letters()) >= before + len(bad) + 1, PATIENCE_SECONDS, 1)
+    found = [letter["reason"] for letter in live_path.dead_letters()[before:]]
+    assert sorted(found) == sorted([*bad.values(), "not_json"])
+
+
+def test_the_password_of_postgres_shows_nowhere(live_path: LivePath) -> None:
+    stack = live_path.stack
+    password = (stack.stack.home / "postgres" / "pgpass").read_text().strip().rpartition(":")[2]
+    assert len(password) == 32
+    rest = stack.stack.url("flink_rest")
+    job = page(f"{rest}/jobs/overview").partition('"jid":"')[2][:32]
+    shown = [stack.log(name) for name in ("jobmanager", "taskmanager", "candles_job")]
+    for path in (f"jobs/{job}", f"jobs/{job}/config", f"jobs/{job}/plan", "jobmanager/config"):
+        shown.append(page(f"{rest}/{path}"))
+    assert job and all(shown)
+    assert not [text for text in shown if password in text]
+    checkpoints = [path for path in (stack.stack.home / "flink").rglob("*") if path.is_file()]
+    assert checkpoints
+    assert not [path for path in checkpoints if password.encode() in path.read_bytes()]
+
+
+def page(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  # the stack's own
+        return answer.read().decode()  # type: ignore[no-any-return]
+
+
+class Watch:
+    """Looks at the rows of some symbols over and over; `faults`: every row that was seen to go back or to vanish."""
+
+    def __init__(self, live: LivePath, symbols: list[str]) -> None:
+        self.faults: list[str] = []
+        self._live, self._symbols = live, symbols
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        last: dict[tuple[str, int], tuple[int, Status]] = {}
+        while not self._stop.wait(0.2):
+            found = self._live.candles(*self._symbols)
+            for key in last.keys() - {(candle.symbol, candle.open_time_us) for candle in found}:
+                self.faults.append(f"{key}: {last[key]} vanished")
+            for candle in found:
+                key, now = (candle.symbol, candle.open_time_us), (candle.trade_count or 0, candle.status)
+                before = last.get(key, now)
+                if now[0] < before[0] or now[1].rank < before[1].rank:
+                    self.faults.append(f"{key}: {before} became {now}")
+                last[key] = now
+
+
+@pytest.mark.timeout(600)  # three restarts of a JVM and a submission, on a busy machine
+def test_killed_flink_loses_and_doubles_nothing(live_path: LivePath) -> None:
+    start_us, symbols = live_path.fresh_minute(), ["BTCUSDT-killed", "DOGEUSDT-killed", "SOLUSDT-killed"]
+    sent: list[Trade] = []
+    rng = random.Random(11)
+    with Watch(live_path, symbols) as watch:
+        for phase, killed in enumerate(["", "taskmanager", "jobmanager", "candles_job"]):
+            phase_us = start_us + phase * 2 * MINUTE_US
+            trades = [
+                trade for symbol in symbols for trade in invented(symbol, spread(phase_us, 110, 600, phase), phase)
+            ]
+            trades.sort(key=lambda trade: trade.time_us)
+            play(live_path, trades[: len(trades) // 2], rng)
+            if killed:
+                live_path.stack.kill(killed)
+            play(live_path, trades[len(trades) // 2 :], rng)
+            if killed:
+                live_path.stack.start(killed)
+            sent += trades
+            live_path.prove(phase_us + 2 * MINUTE_US, *symbols)
+            live_path.wait_for_candles(minute_candles(sent, Source.LIVE))
+    assert watch.faults == []

@@ -1,0 +1,288 @@
+"""The producer between the exchange simulator and Kafka: what is in the topic is exact, whatever breaks on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.public_trade import encode_trade
+from bitcoin_pipeline.times import MINUTE_US
+from local.kafka import create_topics
+from local.services import ROOT
+from local.waiting import wait_for
+from tests.support.processes import RunningStack
+
+CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
+SECONDS = 60.0
+"""How long a busy machine may take for what else takes some seconds."""
+
+
+class Live:
+    """The exchange, the broker and the producer of one stack, and what lies in the topic."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+
+    def fault(self, name: str, **parameters: object) -> None:
+        self._call("POST", "/control/faults", json.dumps({"fault": name, **parameters}).encode())
+
+    def clear_faults(self) -> None:
+        self._call("DELETE", "/control/faults")
+
+    def traded(self, symbol: str) -> list[dict[str, Any]]:
+        """All that the exchange has traded so far, as it stands in frames."""
+        text = self._call("GET", f"/control/trades?symbol={symbol}")
+        words = {"i": "id", "s": "symbol", "T": "T", "seq": "seq", "p": "price", "v": "size", "S": "side"}
+        lines = map(json.loads, text.splitlines())
+        return [{short: line[long] for short, long in words.items()} for line in lines]
+
+    def partitions(self, topic: str = names.TRADES_TOPIC) -> dict[int, list[dict[str, Any]]]:
+        """Every record of the topic now."""
+        settings = {"bootstrap.servers": self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "test"}
+        consumer = Consumer({**settings, "enable.auto.commit": False})
+        found: dict[int, list[dict[str, Any]]] = {}
+        try:
+            for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
+                place = TopicPartition(topic, partition, 0)
+                _, high = consumer.get_watermark_offsets(place, timeout=30)
+                records = found.setdefault(partition, [])
+                consumer.assign([place])
+                while len(records) < high:
+                    messages = consumer.consume(high - len(records), timeout=30)
+                    assert messages, f"partition {partition} ends at {len(records)} of {high}"
+                    records += [json.loads(message.value() or b"") for message in messages]
+        finally:
+            consumer.close()
+        return found
+
+    def proven_us(self) -> dict[str, int]:
+        """The last heartbeat of each symbol that stands in every partition."""
+        proven: dict[str, list[int]] = {}
+        for records in self.partitions().values():
+            last: dict[str, int] = {}
+            for record in records:
+                if record["type"] == "heartbeat":
+                    last.update(dict.fromkeys(record["symbols"], record["time"]))
+            for symbol, time_us in last.items():
+                proven.setdefault(symbol, []).append(time_us)
+        return {symbol: min(times) for symbol, times in proven.items() if len(times) == 4}
+
+    def exchange_us(self) -> int:
+        return int(json.loads(self._call("GET", "/v5/market/time"))["result"]["timeNano"]) // 1000
+
+    def wait_until_proven(self, *symbols: str) -> None:
+        """Wait until what is traded now is proven."""
+        goal_us = self.exchange_us()
+        wait_for(
+            f"a proof of {symbols} past {goal_us}",
+            lambda: all(self.proven_us().get(symbol, 0) > goal_us for symbol in symbols),
+            SECONDS,
+            0.5,
+        )
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.stack.stack.url('producer')}/ready", timeout=5) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _call(self, method: str, path: str, body: bytes | None = None) -> str:
+        request = urllib.request.Request(self.stack.stack.url("exchange") + path, body, method=method)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return str(answer.read().decode())
+
+
+def hold_topic(live: Live, *symbols: str) -> Counter[str]:
+    """Hold the topic against what the exchange traded; the number of records of each kind.
+
+    Every trade record is, byte by byte, a trade of the exchange, and none stands there twice. In each partition every
+    heartbeat that names a symbol comes after all trades that it proves, but for minutes that lie in an open gap or
+    before the symbol's start; a heartbeat that does not name it comes after a gap of its minute.
+    """
+    partitions = live.partitions()
+    truth = {symbol: {item["i"]: item for item in live.traded(symbol)} for symbol in symbols}
+    counts: Counter[str] = Counter()
+    for records in partitions.values():
+        mine = {record["symbol"] for record in records if record["type"] != "heartbeat"} & set(symbols)
+        sent: set[str] = set()
+        gaps: dict[str, dict[str, tuple[int, int]]] = {symbol: {} for symbol in symbols}
+        started: dict[str, int] = {}
+        for record in records:
+            counts[record["type"]] += 1
+            match record:
+                case {"type": "trade", "symbol": str(symbol), "id": str(trade_id)}:
+                    assert trade_id not in sent, "doubled"
+                    sent.add(trade_id)
+                    encoded = encode_trade(symbol, truth[symbol][trade_id]).record
+                    assert json.loads(encoded) == record
+                case {"type": "gap", "symbol": str(symbol), "gap_id": gap_id}:
+                    minute_us = record["from"] // MINUTE_US * MINUTE_US
+                    started.setdefault(symbol, minute_us)
+                    gaps[symbol][gap_id] = (minute_us, minute_us + MINUTE_US)
+                    if record["state"] == "closed":
+                        del gaps[symbol][gap_id]
+                case {"type": "heartbeat", "time": int(time_us), "symbols": named}:
+                    for symbol in mine:
+                        open_gaps = gaps[symbol].values()
+                        if symbol not in named:
+                            assert any(start <= time_us < end for start, end in open_gaps), f"{symbol} passed over"
+                            continue
+                        lost = [
+                            item
+                            for item in truth[symbol].values()
+                            if started[symbol] <= item["T"] * 1000 <= time_us
+                            and item["i"] not in sent
+                            and not any(start <= item["T"] * 1000 < end for start, end in open_gaps)
+                        ]
+                        assert lost == [], f"{len(lost)} trades of {symbol} are said to be sent, and are not"
+    return counts
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka")) as stack:
+        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        stack.start("producer")
+        yield Live(stack)
+
+
+@pytest.fixture(autouse=True)
+def no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "live" in request.fixturenames:
+        request.getfixturevalue("live").clear_faults()
+
+
+def test_every_trade_is_in_the_topic_once_and_proven(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    live.wait_until_proven(*symbols)
+    counts = hold_topic(live, *symbols)
+    assert counts["trade"] > 20
+    assert live.is_ready()
+    # One first minute of each symbol, and a heartbeat in every partition.
+    assert counts["gap"] == len(symbols)
+
+
+def test_a_dropped_connection_loses_nothing(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    for _ in range(2):
+        live.fault("drop")
+        wait_for("the end of the connection", lambda: "disconnected" in live.stack.log("producer"), SECONDS)
+        live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+
+
+def test_repeated_and_split_frames_come_once(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    live.fault("duplicate")
+    live.fault("split")
+    live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+
+
+def test_garbage_goes_to_the_dead_letters_and_loses_nothing(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    live.fault("garbage", count=1)
+    wait_for("five kinds of garbage", lambda: len(live.partitions(names.DEAD_LETTER_TOPIC)[0]) >= 5, SECONDS, 0.5)
+    live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+    assert all(set(letter) == {"reason", "record"} for letter in live.partitions(names.DEAD_LETTER_TOPIC)[0])
+
+
+def test_a_refused_symbol_gets_gaps_and_comes_back(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    lost, others = symbols[0], symbols[1:]
+    live.fault("refuse", symbol=lost)
+    live.fault("drop")
+    wait_for("the refusal", lambda: f'"refused", "symbol": "{lost}"' in live.stack.log("producer"), SECONDS)
+    live.wait_until_proven(*others)
+    found = [record for records in live.partitions().values() for record in records]
+    assert any(record["type"] == "gap" and record["symbol"] == lost and record["to"] is None for record in found)
+    live.clear_faults()
+    live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_restart_loses_nothing_and_doubles_nothing(live: Live, number: signal.Signals) -> None:
+    symbols = live.stack.stack.symbols()
+    live.wait_until_proven(*symbols)
+    process = live.stack.processes.pop("producer")
+    os.kill(process.pid, number)
+    code = process.wait(SECONDS)
+    if number is signal.SIGTERM:
+        assert code == 0
+        assert '"producer stopped", "unsent": 0' in live.stack.log("producer")
+    live.stack.start("producer")
+    live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+
+
+def test_a_broker_that_is_killed_holds_the_feed_up_and_loses_nothing(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    live.stack.kill("kafka")
+    live.stack.start("kafka")
+    live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+    assert "producer" in live.stack.processes
+    assert live.stack.processes["producer"].poll() is None
+
+
+def test_a_half_open_connection_is_left(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    live.fault("half_open", seconds=5)
+    wait_for("hanging up", lambda: "a ping was not answered" in live.stack.log("producer"), SECONDS)
+    live.wait_until_proven(*symbols)
+    hold_topic(live, *symbols)
+
+
+def test_a_capture_is_exact_and_only_its_first_minute_in_doubt(tmp_path: Path) -> None:
+    with RunningStack(tmp_path, ("exchange", "kafka"), capture=CAPTURE, speed=0) as stack:
+        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        stack.start("producer")
+        live = Live(stack)
+        live.wait_until_proven("BTCUSDT")
+        hold_topic(live, "BTCUSDT")
+        found = [record for records in live.partitions().values() for record in records]
+        trades = [record for record in found if record["type"] == "trade"]
+        expected = [
+            json.loads(encode_trade("BTCUSDT", item).record)
+            for line in CAPTURE.read_text().splitlines()
+            for item in json.loads(line)["data"]
+        ]
+        assert trades == expected
+        assert [(gap["from"], gap["to"]) for gap in found if gap["type"] == "gap"] == [
+            (1786310760000000, 1786310819681000)
+        ]
+
+
+def test_wrong_settings_are_told_at_once() -> None:
+    environ = {"PATH": os.environ["PATH"], "PIPELINE_SYMBOLS": "btc", "PORT": "0", "BYBIT_WS_URL": "http://x"}
+    command = [sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py")]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 2
+    for name in ("PIPELINE_SYMBOLS", "PORT", "BYBIT_WS_URL", "KAFKA_BOOTSTRAP_SERVERS"):
+        assert name in done.stdout
+
+
+def test_a_taken_port_is_an_error(live: Live) -> None:
+    """The second worker of a stack must not seem well because the first one's health port answers."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environ = {**live.stack.environ, "PORT": str(taken.getsockname()[1])}
+        command = [sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py")]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.returncode != 0

@@ -1,0 +1,299 @@
+"""The Cloud Function `publish_live` under its real server, between Postgres and the BigQuery stand-in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from google.cloud import bigquery
+from psycopg.rows import dict_row
+
+from bitcoin_pipeline import names, schemas
+from local.postgres import create_tables
+from local.services import PROJECT, ROOT
+from local.waiting import wait_for
+from local.warehouse import create_warehouse
+from tests.support.processes import RunningStack
+
+COLUMNS = ", ".join(schemas.table(names.CANDLES).names)
+NOW = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0)
+SECONDS = 120
+
+
+class World:
+    """Live candles are written to Postgres, the function is called, BigQuery is read."""
+
+    def __init__(self, running: RunningStack, database: psycopg.Connection[dict[str, Any]]) -> None:
+        self.running = running
+        self.database = database
+        self.warehouse = bigquery.Client(PROJECT)
+        create_warehouse(self.warehouse)
+
+    def clear(self) -> None:
+        self.database.execute("TRUNCATE candles")
+        for table in (names.CANDLES, names.CANDLE_HISTORY):
+            self.query(f"TRUNCATE TABLE {table}")
+
+    def write(self, symbol: str, minutes_ago: int, close: str, status: str = "final", **more: object) -> None:
+        """Upsert one live candle as Flink does."""
+        row = {
+            **{"symbol": symbol, "open_time": NOW - dt.timedelta(minutes=minutes_ago), "source": "live"},
+            **{"open": "1", "high": "123456789012345678.123456789", "low": "0.000000012", "close": close},
+            **{"volume": "5", "turnover": "12345678901234567890123456789.123456789", "trade_count": 2},
+            **{"buy_volume": "0", "buy_turnover": "0", "first_trade_id": "a", "last_trade_id": "b", "status": status},
+            **more,
+        }
+        values = ", ".join(f"%({name})s" for name in row)
+        update = ", ".join(f"{name} = excluded.{name}" for name in row)
+        self.database.execute(
+            f"INSERT INTO candles ({', '.join(row)}) VALUES ({values}) "
+            f"ON CONFLICT (symbol, open_time, source) DO UPDATE SET {update}",
+            row,
+        )
+
+    def write_many(self, count: int) -> None:
+        """`count` candles of one symbol, a minute apart, back from now."""
+        self.database.execute(
+            f"INSERT INTO candles ({COLUMNS}) SELECT 'BTCUSDT', %s - n * interval '1 minute', 'live', n, n, n, n, n, "
+            "n, n, n, n, 'a', 'b', 'final', clock_timestamp() FROM generate_series(1, %s) AS n",
+            (NOW, count),
+        )
+
+    def post(self) -> requests.Response:
+        return requests.post(self.running.stack.url("publish_live"), timeout=SECONDS)
+
+    def publish(self) -> dict[str, Any]:
+        """The call's answer."""
+        response = self.post()
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def query(self, query: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.warehouse.query_and_wait(query)]
+
+    def in_postgres(self) -> list[dict[str, Any]]:
+        """What must be in BigQuery."""
+        return self.database.execute(
+            f"SELECT {COLUMNS} FROM candles WHERE status <> 'forming' AND source = 'live' ORDER BY symbol, open_time"
+        ).fetchall()
+
+    def published(self, source: str = "live") -> list[dict[str, Any]]:
+        return self.query(f"SELECT * FROM {names.CANDLES} WHERE source = '{source}' ORDER BY symbol, open_time")
+
+    def history(self) -> list[dict[str, Any]]:
+        return self.query(f"SELECT * FROM {names.CANDLE_HISTORY} ORDER BY replaced_at")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    home = tmp_path_factory.mktemp("publish-live")
+    services = ("metadata", "bigquery", "postgres", "publish_live")
+    with RunningStack(home, services) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.stack.environ().items():
+            patch.setenv(name, value)
+        create_tables()
+        with psycopg.connect("", autocommit=True, row_factory=dict_row) as database:
+            database.execute("SET timezone TO 'UTC'")
+            yield World(running, database)
+
+
+@pytest.fixture
+def world(stack: World) -> World:
+    stack.clear()
+    return stack
+
+
+def test_what_is_not_forming_is_published_as_it_stands(world: World) -> None:
+    world.write("BTCUSDT", 1, "2", "forming")
+    world.write("BTCUSDT", 2, "0.000000001")
+    world.write("BTCUSDT", 3, "2", "partial")
+    world.write("DOGEUSDT", 2, "2", "repaired", trade_count=None, buy_volume=None, first_trade_id=None)
+    world.write("BTCUSDT", 2, "7", source="kline")
+    answer = world.publish()
+    newest = max(row["updated_at"] for row in world.in_postgres())
+    assert answer == {"sent": 3, "until": newest.isoformat(), "more": False, "busy": False}
+    published = world.published()
+    assert published == world.in_postgres()
+    assert [(row["symbol"], row["close"], row["status"], row["trade_count"]) for row in published] == [
+        ("BTCUSDT", Decimal(2), "partial", 2),
+        ("BTCUSDT", Decimal("0.000000001"), "final", 2),
+        ("DOGEUSDT", Decimal(2), "repaired", None),
+    ]
+    assert published[0]["turnover"] == Decimal("12345678901234567890123456789.123456789")
+    assert world.published("kline") == []
+
+
+def test_a_repeated_call_changes_nothing(world: World) -> None:
+    assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False}
+    world.write("BTCUSDT", 2, "2")
+    assert world.publish()["sent"] == 1
+    jobs = {job.job_id for job in world.warehouse.list_jobs() if job.job_id.startswith("publish-live")}
+    assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False}
+    assert world.published() == world.in_postgres()
+    # Nor has it written anything to find that out.
+    assert {job.job_id for job in world.warehouse.list_jobs() if job.job_id.startswith("publish-live")} == jobs
+
+
+def test_a_candle_that_changes_leaves_its_old_values_in_the_history(world: World) -> None:
+    world.write("BTCUSDT", 3, "2", "partial")
+    world.write("BTCUSDT", 2, "5")
+    world.write("BTCUSDT", 1, "6", "forming")
+    assert world.publish()["sent"] == 2
+    old = world.in_postgres()[0]
+    untouched = world.in_postgres()[1]
+    world.write("BTCUSDT", 3, "3", "repaired", trade_count=9)
+    world.write("BTCUSDT", 1, "6")
+    assert world.publish()["sent"] == 2
+    assert [(row["close"], row["status"]) for row in world.published()] == [
+        (Decimal(3), "repaired"),
+        (Decimal(5), "final"),
+        (Decimal(6), "final"),
+    ]
+    assert world.published()[1] == untouched
+    [replaced] = world.history()
+    assert replaced.pop("replaced_by").startswith("publish-live-")
+    assert replaced.pop("replaced_at") > old["updated_at"]
+    assert replaced == old
+    world.publish()
+    assert len(world.history()) == 1
+
+
+def test_other_sources_stay(world: World) -> None:
+    open_time, tomorrow = (NOW - dt.timedelta(minutes=2)).isoformat(), (NOW + dt.timedelta(days=1)).isoformat()
+    columns = "symbol, open_time, source, open, high, low, close, volume, turnover, status, updated_at"
+    for source in ("archive", "kline"):
+        values = f"'BTCUSDT', '{open_time}', '{source}', 1, 1, 1, 1, 1, 1, 'final', '{tomorrow}'"
+        world.query(f"INSERT INTO {names.CANDLES} ({columns}) VALUES ({values})")
+    before = world.published("archive") + world.published("kline")
+    world.write("BTCUSDT", 2, "2")
+    world.publish()
+    world.write("BTCUSDT", 2, "3", trade_count=3)
+    world.publish()
+    assert world.published() == world.in_postgres()
+    assert world.published("archive") + world.published("kline") == before
+    assert [row["source"] for row in world.history()] == ["live"]
+
+
+def test_what_was_committed_late_is_not_missed(world: World) -> None:
+    """A transaction writes `updated_at`, others write and are published, then it commits."""
+    with psycopg.connect("") as late:
+        late.execute(
+            "INSERT INTO candles (symbol, open_time, open, high, low, close, volume, turnover, status) "
+            "VALUES ('BTCUSDT', %s, 1, 1, 1, 1, 1, 1, 'final')",
+            (NOW - dt.timedelta(minutes=4),),
+        )
+        world.write("BTCUSDT", 3, "2")
+        assert world.publish()["sent"] == 1
+    assert world.publish()["sent"] == 1
+    assert world.published() == world.in_postgres()
+
+
+def test_it_goes_on_after_weeks_of_absence(world: World) -> None:
+    month, week = 30 * 1440, 7 * 1440
+    world.write("BTCUSDT", month, "1", updated_at=NOW - dt.timedelta(minutes=month))
+    assert world.publish()["sent"] == 1
+    assert world.publish()["sent"] == 0
+    world.write("BTCUSDT", week, "2", updated_at=NOW - dt.timedelta(minutes=week))
+    world.write("BTCUSDT", 1, "3")
+    assert world.publish()["sent"] == 2
+    assert world.published() == world.in_postgres()
+
+
+def test_a_restored_postgres_writes_no_history_where_values_are_equal(world: World) -> None:
+    world.write("BTCUSDT", 3, "2")
+    world.write("BTCUSDT", 2, "2")
+    world.publish()
+    world.database.execute("TRUNCATE candles")
+    world.write("BTCUSDT", 3, "2")
+    world.write("BTCUSDT", 2, "4")
+    assert world.publish()["sent"] == 2
+    assert world.published() == world.in_postgres()
+    assert [row["close"] for row in world.history()] == [Decimal(2)]
+
+
+def test_calls_at_once_publish_every_candle_once(world: World) -> None:
+    world.write_many(500)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [call.result() for call in [pool.submit(world.publish) for _ in range(2)]]
+    assert sorted(answer["sent"] for answer in answers) == [0, 500]
+    assert world.published() == world.in_postgres()
+    assert world.history() == []
+
+
+def test_an_older_row_never_replaces_a_newer_one(world: World) -> None:
+    """What a transaction does that was held up until a later call had published."""
+    main = importlib.import_module("functions.publish_live.main")
+    world.write("BTCUSDT", 2, "2", "partial")
+    late = world.in_postgres()
+    world.write("BTCUSDT", 2, "3", "repaired")
+    world.publish()
+    main._merge(world.warehouse, late, dt.datetime.now(dt.UTC))
+    assert world.published() == world.in_postgres()
+    assert world.history() == []
+
+
+def test_a_call_is_bounded_and_the_next_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = importlib.import_module("functions.publish_live.main")
+    monkeypatch.setattr(main, "ROWS_PER_TRANSACTION", 2)
+    monkeypatch.setattr(main, "ROWS_PER_CALL", 4)
+    world.write_many(5)
+    newest = [row["updated_at"].isoformat() for row in sorted(world.in_postgres(), key=lambda row: row["updated_at"])]
+    now = dt.datetime.now(dt.UTC)
+    assert main.publish(world.warehouse, now) == {"sent": 4, "until": newest[3], "more": True, "busy": False}
+    assert main.publish(world.warehouse, now) == {"sent": 1, "until": newest[4], "more": False, "busy": False}
+    assert world.published() == world.in_postgres()
+
+
+def test_a_call_killed_midway_is_made_good_by_the_next(world: World) -> None:
+    world.write_many(4500)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(world.post)
+        wait_for("the first transaction", lambda: len(world.published()) or call.done(), SECONDS)
+        world.running.kill("publish_live")
+        assert isinstance(call.exception(SECONDS), requests.ConnectionError)
+    kept = len(world.published())
+    assert 0 < kept < 4500
+    world.running.start("publish_live")
+    assert world.publish()["sent"] <= 4500 - 2000
+    assert world.published() == world.in_postgres()
+    assert world.history() == []
+
+
+def test_only_post(world: World) -> None:
+    response = requests.get(world.running.stack.url("publish_live"), timeout=SECONDS)
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+
+
+def test_settings_are_told_at_once() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GOOGLE"))}
+    command = [sys.executable, str(ROOT / "functions" / "publish_live" / "main.py")]
+    process = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
+    assert process.returncode == 1
+    for variable in ("GOOGLE_CLOUD_PROJECT", "PGHOST", "PGUSER", "PGDATABASE"):
+        assert f"{variable} is not set" in process.stderr
+
+
+def test_it_says_what_is_away(world: World) -> None:
+    world.write("BTCUSDT", 2, "2")
+    world.running.kill("postgres")
+    response = world.post()
+    assert response.status_code == 503
+    assert "Postgres failed" in response.json()["error"]
+    world.running.start("postgres")
+    world.running.kill("bigquery")
+    response = world.post()
+    assert response.status_code == 503
+    assert "BigQuery failed" in response.json()["error"]
+    world.running.start("bigquery")
+    assert world.publish()["sent"] == 1

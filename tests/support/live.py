@@ -1,0 +1,135 @@
+"""The live path's back half for tests: real Kafka, Flink and Postgres, fed with records and read as candles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.records import Heartbeat, heartbeat_record, trade_record
+from bitcoin_pipeline.schemas import topics
+from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
+from bitcoin_pipeline.trade import Trade
+from local.kafka import create_topics
+from local.postgres import create_tables
+from local.waiting import wait_for
+from tests.support.processes import RunningStack
+
+STORES: Final = ("kafka", "postgres")
+FLINK: Final = ("jobmanager", "taskmanager", "candles_job")
+PARTITIONS: Final = next(topic.partitions for topic in topics() if topic.name == names.TRADES_TOPIC)
+PATIENCE_SECONDS: Final = 120
+"""What a busy machine may take for what else takes a second."""
+
+
+def conninfo(stack: RunningStack) -> str:
+    """How libpq reaches the stack's Postgres."""
+    environ = stack.environ
+    words = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
+    return " ".join(f"{word}={environ[variable]}" for word, variable in words.items())
+
+
+class LivePath:
+    """Kafka, Postgres and the candles job, in `home`; a context manager.
+
+    Time goes forward only, as heartbeats prove it: each test takes minutes that nobody has used.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.stack = RunningStack(home, STORES)
+        self.proven_us = 1_700_000_000_000_000
+
+    def __enter__(self) -> LivePath:
+        self.stack.__enter__()
+        try:
+            create_topics(self._servers["bootstrap.servers"])
+            create_tables(conninfo(self.stack))
+            for name in FLINK:
+                self.stack.start(name)
+        except BaseException:
+            self.stack.stop()
+            raise
+        self.producer = Producer({**self._servers, "acks": "all", "enable.idempotence": True, "linger.ms": 5})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.stop()
+
+    @property
+    def _servers(self) -> dict[str, str]:
+        return {"bootstrap.servers": self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"]}
+
+    def fresh_minute(self) -> int:
+        """The start (us) of a minute after all that is proven."""
+        return floor_us(self.proven_us) + MINUTE_US
+
+    def fresh_day(self) -> int:
+        """The start (us) of a day after all that is proven."""
+        return floor_us(self.proven_us, DAY_US) + DAY_US
+
+    def send(self, symbol: str, *records: bytes | None) -> None:
+        """Put records into the topic, as the producer does: keyed by symbol, so in one partition, in order."""
+        for record in records:
+            self.producer.produce(names.TRADES_TOPIC, record, key=symbol)
+            self.producer.poll(0)
+
+    def send_trades(self, trades: Iterable[Trade]) -> None:
+        """Put trades into the topic, in the order given."""
+        for trade in trades:
+            assert isinstance(trade.order, tuple)
+            self.send(trade.symbol, trade_record(trade, trade.order[0]))
+
+    def prove(self, time_us: int, *symbols: str) -> None:
+        """Put a heartbeat into every partition, and wait until the broker has all that was sent."""
+        self.proven_us = max(self.proven_us, time_us)
+        record = heartbeat_record(Heartbeat(time_us, symbols, lag_ms=250, reconnects=1))
+        for partition in range(PARTITIONS):
+            self.producer.produce(names.TRADES_TOPIC, record, partition=partition)
+        assert self.producer.flush(60) == 0
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What Postgres answers."""
+        with psycopg.connect(conninfo(self.stack)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def candles(self, *symbols: str) -> list[Candle]:
+        """The rows of these symbols as candles, by symbol and open time."""
+        found = self.rows(
+            """
+            SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,
+              buy_volume, buy_turnover, first_trade_id, last_trade_id, status
+            FROM candles WHERE symbol = ANY(%s) ORDER BY symbol COLLATE "C", open_time
+            """,
+            list(symbols),
+        )
+        fields: list[tuple[Any, ...]] = [
+            (symbol, from_datetime(open_time), Source(source), *values, Status(status))
+            for symbol, open_time, source, *values, status in found
+        ]
+        return [Candle(*values) for values in fields]
+
+    def wait_for_candles(self, expected: list[Candle]) -> None:
+        """Wait until the rows of the expected candles' symbols are exactly these; then hold that they are."""
+        symbols = sorted({candle.symbol for candle in expected})
+        try:
+            wait_for(f"candles of {symbols}", lambda: self.candles(*symbols) == expected, PATIENCE_SECONDS, 0.2)
+        except TimeoutError:
+            found = self.candles(*symbols)
+            assert found == expected, f"found {found}"
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """All that lies in the dead-letter topic now."""
+        consumer = Consumer({**self._servers, "group.id": "test", "enable.auto.commit": False})
+        try:
+            _, high = consumer.get_watermark_offsets(TopicPartition(names.DEAD_LETTER_TOPIC, 0), timeout=30)
+            consumer.assign([TopicPartition(names.DEAD_LETTER_TOPIC, 0, 0)])
+            records = consumer.consume(high, PATIENCE_SECONDS) if high else []
+        finally:
+            consumer.close()
+        return [json.loads(record.value() or b"") for record in records]
