@@ -92,6 +92,7 @@ lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's group
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group bootstrap -o local/bootstrap.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group local --group dev -o local/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.13 --group bigquery-stand-in -o local/bigquery/requirements.txt
+	@$(LOCK) $(UPGRADE) --python-version 3.11 --group flink -o flink/candles/requirements.txt
 	@# A deployable installs exactly what was tested beside the others.
 	@$(LOCK) --python-version 3.11 --group fetch-archive -c local/requirements.txt -o functions/fetch_archive/requirements.txt
 	@$(LOCK) --python-version 3.11 --group candles-job -c local/requirements.txt -o dataproc_jobs/candles/requirements.txt
