@@ -32,7 +32,7 @@ from local.queries import sql as run_sql
 from local.queries import trades as read_trades
 from local.replay import ReplayError
 from local.services import ROOT, Stack
-from local.stack import LocalStack, Options, ServiceStatus, StackError
+from local.stack import LocalStack, Options, ServiceStatus, StackError, invented_chosen
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -96,7 +96,10 @@ def up(
 
     with STDERR.status("starting") as status:
         options = Options(
-            str(archive_dir.resolve()) if archive_dir else None, str(capture.resolve()) if capture else None, speed
+            str(archive_dir.resolve()) if archive_dir else None,
+            str(capture.resolve()) if capture else None,
+            speed,
+            {} if capture else invented_chosen(os.environ),
         )
         started = stack.up(options, prepare, status.update)
     if not started:

