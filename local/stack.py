@@ -225,7 +225,7 @@ def _supervisor(home: Path, state: Mapping[str, Any]) -> Supervisor:
 
 
 def invented_chosen(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make the invented market another than it is by default. Raises SettingsError for a wrong one."""
+    """The variables that make the invented market another than the default. Raises SettingsError for a wrong one."""
     read_settings(Invented, environ)
     variables = [item.metadata["variable"] for item in fields(Invented)]
     chosen = {name: environ[name] for name in variables if environ.get(name)}
