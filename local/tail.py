@@ -5,7 +5,7 @@ Used by the `pipeline` command. A consumer of its own that commits nothing; psyc
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 from collections import deque
 from typing import Any, Final
 
@@ -15,64 +15,72 @@ from rich.table import Table
 from rich.text import Text
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.records import TRADE
-from bitcoin_pipeline.times import iso
+from bitcoin_pipeline.records import read_trade
+from bitcoin_pipeline.times import to_datetime
+from bitcoin_pipeline.trade import TakerSide, Trade
 from local.output import text_of
 
 _CANDLES: Final = """
 SELECT open_time, open, high, low, close, volume, trade_count, buy_volume, status
 FROM candles WHERE symbol = %s AND source = 'live' ORDER BY open_time DESC LIMIT 6
 """
-_HEAD: Final = ("open_time", "open", "high", "low", "close", "volume", "trades", "bought", "status")
+_HEAD: Final = ("minute", "open", "high", "low", "close", "volume", "trades", "bought", "status")
 _TAPE: Final = 12
+_LOOK_BACK: Final = 1000
+"""Records of each partition that are read for the first tape."""
 _REFRESHES_PER_SECOND: Final = 4
 
 
 def show(symbol: str, bootstrap_servers: str) -> None:
     """Draw until interrupted. Raises psycopg.Error or confluent_kafka.KafkaException when a server is away."""
     import psycopg
-    from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+    from confluent_kafka import Consumer, TopicPartition
 
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "tail", "enable.auto.commit": False})
     partitions = consumer.list_topics(names.TRADES_TOPIC, timeout=10).topics[names.TRADES_TOPIC].partitions
-    consumer.assign([TopicPartition(names.TRADES_TOPIC, partition, OFFSET_END) for partition in partitions])
-    tape: deque[dict[str, Any]] = deque(maxlen=_TAPE)
+    tape: deque[Trade] = deque(maxlen=_TAPE)
     try:
+        starts = [TopicPartition(names.TRADES_TOPIC, partition) for partition in partitions]
+        for start in starts:
+            low, high = consumer.get_watermark_offsets(start, timeout=10)
+            start.offset = max(low, high - _LOOK_BACK)
+        consumer.assign(starts)
         with psycopg.connect(connect_timeout=10, autocommit=True) as connection, Live(console=Console()) as live:
             while True:
                 for message in consumer.consume(10_000, 1 / _REFRESHES_PER_SECOND):
-                    record = _trade_in(message, symbol)
-                    if record:
-                        tape.append(record)
+                    trade = _trade_in(message)
+                    if trade and trade.symbol == symbol:
+                        tape.append(trade)
                 rows = connection.execute(_CANDLES, (symbol,)).fetchall()
                 live.update(Group(_candles(symbol, rows), Text(), _trades(tape)))
     finally:
         consumer.close()
 
 
-def _trade_in(message: Any, symbol: str) -> dict[str, Any] | None:
+def _trade_in(message: Any) -> Trade | None:
     try:
-        record = json.loads(message.value())
+        return read_trade(message.value() or b"")
     except ValueError:
         return None  # not ours to judge: the job sends it to the dead-letter topic
-    is_wanted = isinstance(record, dict) and record.get("type") == TRADE and record.get("symbol") == symbol
-    return record if is_wanted else None
 
 
 def _candles(symbol: str, rows: list[tuple[Any, ...]]) -> Table:
-    table = Table(title=symbol, title_justify="left", box=None, pad_edge=False)
+    day = f", {rows[0][0].astimezone(dt.UTC):%Y-%m-%d} UTC" if rows else ", no candle yet"
+    table = Table(title=symbol + day, title_justify="left", box=None, pad_edge=False)
     for name in _HEAD:
-        table.add_column(name, justify="left" if name in ("open_time", "status") else "right")
-    for row in reversed(rows):
-        table.add_row(*map(text_of, row), style="bold" if row[-1] == "forming" else "")
+        table.add_column(name, justify="left" if name in ("minute", "status") else "right", no_wrap=True)
+    for open_time, *values in reversed(rows):
+        minute = f"{open_time.astimezone(dt.UTC):%H:%M}"
+        table.add_row(minute, *map(text_of, values), style="bold" if values[-1] == "forming" else "")
     return table
 
 
-def _trades(tape: deque[dict[str, Any]]) -> Table:
+def _trades(tape: deque[Trade]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("time", "side", "price", "size"):
         table.add_column(name, justify="right" if name in ("price", "size") else "left")
-    for record in reversed(tape):
-        colour = "green" if record["side"] == "Buy" else "red"
-        table.add_row(iso(record["time"]), record["side"], record["price"], record["size"], style=colour)
+    for trade in reversed(tape):
+        colour = "green" if trade.taker_side is TakerSide.BUY else "red"
+        clock = f"{to_datetime(trade.time_us):%H:%M:%S.%f}"[:-3]
+        table.add_row(clock, str(trade.taker_side), text_of(trade.price), text_of(trade.size), style=colour)
     return table
