@@ -7,6 +7,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIGQUERY := .venv-bigquery
 FLINK := .venv-flink
+BENCH := .venv-bench
 JARS := .jars
 UV := $(VENV)/bin/uv
 INSTALL := $(UV) pip install --quiet --require-hashes --no-deps
@@ -78,11 +79,20 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical
-bench: bench-historical ## every benchmark
+.PHONY: bench bench-historical bench-live
+bench: bench-historical bench-live ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
 	@$(VENV)/bin/python -m tests.bench.historical
+
+bench-live: setup $(BENCH)/.ready ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
+	@$(VENV)/bin/python -m tests.bench.live
+
+# A peer, not a part: where its C code cannot be built, the plain loop is the peer.
+$(BENCH)/.ready: $(VENV)/.uv tests/bench/cryptofeed.txt
+	@echo "set-up of bench-live: cryptofeed ($(BENCH))"
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(BENCH)
+	@$(INSTALL) --python $(BENCH)/bin/python -r tests/bench/cryptofeed.txt && touch $@ || { echo "cryptofeed was not installed (it is built by a C compiler): the peer is the plain loop"; rm -rf $(BENCH); }
 
 # Hashes, no addresses: a requirements file is the same wherever the packages come from.
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
@@ -93,6 +103,7 @@ lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's group
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group local --group dev -o local/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.13 --group bigquery-stand-in -o local/bigquery/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group flink -o flink/candles/requirements.txt
+	@$(LOCK:pyproject.toml=tests/bench/cryptofeed.in) $(UPGRADE) --python-version 3.11 -o tests/bench/cryptofeed.txt
 	@# A deployable installs exactly what was tested beside the others.
 	@$(LOCK) --python-version 3.11 --group fetch-archive -c local/requirements.txt -o functions/fetch_archive/requirements.txt
 	@$(LOCK) --python-version 3.11 --group candles-job -c local/requirements.txt -o dataproc_jobs/candles/requirements.txt
@@ -106,4 +117,4 @@ lock-jars: $(VENV)/.packages ## resolves the Maven coordinates in local/jars.tom
 
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays
-	@rm -rf $(VENV) $(BIGQUERY) $(FLINK) $(JARS) build dist .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(BIGQUERY) $(FLINK) $(BENCH) $(JARS) build dist .mypy_cache .ruff_cache .pytest_cache

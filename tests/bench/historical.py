@@ -28,6 +28,7 @@ from rich.table import Table
 
 from local.services import ROOT
 from tests.bench.contenders import SYMBOL
+from tests.bench.measuring import answer, await_word, cpu_seconds, processes
 
 FIRST_DAY: Final = date(2025, 10, 1)
 DAYS: Final = 4
@@ -87,43 +88,19 @@ def _measure(name: str, out: Path, files: list[Path]) -> Figures:
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        _await(process, "ready")
-        cpu, started = _cpu_seconds(process.pid), time.monotonic()
-        _await(process, "done")
-        figures = Figures(time.monotonic() - started, _cpu_seconds(process.pid) - cpu, _peak_mib(process.pid))
+        await_word(process, "ready")
+        cpu, started = cpu_seconds(process.pid), time.monotonic()
+        answer(process)
+        await_word(process, "done")
+        figures = Figures(time.monotonic() - started, cpu_seconds(process.pid) - cpu, _peak_mib(process.pid))
         process.communicate("\n")
     return figures
-
-
-def _await(process: subprocess.Popen[str], word: str) -> None:
-    assert process.stdin is not None and process.stdout is not None
-    if word == "done":
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for line in process.stdout:
-        if line.strip() == word:
-            return
-    raise RuntimeError(f"{process.args!r} ended before it was {word}")
-
-
-def _processes(pid: int) -> list[psutil.Process]:
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process, of those below it, and of those that have ended."""
-    total = 0.0
-    for process in _processes(pid):
-        with suppress(psutil.NoSuchProcess):  # counted by its parent then
-            total += sum(process.cpu_times()[:4])
-    return total
 
 
 def _peak_mib(pid: int) -> float:
     """The largest peak of resident memory of one process that works on data: Spark's Python workers where there are."""
     peaks: dict[bool, list[int]] = {True: [], False: []}
-    for process in _processes(pid):
+    for process in processes(pid):
         with suppress(psutil.NoSuchProcess, FileNotFoundError):
             is_worker = "pyspark.daemon" in process.cmdline()
             status = Path(f"/proc/{process.pid}/status").read_text()

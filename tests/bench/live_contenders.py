@@ -1,0 +1,192 @@
+"""Those who bring frames of trades into Kafka: our producer, and the plain loop that anybody would write first.
+
+`python -m tests.bench.live_contenders NAME ADDRESS FILE FRAMES` gets ready (the first FRAMES lines of FILE in memory),
+prints `ready`, works once a line comes in, prints `done`, and stays until the next line, so that it can be measured
+from outside. All run on one core. `socket` takes the same frames from a websocket and does nothing with them.
+"""
+
+# ruff: noqa: PLC0415  # each contender pays for its own libraries only
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Callable
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from unittest.mock import patch
+
+from bitcoin_pipeline.times import MS_US
+from local.services import ROOT
+from tests.bench.measuring import obey
+
+PLAIN_TOPIC: Final = "plain"
+FRAME: Final = 100
+"""Trades in a frame."""
+_TURN: Final = 4
+"""Frames between two turns of the event loop: what one read of a socket holds."""
+
+Work = Callable[[], None]
+
+
+def read_frames(file: Path, count: int) -> list[str]:
+    """The first lines of a file with one frame a line."""
+    with file.open() as lines:
+        return [line.rstrip("\n") for line in islice(lines, count)]
+
+
+# Ours: the producer with all its parts, but for the socket and REST, which are played.
+
+
+class Played:
+    """A connection that gives frames as fast as they are taken, and the REST calls of the same market."""
+
+    def __init__(self, texts: list[str], stop: asyncio.Event) -> None:
+        self._texts = texts
+        self._stop = stop
+        self._answers: list[str] = []
+        self._at = 0
+
+    async def __aenter__(self) -> Played:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Nothing is left to be closed."""
+
+    async def send(self, text: str) -> None:
+        request = json.loads(text)
+        word = "pong" if request["op"] == "ping" else ""
+        self._answers.append(
+            json.dumps({"success": True, "ret_msg": word, "req_id": request.get("req_id", ""), "op": request["op"]})
+        )
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for at, text in enumerate(self._texts):
+            self._at = at
+            while self._answers:
+                yield self._answers.pop(0)
+            yield text
+            if at % _TURN == 0:
+                await asyncio.sleep(0)
+        self._stop.set()
+        await asyncio.Event().wait()
+
+    async def server_time(self) -> int:
+        sent_ms: int = json.loads(self._texts[self._at])["ts"]
+        return sent_ms * MS_US
+
+    async def recent_trades(self, symbol: str) -> list[Any]:
+        return []
+
+
+def ours(brokers: str, texts: list[str]) -> Work:
+    """The producer's own worker, feed and topic."""
+    sys.path.insert(0, str(ROOT / "cloudrun" / "producer"))
+    import orjson
+
+    # The producer's files lie side by side, as they are deployed.
+    import worker  # type: ignore[import-not-found]
+    from events import Events  # type: ignore[import-not-found]
+    from topic import Topic  # type: ignore[import-not-found]
+
+    from bitcoin_pipeline.feed import Feed, Tail
+
+    symbol = json.loads(texts[0])["data"][0]["s"]
+    topic = Topic(brokers, "", "", "", "")
+    topic.read_tail(())
+    # An empty tail: each run is a first one, or the ids of the run before would be known.
+    feed = Feed([symbol], Tail(), token="one", uniform=random.random, decode=orjson.loads)  # noqa: S106  # names it
+
+    async def produce() -> None:
+        stop = asyncio.Event()
+        played = Played(texts, stop)
+        with patch.object(worker, "connect", lambda *_, **__: played):
+            await worker.Worker(feed, topic, played, Events(""), "ws://played").run(stop)
+        left = topic.flush(60)
+        told = {**feed.counts, "unsent": left}
+        assert told["trades"] == len(texts) * FRAME and not left, told
+
+    return lambda: asyncio.run(produce())
+
+
+# The peer without a library: it checks nothing, proves nothing and forgets nothing, as it remembers nothing.
+
+
+def plain(brokers: str, texts: list[str]) -> Work:
+    """The json module and confluent-kafka in a loop, idempotent as ours."""
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": brokers, "acks": "all", "enable.idempotence": True})
+
+    def produce(trade: dict[str, Any]) -> None:
+        while True:
+            try:
+                producer.produce(PLAIN_TOPIC, json.dumps(trade), key=trade["s"])
+            except BufferError:
+                producer.poll(0.02)
+            else:
+                return
+
+    def work() -> None:
+        for text in texts:
+            for trade in json.loads(text)["data"]:
+                produce(trade)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+
+    return work
+
+
+# The socket alone.
+
+
+def socket(url: str, texts: list[str]) -> Work:
+    """The producer's websocket client, taking what a server sends as fast as it can."""
+    from websockets.asyncio.client import connect
+
+    async def receive() -> None:
+        async with connect(url, ping_interval=None, compression=None, max_size=16 << 20) as connection:
+            for _ in range(len(texts)):
+                await connection.recv()
+
+    return lambda: asyncio.run(receive())
+
+
+def serve(port: str, texts: list[str]) -> Work:
+    """The other end of `socket`: sends the frames to whoever connects, until it is told to end."""
+    from websockets.asyncio.server import ServerConnection, serve
+
+    async def send(connection: ServerConnection) -> None:
+        for text in texts:
+            await connection.send(text)
+
+    async def run() -> None:
+        async with serve(send, "127.0.0.1", int(port), compression=None):
+            await asyncio.to_thread(obey, "serving")
+
+    return lambda: asyncio.run(run())
+
+
+CONTENDERS: Final = {work.__name__: work for work in (ours, plain, socket, serve)}
+
+
+def main() -> None:
+    """Get ready, work, wait."""
+    name, address, file, count = sys.argv[1:]
+    # Threads that come later inherit it.
+    available = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {available[0 if name == "serve" else -1]})
+    work = CONTENDERS[name](address, read_frames(Path(file), int(count)))
+    obey("ready")
+    work()
+    obey("done")
+
+
+if __name__ == "__main__":
+    main()
