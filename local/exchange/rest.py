@@ -15,6 +15,7 @@ import orjson
 from aiohttp import web
 
 from local.exchange.archive import page
+from local.exchange.events import log_event
 from local.exchange.guard import Guard
 from local.exchange.live_faults import REST_DOWN, LiveFaults
 from local.exchange.market import PROFILES
@@ -97,6 +98,9 @@ class Rest:
     def _recent_trade(self, query: Mapping[str, str], now_ms: int) -> dict[str, Any]:
         symbol = self._symbol(query)
         trades = self._playback.tape.recent(symbol, _limit(query, 500, RECENT_TRADES))
+        # Seldom asked, and the only witness of how far back a client could see.
+        oldest_ms = trades[-1]["T"] if trades else None
+        log_event("recent trades given", symbol=symbol, time=now_ms, trades=len(trades), oldest=oldest_ms)
         return {
             "category": "linear",
             "list": [

@@ -1,4 +1,8 @@
-"""kill -9 of everything on the live path while trades come: at the end the candles are the exchange's own trades."""
+"""kill -9 of everything on the live path while trades come: at the end the candles are the exchange's own trades.
+
+The whole stack lives in another time zone, and the exchange's clock is three seconds ahead of the machine's: neither
+may change anything. `make chaos` is the same for ten minutes at 1,000 trades a second.
+"""
 
 from __future__ import annotations
 
@@ -6,152 +10,196 @@ import json
 import os
 import random
 import signal
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 import psutil
-import psycopg
 import pytest
-import requests
-from psycopg.rows import dict_row
 
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
-from bitcoin_pipeline.public_trade import to_trade
-from bitcoin_pipeline.times import MINUTE_US, from_datetime
-from local.stack import read_env_file
+from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
+from bitcoin_pipeline.trade import Trade
 from local.waiting import wait_for
 from tests.support.command import Pipeline
+from tests.support.whole_path import StoredGap, Topic, WholePath
 
-TARGETS = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "150"))
-"""How long trades come; `make chaos` runs longer."""
-
-PAUSE = 20.0
+TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
+SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
+"""How long there are kills; trades come before and after."""
+RATE: Final = os.environ.get("CHAOS_RATE", "200")
+"""Trades a second over all symbols."""
+SYMBOLS: Final = "BTCUSDT,DOGEUSDT,ETHUSDT,SOLUSDT"
+PAUSE: Final = 20.0
 """Between two kills."""
-
-VALUES = (
-    *("open", "high", "low", "close", "volume", "turnover", "trade_count", "buy_volume", "buy_turnover"),
-    *("first_trade_id", "last_trade_id"),
-)
+CLOCK_OFFSET_US: Final = 3_000_000
 
 
 @pytest.fixture
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
     """A stack with the invented market at real time."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("home"))
+    pipeline = Pipeline(
+        tmp_path_factory.mktemp("home"),
+        TZ="Asia/Tokyo",
+        PIPELINE_SYMBOLS=SYMBOLS,
+        PIPELINE_INVENTED_RATE=RATE,
+        PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
+    )
     pipeline.done("up")
     try:
-        yield pipeline
+        yield WholePath(pipeline.home)
     finally:
         pipeline.done("down", "--remove-data")
 
 
-# trades   |||||||||||||||||||||||||||||||||||||||||||||||||||| (silence from here on)
-# killed      producer   kafka   taskmanager   jobmanager   postgres   ... and the connection is dropped
+# trades   ||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||
+# killed      kafka   producer   jobmanager   postgres   taskmanager   ... and the connection is dropped in between
 # rows     partial (joined late) | final or, where REST could not reach back, partial with its gap | ...
-def test_candles_survive_kills(pipeline: Pipeline, record_property: Callable[[str, object], None]) -> None:
-    environ = read_env_file(pipeline.home / "env")
-    exchange, symbols = environ["BYBIT_REST_URL"], environ["PIPELINE_SYMBOLS"].split(",")
-    wait_for("the first candles", lambda: len(stored(environ, symbols)) >= len(symbols), 120)
+@pytest.mark.timeout(SECONDS + 900)
+def test_candles_survive_kills(stack: WholePath, tmp_path: Path) -> None:
+    wait_for("the first candles", lambda: len(stack.candles()) >= len(stack.symbols), 180, 0.5)
+    killed = harass(stack)
+    closing_us = floor_us(stack.exchange_us())
+    # A minute that was over when the last kill had been got over: nothing more may come for it.
+    wait_for("the market to pass that minute", lambda: stack.exchange_us() >= closing_us + MINUTE_US, 120, 0.5)
+
+    def closed() -> dict[tuple[str, int], Candle]:
+        found = {key: candle for key, candle in stack.candles().items() if key[1] < closing_us}
+        joined_us = min((time_us for _, time_us in found), default=closing_us)
+        minutes = range(joined_us, closing_us, MINUTE_US)
+        there = {(symbol, minute_us) for symbol in stack.symbols for minute_us in minutes} <= set(found)
+        return found if there and all(item.status is not Status.FORMING for item in found.values()) else {}
+
+    found = wait_for("every minute to be there and closed", closed, 240, 1)
+    assert found
+    figures = judged(stack, found, closing_us)
+    figures = {"killed": killed, **figures}
+    (tmp_path / "figures.json").write_text(json.dumps(figures, indent=2))
+    tell(json.dumps(figures, indent=2))
+    assert min(killed[target] for target in TARGETS) >= SECONDS // (PAUSE * len(TARGETS))
+    for wrong in ("differences", "duplicates", "unexplained"):
+        assert figures[wrong] == [], wrong
+    later, whole = figures["minutes after the first"], figures["of these whole"]
+    assert isinstance(later, int)
+    assert isinstance(whole, int)
+    assert later > 0
+    assert whole * 2 >= later
+
+
+def harass(stack: WholePath) -> Counter[str]:
+    """Kill and drop for SECONDS: each of the targets in turn, in rounds of random order; what was killed how often."""
     rng = random.Random(7)
-    targets: list[str] = []
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline or len(targets) < len(TARGETS):
-        target = TARGETS[len(targets) % len(TARGETS)] if len(targets) < len(TARGETS) else rng.choice(TARGETS)
-        kill(pipeline, target)
-        targets.append(target)
-        if len(targets) % 2 == 0:
-            requests.post(f"{exchange}/control/faults", json={"fault": "drop"}, timeout=10).raise_for_status()
-        until = time.monotonic() + PAUSE
-        wait_for("the next kill", lambda until=until: time.monotonic() >= until, PAUSE + 5, pause=0.5)  # type: ignore[misc]
-    closing_us = played_until(exchange) // MINUTE_US * MINUTE_US
-
-    # Minutes that were over when the last kill had been got over: nothing more may come for them.
-    wait_for("the market to pass that minute", lambda: played_until(exchange) >= closing_us + MINUTE_US, 120)
-    truth = {
-        (candle.symbol, candle.open_time_us): candle
-        for symbol in symbols
-        for candle in exchange_candles(exchange, symbol)
-        if candle.open_time_us < closing_us
-    }
-
-    def rows() -> dict[tuple[str, int], dict[str, object]]:
-        return {key: row for key, row in stored(environ, symbols).items() if key[1] < closing_us}
-
-    def closed() -> bool:
-        found = rows()
-        return set(found) >= joined(truth, found) and all(row["status"] != Status.FORMING for row in found.values())
-
-    wait_for("every minute to be closed", closed, 180)
-    found, gaps = rows(), stored_gaps(environ)
-    whole = {key for key, row in found.items() if row["status"] in (Status.FINAL, Status.REPAIRED)}
-    different = [
-        (key, name, found[key][name], getattr(truth[key], name))
-        for key in sorted(whole)
-        for name in VALUES
-        if found[key][name] != getattr(truth[key], name)
-    ]
-    figures = {"killed": targets, "candles": len(found), "whole": len(whole), "differences": len(different)}
-    record_property("figures", figures)
-    assert different == [], figures
-    # A minute is partial only where a gap says why.
-    assert {key for key in found if key not in whole} <= gaps
-    first = min(time_us for _, time_us in found)
-    after_first = [key for key in found if key[1] > first]
-    assert after_first
-    assert len([key for key in after_first if key in whole]) * 2 >= len(after_first)
+    killed: Counter[str] = Counter()
+    waiting: list[str] = []
+    begin = due = time.monotonic()
+    while due < begin + SECONDS:
+        waiting = waiting or rng.sample(TARGETS, len(TARGETS))
+        target = waiting.pop()
+        kill(stack, target)
+        killed[target] += 1
+        tell(f"{time.monotonic() - begin:6.1f} s: killed {target}")
+        drop_at = due + rng.uniform(0, PAUSE)
+        due += PAUSE
+        if rng.random() < 0.5:
+            until(drop_at)
+            stack.fault("drop")
+            tell(f"{time.monotonic() - begin:6.1f} s: dropped the connection")
+        until(due)
+    return killed
 
 
-def joined(truth: Iterable[tuple[str, int]], found: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-    """The minutes of `truth` from the one on in which the feed was joined."""
-    first = min((time_us for _, time_us in found), default=0)
-    return {key for key in truth if key[1] > first}
+def until(moment: float) -> None:
+    """Let it become a moment of the monotonic clock."""
+    wait_for("the next deed", lambda: time.monotonic() >= moment, 2 * PAUSE, 0.1)
 
 
-def kill(pipeline: Pipeline, target: str) -> None:
+def kill(stack: WholePath, target: str) -> None:
     """SIGKILL of a service and of its children."""
-    wait_for(f"{target} to run", lambda: pipeline.pid(target), 60)
-    service = psutil.Process(pipeline.pid(target))
+    service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
         os.kill(process.pid, signal.SIGKILL)
 
 
-def played_until(exchange: str) -> int:
-    """The exchange's time, microseconds."""
-    answer = requests.get(f"{exchange}/v5/market/time", timeout=10).json()
-    return int(answer["result"]["timeNano"]) // 1000
+def judged(stack: WholePath, found: Mapping[tuple[str, int], Candle], closing_us: int) -> dict[str, object]:
+    """What is wrong with the candles, and the figures of the run.
+
+    Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made.
+    What is missing of the others must lie in recorded gaps; and a gap must be where REST did not reach.
+    """
+    topic, gaps = stack.topic(), stack.gaps()
+    first_us = min(time_us for _, time_us in found)
+    whole = {key for key, candle in found.items() if candle.status in (Status.FINAL, Status.REPAIRED)}
+    differences: list[str] = []
+    duplicates: list[str] = []
+    unexplained: list[str] = []
+    sent = lost = 0
+    for symbol in stack.symbols:
+        trades = [trade for trade in stack.traded(symbol, closing_us) if trade.time_us >= first_us]
+        in_topic = [trade for trade in trades if trade.trade_id in topic.ids[symbol]]
+        truth, told = candles_of(trades), candles_of(in_topic)
+        for key in sorted(key for key in found if key[0] == symbol):
+            expected = truth[key] if key in whole else told[key]
+            if replace(found[key], status=expected.status) != expected:
+                differences.append(f"{spelled(*key)}: {found[key]} should be {expected}")
+            if (found[key].trade_count or 0) > (truth[key].trade_count or 0):
+                duplicates.append(f"{spelled(*key)}: {found[key].trade_count} of {truth[key].trade_count}")
+        missing = [trade for trade in trades if trade.trade_id not in topic.ids[symbol]]
+        unexplained += [f"{symbol} {trade.trade_id} is missing" for trade in missing if not in_gap(gaps, trade)]
+        sent, lost = sent + len(trades), lost + len(missing)
+    partial = {key: gaps_of(gaps, *key) for key in sorted(set(found) - whole)}
+    unexplained += [f"{spelled(*key)} is partial without a gap" for key, its in partial.items() if not its]
+    later = [gap for gap in gaps if floor_us(gap.from_us) > first_us and gap.state == "opened"]
+    unexplained += [f"REST reached back, yet there is {gap}" for gap in later if reached_back(stack, topic, gap)]
+    after_first = [key for key in found if key[1] > first_us]
+    return {
+        "trades sent": sent,
+        "of these not in the topic": lost,
+        "candles compared": len(found),
+        "differences": differences,
+        "duplicates": duplicates,
+        "unexplained": unexplained,
+        "repeated in the topic": topic.repeated,
+        "partial minutes": {
+            spelled(*key): [f"{iso(gap.from_us)} to {gap.to_us and iso(gap.to_us)}" for gap in its]
+            for key, its in partial.items()
+        },
+        "minutes after the first": len(after_first),
+        "of these whole": sum(key in whole for key in after_first),
+    }
 
 
-def exchange_candles(exchange: str, symbol: str) -> list[Candle]:
-    """The candles of all trades that the exchange has made."""
-    answer = requests.get(f"{exchange}/control/trades", params={"symbol": symbol}, timeout=60)
-    trades = []
-    for line in answer.text.splitlines():
-        item = json.loads(line)
-        wire = {"s": symbol, "i": item["id"], "T": item["T"], "seq": item["seq"]}
-        wire |= {"p": item["price"], "v": item["size"], "S": item["side"]}
-        trades.append(to_trade(symbol, wire))
-    return minute_candles({trade.trade_id: trade for trade in trades}.values(), Source.LIVE)
+def candles_of(trades: list[Trade]) -> dict[tuple[str, int], Candle]:
+    """Exact candles by symbol and open time."""
+    return {(candle.symbol, candle.open_time_us): candle for candle in minute_candles(trades, Source.LIVE)}
 
 
-def stored(environ: dict[str, str], symbols: list[str]) -> dict[tuple[str, int], dict[str, object]]:
-    """Every live candle in Postgres by symbol and open time; none while the server is away."""
-    try:
-        with psycopg.connect(conninfo(environ), row_factory=dict_row) as connection:
-            rows = connection.execute("SELECT * FROM candles WHERE symbol = ANY(%s)", (symbols,)).fetchall()
-    except psycopg.OperationalError:
-        return {}
-    return {(row["symbol"], from_datetime(row["open_time"])): row for row in rows}
+def gaps_of(gaps: list[StoredGap], symbol: str, minute_us: int) -> list[StoredGap]:
+    """The gaps of a minute."""
+    return [gap for gap in gaps if gap.symbol == symbol and floor_us(gap.from_us) == minute_us]
 
 
-def stored_gaps(environ: dict[str, str]) -> set[tuple[str, int]]:
-    """Symbol and minute of every gap in Postgres."""
-    with psycopg.connect(conninfo(environ), row_factory=dict_row) as connection:
-        rows = connection.execute("SELECT symbol, from_time FROM gaps").fetchall()
-    return {(row["symbol"], from_datetime(row["from_time"]) // MINUTE_US * MINUTE_US) for row in rows}
+def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:
+    """True for a trade whose absence is told."""
+    return any(gap.symbol == trade.symbol and gap.state == "opened" and gap.holds(trade.time_us) for gap in gaps)
 
 
-def conninfo(environ: dict[str, str]) -> str:
-    """Libpq's variables as a connection string."""
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
-    return psycopg.conninfo.make_conninfo("", **{name: environ[variable] for name, variable in names.items()})
+def reached_back(stack: WholePath, topic: Topic, gap: StoredGap) -> bool:
+    """True when the page of recent trades that the producer had when it told the gap held all of what is missing."""
+    told_us = topic.gap_told_us[gap.gap_id] + CLOCK_OFFSET_US
+    had = [page for page in stack.pages() if page.symbol == gap.symbol and page.at_us <= told_us]
+    return not had or not had[-1].is_full or had[-1].oldest_us <= gap.from_us
+
+
+def spelled(symbol: str, minute_us: int) -> str:
+    """A candle's name."""
+    return f"{symbol} {iso(minute_us)}"
+
+
+def tell(text: str) -> None:
+    """Shown by `make chaos`, and wherever the test fails."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

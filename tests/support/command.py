@@ -30,17 +30,21 @@ class Outcome:
 
 
 class Pipeline:
-    """The command with PIPELINE_HOME at `home`, and nothing else of the caller's cloud settings."""
+    """The command with PIPELINE_HOME at `home`, and nothing else of the caller's cloud settings.
 
-    def __init__(self, home: Path) -> None:
+    `variables`: more of its environment.
+    """
+
+    def __init__(self, home: Path, **variables: str) -> None:
         self.home = home
+        self.variables = variables
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment of the command."""
         ours = ("PIPELINE_", "GOOGLE_", "GCE_", "STORAGE_", "BIGQUERY_", "DATAPROC_", "BYBIT_", "CLOUD")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return {**environ, "PIPELINE_HOME": str(self.home)}
+        return {**environ, **self.variables, "PIPELINE_HOME": str(self.home)}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command and leave it running."""

@@ -1,0 +1,181 @@
+"""The live path of a stack as `pipeline up` makes it, for tests: what its exchange, its topic and its tables hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import psycopg
+import requests
+from confluent_kafka import Consumer, TopicPartition
+from psycopg.rows import dict_row
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.public_trade import RECENT_TRADES, to_trade
+from bitcoin_pipeline.times import MS_US, from_datetime
+from bitcoin_pipeline.trade import Trade
+from local.stack import LocalStack, read_env_file
+
+_COLUMNS: Final = (
+    "symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,"
+    " buy_volume, buy_turnover, first_trade_id, last_trade_id, status"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGap:
+    """A row of Postgres' `gaps`; `to_us` None: the feed is away."""
+
+    gap_id: str
+    symbol: str
+    from_us: int
+    to_us: int | None
+    state: str
+
+    def holds(self, time_us: int) -> bool:
+        """True for a time within it, ends included."""
+        return self.from_us <= time_us and (self.to_us is None or time_us <= self.to_us)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPage:
+    """An answer to recent-trade: of `symbol`, at the exchange's time `at_us`, back to the trade of `oldest_us`."""
+
+    symbol: str
+    at_us: int
+    oldest_us: int
+    is_full: bool
+    """The market has had at least as many trades as REST gives, so there may be older ones."""
+
+
+@dataclass(slots=True)
+class Topic:
+    """What lies in `trades`: ids of each symbol, how often one repeats another, when each gap was told first (us)."""
+
+    ids: dict[str, set[str]] = field(default_factory=dict)
+    repeated: int = 0
+    gap_told_us: dict[str, int] = field(default_factory=dict)
+
+
+class WholePath:
+    """A stack that is up in `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environ = read_env_file(home / "env")
+        self.symbols = self.environ["PIPELINE_SYMBOLS"].split(",")
+        self._exchange = self.environ["BYBIT_REST_URL"]
+
+    # The exchange.
+
+    def fault(self, name: str, **parameters: object) -> None:
+        """Let the exchange misbehave."""
+        answer = requests.post(f"{self._exchange}/control/faults", json={"fault": name, **parameters}, timeout=30)
+        assert answer.ok, answer.text
+
+    def clear_faults(self) -> None:
+        """Let it be well again."""
+        requests.delete(f"{self._exchange}/control/faults", timeout=30).raise_for_status()
+
+    def exchange_us(self) -> int:
+        """The exchange's time."""
+        answer = requests.get(f"{self._exchange}/v5/market/time", timeout=30).json()
+        return int(answer["result"]["timeNano"]) // 1000
+
+    def traded(self, symbol: str, until_us: int) -> Iterator[Trade]:
+        """Every trade that the exchange has made before `until_us`, once."""
+        query = {"symbol": symbol}
+        with requests.get(f"{self._exchange}/control/trades", query, timeout=60, stream=True) as answer:
+            for line in answer.iter_lines(1 << 20):
+                item = orjson.loads(line)
+                if item["T"] * MS_US < until_us:
+                    wire = {"s": symbol, "i": item["id"], "T": item["T"], "seq": item["seq"]}
+                    yield to_trade(symbol, {**wire, "p": item["price"], "v": item["size"], "S": item["side"]})
+
+    def pages(self) -> list[GivenPage]:
+        """What REST has told of recent trades, in order."""
+        pages = []
+        for line in (self.home / "logs" / "exchange.log").read_text().splitlines():
+            if '"recent trades given"' in line and (page := json.loads(line))["oldest"] is not None:
+                is_full = page["trades"] >= RECENT_TRADES
+                pages.append(GivenPage(page["symbol"], page["time"] * MS_US, page["oldest"] * MS_US, is_full))
+        return pages
+
+    # The processes.
+
+    def pid(self, service: str) -> int:
+        """The process of a service that runs now, 0 when none does."""
+        return next((item.pid for item in LocalStack(self.home).status() if item.name == service), 0)
+
+    # The topic.
+
+    def topic(self) -> Topic:
+        """All that lies in the topic now."""
+        servers = {"bootstrap.servers": self.environ["KAFKA_BOOTSTRAP_SERVERS"]}
+        consumer = Consumer({**servers, "group.id": "test", "enable.auto.commit": False})
+        found = Topic()
+        try:
+            for partition in consumer.list_topics(names.TRADES_TOPIC, timeout=60).topics[names.TRADES_TOPIC].partitions:
+                place = TopicPartition(names.TRADES_TOPIC, partition, 0)
+                _, high = consumer.get_watermark_offsets(place, timeout=60)
+                consumer.assign([place])
+                offset = 0
+                while offset < high:
+                    messages = consumer.consume(min(10_000, high - offset), timeout=60)
+                    assert messages, f"partition {partition} ends at {offset} of {high}"
+                    for message in messages:
+                        _take(found, orjson.loads(message.value() or b""), message.timestamp()[1] * MS_US)
+                    offset = (messages[-1].offset() or 0) + 1
+        finally:
+            consumer.close()
+        return found
+
+    # The tables.
+
+    def candles(self) -> dict[tuple[str, int], Candle]:
+        """Every live candle by symbol and open time; none while the server is away."""
+        try:
+            with psycopg.connect(self._conninfo(), connect_timeout=10) as connection:
+                query = f"SELECT {_COLUMNS} FROM candles WHERE source = %s"
+                rows: list[tuple[Any, ...]] = connection.execute(query, (Source.LIVE,)).fetchall()
+        except psycopg.OperationalError:
+            return {}
+        fields: list[tuple[Any, ...]] = [
+            (symbol, from_datetime(opened), Source(source), *values, Status(status))
+            for symbol, opened, source, *values, status in rows
+        ]
+        return {(values[0], values[1]): Candle(*values) for values in fields}
+
+    def gaps(self) -> list[StoredGap]:
+        """Every gap, by symbol and time."""
+        with psycopg.connect(self._conninfo(), connect_timeout=10, row_factory=dict_row) as connection:
+            rows = connection.execute("SELECT * FROM gaps ORDER BY symbol, from_time").fetchall()
+        return [
+            StoredGap(
+                row["gap_id"],
+                row["symbol"],
+                from_datetime(row["from_time"]),
+                None if row["to_time"] is None else from_datetime(row["to_time"]),
+                row["state"],
+            )
+            for row in rows
+        ]
+
+    def _conninfo(self) -> str:
+        words = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
+        return psycopg.conninfo.make_conninfo("", **{word: self.environ[name] for word, name in words.items()})
+
+
+def _take(found: Topic, record: dict[str, Any], appended_us: int) -> None:
+    match record:
+        case {"type": "trade", "symbol": symbol, "id": trade_id}:
+            ids = found.ids.setdefault(symbol, set())
+            found.repeated += trade_id in ids
+            ids.add(trade_id)
+        case {"type": "gap", "gap_id": gap_id}:
+            found.gap_told_us.setdefault(gap_id, appended_us)
