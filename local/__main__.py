@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,13 +27,14 @@ from local.backfill import BackfillError, Summary
 from local.backfill import backfill as run_backfill
 from local.cloud import Cloud, environment
 from local.output import STDERR, Format, write_rows
+from local.pubsub import INSTALL
 from local.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row, lake_trades
 from local.queries import candles as read_candles
 from local.queries import sql as run_sql
 from local.queries import trades as read_trades
 from local.replay import ReplayError
-from local.services import ROOT, Stack
-from local.stack import LocalStack, Options, ServiceStatus, StackError, invented_chosen
+from local.services import ROOT
+from local.stack import LocalStack, Options, ServiceStatus, StackError, bybit_chosen, invented_chosen
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -45,6 +47,13 @@ app = typer.Typer(
 _T = TypeVar("_T")
 
 _INTERRUPTED = 130
+
+
+class MarketSource(StrEnum):
+    """Where trades come from."""
+
+    SIMULATOR = "simulator"
+    BYBIT = "bybit"
 
 
 class Fault(Exception):  # noqa: N818  # told to the user, not raised at one
@@ -70,14 +79,12 @@ def up(
     speed: Annotated[
         float | None, typer.Option(min=0, help="Of the capture: 1 as recorded, 0 as fast as possible.")
     ] = None,
+    source: Annotated[
+        MarketSource, typer.Option(help="The exchange: simulated, or the real one (PIPELINE_SYMBOLS, BYBIT_*).")
+    ] = MarketSource.SIMULATOR,
 ) -> None:
     """Start the stand-ins on this machine and leave them running."""
-    from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
-
-    from local.artifacts import publish
-    from local.kafka import create_topics
-    from local.postgres import create_tables
-    from local.warehouse import create_warehouse
+    from local.stores import prepare
 
     if archive_dir is not None and not archive_dir.is_dir():
         raise Fault(f"--archive-dir must be a folder, got {archive_dir}")
@@ -85,26 +92,28 @@ def up(
         raise Fault(f"--capture must be a file, got {capture}")
     if speed is not None and capture is None:
         raise typer.BadParameter("goes with --capture", param_hint="--speed")
+    is_real = source is MarketSource.BYBIT
+    if is_real and (archive_dir or capture):
+        raise typer.BadParameter("bybit is the exchange itself, not files of it", param_hint="--source")
     stack = LocalStack(_home())
-
-    def prepare(running: Stack) -> None:
-        os.environ.update(running.environ())
-        publish(storage.Client())
-        create_warehouse(bigquery.Client())
-        create_topics(running.environ()["KAFKA_BOOTSTRAP_SERVERS"])
-        create_tables()
-
+    options = Options(
+        str(archive_dir.resolve()) if archive_dir else None,
+        str(capture.resolve()) if capture else None,
+        speed,
+        {} if capture or is_real else invented_chosen(os.environ),
+        bybit_chosen(os.environ) if is_real else None,
+    )
     with STDERR.status("starting") as status:
-        options = Options(
-            str(archive_dir.resolve()) if archive_dir else None,
-            str(capture.resolve()) if capture else None,
-            speed,
-            {} if capture else invented_chosen(os.environ),
-        )
         started = stack.up(options, prepare, status.update)
     if not started:
         STDERR.print(f"The stack in {stack.home} is up already.")
-    _print_services(stack.status())
+    services = stack.status()
+    _print_services(services)
+    if all(item.name != "pubsub" for item in services):
+        STDERR.print(f"Events are off: no Pub/Sub emulator is installed ({INSTALL}).")
+    for item in services:
+        if not item.works:
+            STDERR.print(f"{item.name} cannot work yet and goes on trying: {item.reason}", markup=False)
 
 
 @app.command()
@@ -127,7 +136,7 @@ def status(
     services = stack.status()
     if as_json:
         described = [
-            {"name": item.name, "address": item.address, "state": item.state, "answers": item.answers, "pid": item.pid}
+            {name: getattr(item, name) for name in ("name", "address", "state", "answers", "works", "reason", "pid")}
             for item in services
         ]
         typer.echo(json.dumps({"up": stack.is_up(), "home": str(stack.home), "services": described}, indent=2))
@@ -135,7 +144,7 @@ def status(
         _print_services(services)
     else:
         STDERR.print(f"No stack is up in {stack.home}; start one with `pipeline up`.")
-    if not stack.is_up() or not all(item.answers for item in services):
+    if not stack.is_up() or not all(item.works for item in services):
         raise typer.Exit(1)
 
 
@@ -232,7 +241,10 @@ def fault(
     """Make the exchange simulator misbehave: drop, half_open, silence, garbage, ban and others."""
     import requests
 
-    address = f"{_cloud().settings.exchange_rest_url}/control/faults"
+    simulator = _cloud().settings.simulator_url
+    if not simulator:
+        raise Fault("there is no exchange simulator to misbehave; start one with `pipeline up`")
+    address = f"{simulator}/control/faults"
     if name == "list":
         answer = requests.get(address, timeout=10)
     elif name == "clear":
@@ -309,8 +321,14 @@ def _shown_progress() -> Iterator[_ShownProgress]:
 
 
 def _print_services(services: list[ServiceStatus]) -> None:
-    rows = ((item.name, item.address, item.state if item.answers else f"{item.state}, silent") for item in services)
+    rows = ((item.name, item.address, item.state + _trouble(item)) for item in services)
     write_rows(("service", "address", "state"), rows, Format.TABLE)
+
+
+def _trouble(item: ServiceStatus) -> str:
+    if item.works:
+        return ""
+    return ", cannot work yet" if item.answers else ", silent"
 
 
 def _print_summary(span: Span, summary: Summary, seconds: float) -> None:

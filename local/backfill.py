@@ -77,14 +77,14 @@ def backfill(cloud: Cloud, span: Span, progress: Progress, *, again: bool = Fals
     """
     known = {} if again else {item: ingest.status for item, ingest in ingests(cloud, span).items()}
     summary = Summary(planned=missing_days(span.symbol, span.start, span.end, known))
-    job = cloud.backfill_settings()
+    settings = cloud.backfill_settings()
     for items in in_batches(summary.planned, DAYS_PER_BATCH):
-        fetched = _fetch_all(cloud, items, summary.not_fetched, progress)
+        fetched = _fetch_all(cloud, settings.fetch_archive_url, items, summary.not_fetched, progress)
         summary.not_published += [item for item, status in fetched.items() if status is FetchStatus.NOT_PUBLISHED]
         load = sorted(item for item, status in fetched.items() if status.landed)
         no_trades = sorted(item for item, status in fetched.items() if status is FetchStatus.NO_TRADES)
         if load or no_trades:
-            _run_batch(cloud, job.candles_batch_job(cloud.settings), load, no_trades, progress)
+            _run_batch(cloud, settings.candles_batch_job(cloud.settings), load, no_trades, progress)
     summary.not_published.sort()
     if summary.planned:
         now = ingests(cloud, span)
@@ -123,14 +123,14 @@ class _DayError(Exception):
 
 
 def _fetch_all(
-    cloud: Cloud, items: list[SymbolDay], not_fetched: dict[SymbolDay, str], progress: Progress
+    cloud: Cloud, url: str, items: list[SymbolDay], not_fetched: dict[SymbolDay, str], progress: Progress
 ) -> dict[SymbolDay, FetchStatus]:
     """What became of every day that could be asked for; the others go to `not_fetched` with their reason."""
     progress.step("fetching files", len(items))
     pause = _Pause()
     statuses: dict[SymbolDay, FetchStatus] = {}
     pool = ThreadPoolExecutor(CONCURRENT_FETCHES)
-    futures = {pool.submit(_fetch, cloud, item, pause, progress): item for item in items}
+    futures = {pool.submit(_fetch, cloud, url, item, pause, progress): item for item in items}
     try:
         for future in as_completed(futures):
             try:
@@ -145,10 +145,8 @@ def _fetch_all(
     return statuses
 
 
-def _fetch(cloud: Cloud, item: SymbolDay, pause: _Pause, progress: Progress) -> FetchStatus:
+def _fetch(cloud: Cloud, url: str, item: SymbolDay, pause: _Pause, progress: Progress) -> FetchStatus:
     import requests
-
-    url = cloud.backfill_settings().fetch_archive_url
 
     def post() -> requests.Response:
         return requests.post(

@@ -14,7 +14,7 @@ from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
 from bitcoin_pipeline.settings import SettingsError, read_settings, setting
-from local.services import ALWAYS_THE_STACKS
+from local.services import beside_a_stack
 from local.stack import read_env_file
 
 PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
@@ -37,7 +37,7 @@ class CloudSettings:
     )
     live_database: str = setting("PGHOST", "the live plane's Postgres; libpq's other variables go with it", default="")
     kafka_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
-    exchange_rest_url: str = setting("BYBIT_REST_URL", "the exchange's REST address", default="https://api.bybit.com")
+    simulator_url: str = setting("PIPELINE_SIMULATOR_URL", "address of the exchange simulator", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def environment(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         raise SettingsError(
             f"no stack is up in {home} and {PROJECT_VARIABLE} is not set; run `pipeline up`, or name a project"
         )
-    return {**stack, **environ, **{name: stack[name] for name in ALWAYS_THE_STACKS if name in stack}}
+    return {**stack, **beside_a_stack(environ)}
 
 
 class Cloud:
@@ -86,9 +86,10 @@ class Cloud:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.settings = read_settings(CloudSettings, environ)
-        self._environ = environ
-        # Google's libraries read their own variables from the process.
-        os.environ.update(environ)
+        self._environ = dict(environ)
+        # Google's libraries and libpq read their own variables from the process.
+        os.environ.clear()
+        os.environ.update(self._environ)
 
     def backfill_settings(self) -> BackfillSettings:
         """What a backfill needs besides. Raises SettingsError."""

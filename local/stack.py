@@ -8,21 +8,27 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from bitcoin_pipeline.settings import read_settings
-from local.services import PORTS, Invented, Service, Stack
+from local.pubsub import installed_emulator
+from local.services import PORTS, Bybit, Invented, Service, Stack
 from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
 from local.waiting import answers, free_ports, wait_for
 
-_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink")
+_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink", "source")
+_SOURCE: Final = "source"
+"""File that tells whose trades the data are; it lives as long as they do."""
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
 _START_SECONDS: Final = 240
+_WORK_SECONDS: Final = 15
+"""How long `up` waits for what may never come, such as an exchange that cannot be reached."""
 
 
 class StackError(RuntimeError):
@@ -31,23 +37,29 @@ class StackError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose for `up`; a running stack keeps its own. `invented`: variables of the invented market."""
+    """What the user chose for `up`; a running stack keeps its own.
+
+    `invented`: variables of the invented market. `bybit`: those of the real exchange; None: it is simulated.
+    """
 
     archive_dir: str | None = None
     capture: str | None = None
     speed: float | None = None
     invented: dict[str, str] = field(default_factory=dict)
+    bybit: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service as `status` shows it."""
+    """One service as `status` shows it. `works`: it answers and can do its work; else `reason` is what it said last."""
 
     name: str
     address: str
     state: str
     answers: bool
     pid: int
+    works: bool
+    reason: str
 
 
 class LocalStack:
@@ -79,7 +91,8 @@ class LocalStack:
         """Bring the stack up; False when it was up already.
 
         `prepare` makes buckets, tables and artifacts once the services answer; it may run again after an
-        interruption. Raises StackError when the stack runs with other options, or when a service does not answer.
+        interruption. A service that answers but cannot work yet, as the exchange is away, is left to `status`.
+        Raises StackError when the stack runs with other options, or when a service does not answer.
         """
         wrong = [sign for sign in '%;"\n' if sign in str(self.home)]
         if wrong:  # supervisord's configuration gives them a meaning of its own
@@ -106,6 +119,10 @@ class LocalStack:
                 supervisor.stop()
                 raise
             _write_atomically(self.env_file, "".join(f"{k}={v}\n" for k, v in stack.environ().items()))
+            for service in (service for service in rest if service.works):
+                tell(f"waiting for {service.name} to be at work")
+                with suppress(TimeoutError):
+                    wait_for(service.name, partial(answers, service.works), _WORK_SECONDS)
             return True
 
     def status(self) -> list[ServiceStatus]:
@@ -117,17 +134,17 @@ class LocalStack:
             states = {item.name: item for item in _supervisor(self.home, state).states()}
         except OSError:
             states = {}
-        stopped = ProcessState("", "STOPPED", 0, "")
         return [
-            ServiceStatus(
-                service.name,
-                _address(service.ready),
-                states.get(service.name, stopped).state,
-                answers(service.ready),
-                states.get(service.name, stopped).pid,
-            )
+            self._status(service, states.get(service.name, ProcessState(service.name, "STOPPED", 0, "")))
             for service in _stack(self.home, state).services()
         ]
+
+    def _status(self, service: Service, process: ProcessState) -> ServiceStatus:
+        does_answer = answers(service.ready) if service.ready else process.state == "RUNNING"
+        works = does_answer and answers(service.works)
+        reason = "" if works else _last_reason(self.home / "logs" / f"{service.name}.log")
+        address = _address(service.ready)
+        return ServiceStatus(service.name, address, process.state, does_answer, process.pid, works, reason)
 
     def down(self, *, remove_data: bool) -> bool:
         """Stop everything; False when nothing was up. Removes only what `up` made."""
@@ -161,8 +178,15 @@ class LocalStack:
     def _start(self, options: Options) -> dict[str, Any]:
         end_leftovers(self.home)
         _remove(self.env_file)
+        self._hold_source("bybit" if options.bybit is not None else "simulator")
         ports = free_ports((*PORTS, "supervisor"))
-        state = {"options": asdict(options), "ports": ports, "password": new_password()}
+        emulator = installed_emulator()
+        state = {
+            "options": asdict(options),
+            "ports": ports,
+            "password": new_password(),
+            "pubsub": str(emulator) if emulator else None,
+        }
         _write_atomically(self.home / "stack.json", json.dumps(state, indent=2))
         stack = _stack(self.home, state)
         try:
@@ -170,6 +194,17 @@ class LocalStack:
         except (RuntimeError, TimeoutError) as error:
             raise StackError(str(error)) from error
         return state
+
+    def _hold_source(self, source: str) -> None:
+        """Keep real and invented trades apart: they would share topics, tables and candles."""
+        file = self.home / _SOURCE
+        earlier = file.read_text() if file.exists() else source
+        if earlier != source:
+            raise StackError(
+                f"the data in {self.home} came from --source {earlier}, and {source}'s would mix with it; "
+                "run `pipeline down --remove-data` first, or choose another PIPELINE_HOME"
+            )
+        _write_atomically(file, source)
 
     def _wait_for_all(self, services: list[Service], supervisor: Supervisor, tell: Callable[[str], None]) -> None:
         for service in services:
@@ -217,6 +252,8 @@ def _stack(home: Path, state: Mapping[str, Any]) -> Stack:
         Path(options.capture) if options.capture else None,
         1.0 if options.speed is None else options.speed,
         read_settings(Invented, options.invented),
+        options.bybit,
+        Path(state["pubsub"]) if state.get("pubsub") else None,
     )
 
 
@@ -226,17 +263,36 @@ def _supervisor(home: Path, state: Mapping[str, Any]) -> Supervisor:
 
 def invented_chosen(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that make the invented market another than the default. Raises SettingsError for a wrong one."""
-    read_settings(Invented, environ)
-    variables = [item.metadata["variable"] for item in fields(Invented)]
-    chosen = {name: environ[name] for name in variables if environ.get(name)}
+    chosen = _chosen(Invented, environ)
     return {name: text for name, text in chosen.items() if read_settings(Invented, {name: text}) != Invented()}
 
 
+def bybit_chosen(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the user has set for the real exchange. Raises SettingsError for a wrong one."""
+    return _chosen(Bybit, environ)
+
+
+def _chosen(kind: type[Invented] | type[Bybit], environ: Mapping[str, str]) -> dict[str, str]:
+    read_settings(kind, environ)
+    variables = [item.metadata["variable"] for item in fields(kind)]
+    return {name: environ[name] for name in variables if environ.get(name)}
+
+
 def _spelled(options: Mapping[str, Any]) -> str:
-    given = {name: value for name, value in options.items() if name != "invented" and value is not None}
-    chosen = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
-    chosen += [f"{name}={text}" for name, text in options["invented"].items()]
-    return " ".join(chosen) or "no options"
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if isinstance(value, str | float)]
+    words += ["--source bybit"] if options["bybit"] is not None else []
+    words += [f"{name}={text}" for name, text in {**options["invented"], **(options["bybit"] or {})}.items()]
+    return " ".join(words) or "no options"
+
+
+def _last_reason(log: Path) -> str:
+    """The last reason that a service's log of JSON lines gives, or nothing."""
+    if not log.exists():
+        return ""
+    for line in reversed(log.read_text(errors="replace").splitlines()):
+        with suppress(json.JSONDecodeError, KeyError, TypeError):
+            return str(json.loads(line)["reason"])
+    return ""
 
 
 def _address(ready: str) -> str:

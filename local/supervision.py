@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from local.services import ROOT, Service
+from local.services import ROOT, Service, beside_a_stack
 from local.waiting import wait_for
 
 HOME_VARIABLE = "PIPELINE_STACK_HOME"
@@ -57,7 +57,7 @@ class Supervisor:
         outcome = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
             cwd=ROOT,
-            env={**os.environ, **environ, HOME_VARIABLE: str(self.home)},
+            env={**beside_a_stack(os.environ), **environ, HOME_VARIABLE: str(self.home)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

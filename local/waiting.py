@@ -29,7 +29,12 @@ def wait_for(what: str, condition: Callable[[], _T], seconds: float = 30, pause:
 
 
 def answers(address: str) -> bool:
-    """True when `address` (http:// gives 2xx, tcp:// accepts, postgresql:// asks who we are) answers now."""
+    """True when `address` (http:// gives 2xx, tcp:// accepts, postgresql:// asks who we are) answers now.
+
+    Also when it is empty: there is nothing to ask.
+    """
+    if not address:
+        return True
     parts = urlsplit(address)
     try:
         if parts.scheme in ("tcp", "postgresql"):

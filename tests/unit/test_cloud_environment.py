@@ -8,7 +8,7 @@ import pytest
 
 from bitcoin_pipeline.settings import SettingsError, read_settings
 from local.cloud import BackfillSettings, CloudSettings, environment
-from local.services import PORTS, Stack
+from local.services import PORTS, Stack, beside_a_stack
 
 
 @pytest.fixture
@@ -31,6 +31,32 @@ def test_a_key_or_proxy_of_the_users_own_never_leads_away_from_a_stack(home: Pat
     own = {"GOOGLE_APPLICATION_CREDENTIALS": "key-of-mine.json", "NO_PROXY": "example.com"}
     found = environment(home, own)
     assert (found["GOOGLE_APPLICATION_CREDENTIALS"], found["NO_PROXY"]) == ("", "127.0.0.1,localhost")
+
+
+LEADS_AWAY = {
+    "PGPASSWORD": "mine",
+    "PGSERVICE": "production",
+    "PGSSLMODE": "verify-full",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGPORT": "5432",
+    "KAFKA_BOOTSTRAP_SERVERS": "broker.example:9092",
+    "KAFKA_SASL_USERNAME": "me",
+    "KAFKA_SSL_CA_LOCATION": "ca.pem",
+    "PUBSUB_EMULATOR_HOST": "127.0.0.1:8085",
+}
+
+
+def test_a_database_or_broker_of_the_users_own_never_beats_a_stacks(home: Path) -> None:
+    assert environment(home, LEADS_AWAY) == environment(home, {})
+    assert beside_a_stack({**LEADS_AWAY, "PATH": "/bin", "PIPELINE_LAKE": "mine"}) == {
+        "PATH": "/bin",
+        "PIPELINE_LAKE": "mine",
+    }
+
+
+def test_events_are_off_where_there_is_no_emulator_whatever_the_user_has_set(home: Path) -> None:
+    stack = Stack(home, dict.fromkeys(PORTS, 1234)).environ()
+    assert (stack["PUBSUB_EMULATOR_HOST"], stack["PIPELINE_EVENTS_TOPIC"]) == ("", "")
 
 
 def test_a_project_of_the_users_own_is_never_mixed_with_a_stack(home: Path) -> None:
