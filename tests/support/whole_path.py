@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,8 @@ from psycopg.rows import dict_row
 from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.public_trade import RECENT_TRADES, to_trade
-from bitcoin_pipeline.times import MS_US, from_datetime
+from bitcoin_pipeline.records import HEARTBEAT
+from bitcoin_pipeline.times import MINUTE_US, MS_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
 from local.stack import LocalStack, read_env_file
 
@@ -55,11 +58,15 @@ class GivenPage:
 
 @dataclass(slots=True)
 class Topic:
-    """What lies in `trades`: ids of each symbol, how often one repeats another, when each gap was told first (us)."""
+    """What lies in `trades`: ids of each symbol, how often one repeats another, when each gap was told first (us).
+
+    `after_their_minute`: trades of each symbol that stand behind a heartbeat past their minute's end.
+    """
 
     ids: dict[str, set[str]] = field(default_factory=dict)
     repeated: int = 0
     gap_told_us: dict[str, int] = field(default_factory=dict)
+    after_their_minute: Counter[str] = field(default_factory=Counter)
 
 
 class WholePath:
@@ -124,12 +131,15 @@ class WholePath:
                 place = TopicPartition(names.TRADES_TOPIC, partition, 0)
                 _, high = consumer.get_watermark_offsets(place, timeout=60)
                 consumer.assign([place])
-                offset = 0
+                offset = proven_us = 0
                 while offset < high:
                     messages = consumer.consume(min(10_000, high - offset), timeout=60)
                     assert messages, f"partition {partition} ends at {offset} of {high}"
                     for message in messages:
-                        _take(found, orjson.loads(message.value() or b""), message.timestamp()[1] * MS_US)
+                        record = orjson.loads(message.value() or b"")
+                        if record["type"] == HEARTBEAT:
+                            proven_us = max(proven_us, record["time"])
+                        _take(found, record, message.timestamp()[1] * MS_US, proven_us)
                     offset = (messages[-1].offset() or 0) + 1
         finally:
             consumer.close()
@@ -151,6 +161,17 @@ class WholePath:
         ]
         return {(values[0], values[1]): Candle(*values) for values in fields}
 
+    def finished_at_us(self, symbol: str, open_time_us: int) -> int | None:
+        """When the candle that is no longer forming was changed last, on the exchange's clock; None while it forms."""
+        ahead_us = self.exchange_us() - time.time_ns() // 1000
+        with psycopg.connect(self._conninfo(), connect_timeout=10) as connection:
+            row = connection.execute(
+                "SELECT updated_at FROM candles"
+                " WHERE symbol = %s AND open_time = to_timestamp(%s) AND status <> 'forming' AND source = 'live'",
+                (symbol, open_time_us // 1_000_000),
+            ).fetchone()
+        return None if row is None else from_datetime(row[0]) + ahead_us
+
     def gaps(self) -> list[StoredGap]:
         """Every gap, by symbol and time."""
         with psycopg.connect(self._conninfo(), connect_timeout=10, row_factory=dict_row) as connection:
@@ -171,11 +192,12 @@ class WholePath:
         return psycopg.conninfo.make_conninfo("", **{word: self.environ[name] for word, name in words.items()})
 
 
-def _take(found: Topic, record: dict[str, Any], appended_us: int) -> None:
+def _take(found: Topic, record: dict[str, Any], appended_us: int, proven_us: int) -> None:
     match record:
-        case {"type": "trade", "symbol": symbol, "id": trade_id}:
+        case {"type": "trade", "symbol": symbol, "id": trade_id, "time": time_us}:
             ids = found.ids.setdefault(symbol, set())
             found.repeated += trade_id in ids
             ids.add(trade_id)
+            found.after_their_minute[symbol] += proven_us >= floor_us(time_us) + MINUTE_US - MS_US
         case {"type": "gap", "gap_id": gap_id}:
             found.gap_told_us.setdefault(gap_id, appended_us)
