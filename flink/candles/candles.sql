@@ -3,7 +3,8 @@
 
 CREATE TABLE records (
   `type` STRING, symbol STRING, `time` BIGINT,
-  id STRING, seq BIGINT, side STRING, price DECIMAL(27, 9), size DECIMAL(27, 9), turnover DECIMAL(29, 9),
+  -- Amounts as texts: read as decimals they would be rounded in silence.
+  id STRING, seq BIGINT, side STRING, price STRING, size STRING, turnover STRING,
   symbols ARRAY<STRING>, lag_ms BIGINT, reconnects BIGINT,
   gap_id STRING, `from` BIGINT, `to` BIGINT, state STRING,
   `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL,
@@ -11,7 +12,7 @@ CREATE TABLE records (
   -- Heartbeats alone prove that time has passed: a trade with an absurd time moves nothing.
   WATERMARK FOR ts AS CASE WHEN `type` = 'heartbeat' THEN TO_TIMESTAMP_LTZ(`time` / 1000, 3) END
 ) WITH (
-  'connector' = 'kafka', 'topic' = '${topic}', 'properties.bootstrap.servers' = '${brokers}',
+  'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
   'properties.group.id' = 'candles', ${start},
   'format' = 'json', 'json.ignore-parse-errors' = 'true'
 );
@@ -20,7 +21,7 @@ CREATE TABLE records (
 CREATE TABLE lines (
   line STRING, `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
 ) WITH (
-  'connector' = 'kafka', 'topic' = '${topic}', 'properties.bootstrap.servers' = '${brokers}',
+  'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
   'properties.group.id' = 'candles-lines', ${start},
   'format' = 'raw'
 );
@@ -28,7 +29,7 @@ CREATE TABLE lines (
 CREATE TABLE dead_letters (
   reason STRING, record STRING, `partition` INT, `offset` BIGINT
 ) WITH (
-  'connector' = 'kafka', 'topic' = '${dead_letter_topic}', 'properties.bootstrap.servers' = '${brokers}',
+  'connector' = 'kafka', 'topic' = '${dead_letter_topic}', ${kafka},
   'properties.compression.type' = 'lz4', 'format' = 'json'
 );
 
@@ -61,48 +62,74 @@ CREATE TABLE gaps (
 );
 
 -- Every record with the reason why it cannot be counted, or NULL. A record that is not a JSON object is not here.
+-- What passes can be written: Postgres refuses some texts and times for ever, and a window a time that is no date.
 CREATE TEMPORARY VIEW judged AS
 SELECT *,
   CASE
     WHEN `type` = 'trade' THEN
       CASE
-        WHEN symbol IS NULL OR id IS NULL OR `time` IS NULL OR seq IS NULL OR side IS NULL
-          OR price IS NULL OR size IS NULL OR turnover IS NULL THEN 'unreadable_trade'
-        WHEN side NOT IN ('Buy', 'Sell') THEN 'unknown_side'
-        WHEN CURRENT_WATERMARK(ts) IS NOT NULL AND ts < CURRENT_WATERMARK(ts) - INTERVAL '1' HOUR THEN 'too_late'
+        -- One look at an ordinary trade; only another one is asked what is wrong with it.
+        WHEN REGEXP(symbol || ' ' || id || ' ' || price || ' ' || size || ' ' || turnover, '${ordinary_trade}')
+          AND side IN ('Buy', 'Sell') AND `time` BETWEEN 1 AND ${max_us} AND seq >= 0 THEN
+          CASE
+            WHEN CURRENT_WATERMARK(ts) IS NOT NULL AND ts < CURRENT_WATERMARK(ts) - INTERVAL '1' HOUR THEN 'too_late'
+          END
+        WHEN REGEXP(symbol, '^${symbol}$$') IS NOT TRUE THEN 'unreadable_symbol'
+        WHEN `time` BETWEEN 1 AND ${max_us} IS NOT TRUE THEN 'unreadable_time'
+        WHEN side IN ('Buy', 'Sell') IS NOT TRUE THEN 'unknown_side'
+        WHEN REGEXP(size, '^${number}$$') IS NOT TRUE THEN 'unreadable_size'
+        WHEN NOT REGEXP(size, '^${positive}') THEN 'size_not_positive'
+        WHEN NOT REGEXP(size, '^${amount}$$') THEN 'size_out_of_range'
+        WHEN REGEXP(price, '^${number}$$') IS NOT TRUE THEN 'unreadable_price'
+        WHEN NOT REGEXP(price, '^${positive}') THEN 'price_not_positive'
+        WHEN NOT REGEXP(price, '^${amount}$$') THEN 'price_out_of_range'
+        WHEN REGEXP(id, '^${trade_id}$$') IS NOT TRUE THEN 'unreadable_trade_id'
+        WHEN seq >= 0 IS NOT TRUE THEN 'unreadable_sequence'
+        WHEN REGEXP(turnover, '^${number}$$') IS NOT TRUE THEN 'unreadable_turnover'
+        ELSE 'turnover_out_of_range'
       END
     WHEN `type` = 'heartbeat' THEN
       CASE
-        WHEN `time` IS NULL OR symbols IS NULL OR lag_ms IS NULL OR reconnects IS NULL THEN 'unreadable_heartbeat'
+        WHEN `time` BETWEEN 1 AND ${max_us} IS NOT TRUE OR lag_ms IS NULL OR reconnects IS NULL
+          OR REGEXP(ARRAY_JOIN(symbols, ' ', '?'), '^(${symbol}( ${symbol})*)?$$') IS NOT TRUE THEN 'unreadable_heartbeat'
       END
     WHEN `type` = 'gap' THEN
       CASE
-        WHEN gap_id IS NULL OR symbol IS NULL OR `from` IS NULL OR state IS NULL THEN 'unreadable_gap'
+        WHEN REGEXP(gap_id, '^[!-~]{1,200}$$') IS NOT TRUE OR REGEXP(symbol, '^${symbol}$$') IS NOT TRUE
+          OR `from` BETWEEN 1 AND ${max_us} IS NOT TRUE OR `to` BETWEEN 1 AND ${max_us} IS FALSE
+          OR state IS NULL THEN 'unreadable_gap'
         WHEN state NOT IN ('opened', 'closed') THEN 'unknown_state'
       END
     ELSE 'unknown_type'
   END AS reason
 FROM records;
 
--- sort_key orders trades as the core does, by (time, seq, price, id), price descending for a Sell: 16 characters of time,
--- 19 of seq, 29 of 10^18 + price or 10^18 - price, then the id.
 CREATE TEMPORARY VIEW trades AS
-SELECT symbol, id, price, size, turnover, side = 'Buy' AS bought, ts,
-  CAST(TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000, 3) AS TIMESTAMP(3)) AS open_time,
-  LPAD(CAST(`time` AS STRING), 16, '0') || LPAD(CAST(seq AS STRING), 19, '0')
-    || LPAD(CAST(CASE side WHEN 'Buy' THEN CAST('1000000000000000000' AS DECIMAL(28, 9)) + price
-                           ELSE CAST('1000000000000000000' AS DECIMAL(28, 9)) - price END AS STRING), 29, '0')
-    || id AS sort_key,
+SELECT symbol, id, `time`, seq, side, ts, `partition`, `offset`,
+  CAST(price AS DECIMAL(27, 9)) AS price, CAST(size AS DECIMAL(27, 9)) AS size,
+  CAST(turnover AS DECIMAL(29, 9)) AS turnover,
   -- A window of Flink ends a millisecond before its minute.
   COALESCE(CURRENT_WATERMARK(ts) >= TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000 + 59999, 3), FALSE) AS closed,
   PROCTIME() AS arrival
 FROM judged
 WHERE `type` = 'trade' AND reason IS NULL AND `time` >= ${start_us};
 
-CREATE TEMPORARY VIEW distinct_trades AS
-SELECT * FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY symbol, id ORDER BY arrival) AS copy FROM trades
-) WHERE copy = 1;
+-- sort_key orders trades as the core does, by (time, seq, price, id), price descending for a Sell: 17 characters of time,
+-- 19 of seq, 29 of 10^18 + price or 10^18 - price, then the id.
+-- A repeated id costs one state per id: how often it came, and a hash of what came first.
+CREATE TEMPORARY VIEW counted_trades AS
+SELECT *, COUNT(*) OVER same_id AS copy, FIRST_VALUE(content) OVER same_id AS first_content
+FROM (
+  SELECT symbol, id, price, size, turnover, side = 'Buy' AS bought, closed, arrival, `partition`, `offset`,
+    CAST(TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000, 3) AS TIMESTAMP(3)) AS open_time,
+    LPAD(CAST(`time` AS STRING), 17, '0') || LPAD(CAST(seq AS STRING), 19, '0')
+      || LPAD(CAST(CASE side WHEN 'Buy' THEN CAST('1000000000000000000' AS DECIMAL(28, 9)) + price
+                             ELSE CAST('1000000000000000000' AS DECIMAL(28, 9)) - price END AS STRING), 29, '0')
+      || id AS sort_key,
+    HASH_CODE(CAST(`time` AS STRING) || side || CAST(price AS STRING) || ' ' || CAST(size AS STRING)) AS content
+  FROM trades
+)
+WINDOW same_id AS (PARTITION BY symbol, id ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW);
 
 -- What a minute is made of: its trades, its end (once, when the heartbeats pass it), and the gaps in it.
 CREATE TEMPORARY VIEW parts AS
@@ -112,7 +139,7 @@ SELECT *,
 FROM (
 SELECT symbol, open_time, sort_key, price, size, turnover, bought, closed,
   CAST(NULL AS STRING) AS gap_id, CAST(NULL AS BOOLEAN) AS gap_closed
-FROM distinct_trades
+FROM counted_trades WHERE copy = 1
 UNION ALL
 SELECT symbol, CAST(window_start AS TIMESTAMP(3)), CAST(NULL AS STRING), CAST(NULL AS DECIMAL(27, 9)),
   CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN), TRUE,
@@ -131,14 +158,14 @@ WHERE `type` = 'gap' AND reason IS NULL AND `from` >= ${start_us}
 -- No sum can overflow: a turnover has at most 20 integer digits, a sum 29, so it takes a billion trades in a minute.
 INSERT INTO candles
 SELECT symbol, open_time, source,
-  CAST(ABS(CAST(SUBSTRING(MIN(sort_key), 36, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
+  CAST(ABS(CAST(SUBSTRING(MIN(sort_key), 37, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
     AS DECIMAL(27, 9)),
   MAX(price), MIN(price),
-  CAST(ABS(CAST(SUBSTRING(MAX(sort_key), 36, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
+  CAST(ABS(CAST(SUBSTRING(MAX(sort_key), 37, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
     AS DECIMAL(27, 9)),
   SUM(size), SUM(turnover), COUNT(sort_key),
   COALESCE(SUM(size) FILTER (WHERE bought), 0), COALESCE(SUM(turnover) FILTER (WHERE bought), 0),
-  SUBSTRING(MIN(sort_key), 65), SUBSTRING(MAX(sort_key), 65),
+  SUBSTRING(MIN(sort_key), 66), SUBSTRING(MAX(sort_key), 66),
   CASE
     -- A minute that is still open may lose more, so it is not repaired before its end.
     WHEN COUNT(DISTINCT gap_id) > 0
@@ -162,17 +189,25 @@ SELECT gap_id, symbol, CAST(TO_TIMESTAMP_LTZ(`from` / 1000, 3) AS TIMESTAMP(3)),
 FROM judged
 WHERE `type` = 'gap' AND reason IS NULL;
 
+-- The record of a trade whose id came before with other content is put together again from what is left of it here.
 INSERT INTO dead_letters
 SELECT reason,
   JSON_OBJECT('type' VALUE `type`, 'symbol' VALUE symbol, 'id' VALUE id, 'time' VALUE `time`, 'seq' VALUE seq,
-    'side' VALUE side, 'price' VALUE CAST(price AS STRING), 'size' VALUE CAST(size AS STRING),
-    'turnover' VALUE CAST(turnover AS STRING), 'gap_id' VALUE gap_id, 'from' VALUE `from`, 'to' VALUE `to`,
-    'state' VALUE state ABSENT ON NULL),
+    'side' VALUE side, 'price' VALUE price, 'size' VALUE size, 'turnover' VALUE turnover,
+    'gap_id' VALUE gap_id, 'from' VALUE `from`, 'to' VALUE `to`, 'state' VALUE state ABSENT ON NULL),
   `partition`, `offset`
 FROM judged
-WHERE reason IS NOT NULL;
-
-INSERT INTO dead_letters
+WHERE reason IS NOT NULL
+UNION ALL
+SELECT 'id_with_other_content',
+  JSON_OBJECT('type' VALUE 'trade', 'symbol' VALUE symbol, 'id' VALUE id,
+    'time' VALUE CAST(SUBSTRING(sort_key, 1, 17) AS BIGINT), 'seq' VALUE CAST(SUBSTRING(sort_key, 18, 19) AS BIGINT),
+    'side' VALUE CASE WHEN bought THEN 'Buy' ELSE 'Sell' END, 'price' VALUE CAST(price AS STRING),
+    'size' VALUE CAST(size AS STRING), 'turnover' VALUE CAST(turnover AS STRING)),
+  `partition`, `offset`
+FROM counted_trades
+WHERE copy > 1 AND content <> first_content
+UNION ALL
 SELECT 'not_json', line, `partition`, `offset`
 FROM lines
 WHERE line IS NULL OR line IS NOT JSON OBJECT OR POSITION(U&'\FFFD' IN line) > 0;

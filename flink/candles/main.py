@@ -1,13 +1,15 @@
 """The candles job of the live path: builds the SQL beside it and submits it to Flink as one job.
 
 `flink run -py main.py`, on any Flink 2.2 cluster; a checkpoint to go on from is Flink's own option. Imports the core
-only. Settings come from the environment: the broker's, and libpq's for Postgres, whose password stays in PGPASSFILE.
+only. Settings come from the environment: the broker's, and libpq's for Postgres. No password passes through here:
+Flink's processes read both themselves, Postgres' from the file that PGPASSFILE names in their environment.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,17 @@ from typing import Final
 from pyflink.table import EnvironmentSettings, ExplainDetail, TableEnvironment
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.settings import read_settings, setting
+from bitcoin_pipeline.amounts import MAX_INTEGER_DIGITS, MAX_TURNOVER_DIGITS, SCALE
+from bitcoin_pipeline.records import MAX_US
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.symbols import SYMBOL
 from bitcoin_pipeline.times import MINUTE_US
 
 SQL: Final = Path(__file__).with_name("candles.sql")
 
 CONFIGURATION: Final = {
+    # Records are judged once and ids counted once for all tables, not once for each: half the state.
+    "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
     "pipeline.name": "candles",
     "table.local-time-zone": "UTC",  # the JDBC sink takes no TIMESTAMP_LTZ
     "table.exec.state.ttl": "8 d",  # a day longer than the topic; by processing time
@@ -30,20 +37,90 @@ CONFIGURATION: Final = {
     "table.exec.source.idle-timeout": "0 s",  # heartbeats come on every partition; one that lags is waited for
 }
 
+_AMOUNT: Final = rf"[0-9]{{1,{MAX_INTEGER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
+_POSITIVE: Final = "[0.]*[1-9]"
+_TRADE_ID: Final = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_TURNOVER: Final = rf"[0-9]{{1,{MAX_TURNOVER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
+_FORMS: Final = {
+    "symbol": SYMBOL.pattern,
+    "trade_id": _TRADE_ID,
+    "number": "-?[0-9]+(?:[.][0-9]+)?",
+    "positive": _POSITIVE,
+    "amount": _AMOUNT,
+    "ordinary_trade": f"^{SYMBOL.pattern} {_TRADE_ID}(?: (?={_POSITIVE}){_AMOUNT}){{2}} {_TURNOVER}$",
+}
+"""The core's rules of a trade as regular expressions of Java; amounts are plain digits, as the core writes them."""
+
 _APPENDED_AFTER_MS: Final = 60_000
 """A trade is not in the topic a minute before its time: the most that clocks may differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the topic and the tables are."""
+_KAFKA: Final = "org.apache.flink.kafka.shaded.org.apache.kafka.common"
+"""Where the connector's jar has Kafka's own classes."""
+_LOGINS: Final = {
+    "PLAIN": "plain.PlainLoginModule",
+    "SCRAM-SHA-256": "scram.ScramLoginModule",
+    "SCRAM-SHA-512": "scram.ScramLoginModule",
+}
 
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the broker")
+
+def _plain(text: str) -> str:
+    if not re.fullmatch(r"[\w.:,@+-]+", text, re.ASCII):
+        raise ValueError(f"must be of letters, digits and . : , @ + - _, got {text!r}")
+    return text
+
+
+def _file(text: str) -> str:
+    if not re.fullmatch(r"/[\w./@+-]+", text, re.ASCII):
+        raise ValueError(f"must be a whole path of letters, digits and . / @ + - _, got {text!r}")
+    return text
+
+
+def _mechanism(text: str) -> str:
+    if text not in _LOGINS:
+        raise ValueError(f"must be one of {', '.join(_LOGINS)}, got {text!r}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the topic and the tables are. Files are such as every process of the cluster has them."""
+
+    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the broker", _plain)
+    kafka_ca: str = setting(
+        "KAFKA_SSL_CA_LOCATION", "PEM file of the authority that signs the broker; turns TLS on", _file, ""
+    )
+    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", _plain, "")
+    kafka_password_file: str = setting(
+        "KAFKA_SASL_PASSWORD_FILE", "file that holds the SASL password alone, no line's end", _file, ""
+    )
+    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", _mechanism, "SCRAM-SHA-256")
     postgres_host: str = setting("PGHOST", "host of Postgres")
     postgres_user: str = setting("PGUSER", "user of Postgres")
     postgres_database: str = setting("PGDATABASE", "database of the live tables")
     postgres_port: str = setting("PGPORT", "port of Postgres", default="5432")
     postgres_tls: str = setting("PGSSLMODE", "libpq's word for how TLS is used", default="prefer")
+    postgres_ca: str = setting("PGSSLROOTCERT", "PEM file of the authority that signs Postgres", _file, "")
+
+    @property
+    def kafka_options(self) -> str:
+        """The broker as options of a table in SQL; for the password they name the file."""
+        properties = {"bootstrap.servers": self.brokers}
+        if self.kafka_ca or self.kafka_user:
+            protocol = ("SASL_" if self.kafka_user else "") + ("SSL" if self.kafka_ca else "PLAINTEXT")
+            properties["security.protocol"] = protocol
+        if self.kafka_ca:
+            properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": self.kafka_ca}
+        if self.kafka_user:
+            folder, file = os.path.split(self.kafka_password_file)
+            login = f'username="{self.kafka_user}" password="${{directory:{folder}:{file}}}"'
+            properties |= {
+                "config.providers": "directory",
+                "config.providers.directory.class": f"{_KAFKA}.config.provider.DirectoryConfigProvider",
+                "sasl.mechanism": self.kafka_mechanism,
+                "sasl.jaas.config": f"{_KAFKA}.security.{_LOGINS[self.kafka_mechanism]} required {login};",
+            }
+        return ", ".join(f"'properties.{name}' = '{value}'" for name, value in properties.items())
 
     @property
     def jdbc_url(self) -> str:
@@ -51,6 +128,7 @@ class Settings:
         return (
             f"jdbc:postgresql://{self.postgres_host}:{self.postgres_port}/{self.postgres_database}"
             f"?user={self.postgres_user}&sslmode={self.postgres_tls}&reWriteBatchedInserts=true"
+            + (f"&sslrootcert={self.postgres_ca}" if self.postgres_ca else "")
         )
 
 
@@ -68,10 +146,12 @@ def statements(settings: Settings, topic: str, dead_letter_topic: str, start_us:
     text = string.Template(SQL.read_text("utf-8")).substitute(
         topic=topic,
         dead_letter_topic=dead_letter_topic,
-        brokers=settings.brokers,
+        kafka=settings.kafka_options,
         jdbc_url=settings.jdbc_url,
         start=start,
         start_us=start_us,
+        max_us=MAX_US - 1,
+        **_FORMS,
     )
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     return [statement.strip() for statement in "\n".join(lines).split(";\n") if statement.strip()]
@@ -87,6 +167,8 @@ def main() -> None:
     parser.add_argument("--explain", action="store_true", help="print the plan instead")
     arguments = parser.parse_args()
     settings = read_settings(Settings, os.environ)
+    if settings.kafka_user and not settings.kafka_password_file:
+        raise SettingsError("KAFKA_SASL_PASSWORD_FILE is not set, and there is a KAFKA_SASL_USERNAME")
 
     environment = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for name, value in CONFIGURATION.items():

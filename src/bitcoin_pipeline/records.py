@@ -20,7 +20,8 @@ TRADE: Final = "trade"
 HEARTBEAT: Final = "heartbeat"
 GAP: Final = "gap"
 
-_MAX_US: Final = 10**14 * MS_US
+MAX_US: Final = 10**14 * MS_US
+"""No time in the topic reaches it."""
 _MAX_SEQ: Final = 2**63
 
 
@@ -94,7 +95,7 @@ def read_trade(record: bytes) -> Trade | None:
     if kind != TRADE:
         raise ValueError(f"a record's type is {TRADE}, {HEARTBEAT} or {GAP}, got {str(kind)[:100]!r}")
     time_us, seq = fields.get("time"), fields.get("seq")
-    if type(time_us) is not int or not 0 < time_us < _MAX_US or type(seq) is not int or not 0 <= seq < _MAX_SEQ:
+    if type(time_us) is not int or not 0 < time_us < MAX_US or type(seq) is not int or not 0 <= seq < _MAX_SEQ:
         raise ValueError(f"time and seq must be integers in range, got {str(time_us)[:100]} and {str(seq)[:100]}")
     texts = [fields.get(name) for name in ("symbol", "id", "side", "price", "size", "turnover")]
     if not all(isinstance(text, str) for text in texts):

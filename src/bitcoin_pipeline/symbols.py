@@ -6,8 +6,11 @@ Part of the core; anybody may import it.
 from __future__ import annotations
 
 import re
+from typing import Final
 
-_SYMBOL = re.compile(r"[A-Z0-9]{3,30}(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
+SYMBOL: Final = re.compile(r"[A-Z0-9]{3,30}(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
+"""What Flink's job asks of a record, too."""
+
 # BTCUSD and its dated futures (BTCUSDM24: month letter and year); BTCUSDT, BTCPERP and BTCUSDT-26DEC25 are linear.
 _INVERSE = re.compile(r"[A-Z0-9]+USD(?:[FGHJKMNQUVXZ][0-9]{2})?")
 
@@ -17,7 +20,7 @@ def parse_symbol(text: str) -> str:
 
     What passes is safe in a path and in a URL.
     """
-    if not _SYMBOL.fullmatch(text):
+    if not SYMBOL.fullmatch(text):
         raise ValueError(f"a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got {text!r}")
     return text
 

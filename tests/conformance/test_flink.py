@@ -27,14 +27,19 @@ def moved_candle(candle: Candle, symbol: str, by_us: int) -> Candle:
     return replace(candle, symbol=symbol, open_time_us=candle.open_time_us + by_us)
 
 
+def symbol_of(case: Case) -> str:
+    """A symbol of the case's own."""
+    return case.name.replace("_", "").upper()
+
+
 @pytest.fixture(scope="module")
 def day_us(live_path: LivePath) -> int:
     """The day on which all cases were told; it is proven to its end."""
     day_us = live_path.fresh_day()
     for case in CASES:
         by_us = day_us - day_start_us(case.day)
-        live_path.send_trades(moved_trade(trade, case.name, by_us) for trade in case.live_trades())
-    live_path.prove(day_us + DAY_US, *(case.name for case in CASES))
+        live_path.send_trades(moved_trade(trade, symbol_of(case), by_us) for trade in case.live_trades())
+    live_path.prove(day_us + DAY_US, *map(symbol_of, CASES))
     return day_us
 
 
@@ -42,9 +47,9 @@ def day_us(live_path: LivePath) -> int:
 def test_records_give_the_exact_candles(case: Case, live_path: LivePath, day_us: int) -> None:
     by_us = day_us - day_start_us(case.day)
     live_path.wait_for_candles(
-        [moved_candle(candle, case.name, by_us) for candle in case.expected_minutes(Source.LIVE)]
+        [moved_candle(candle, symbol_of(case), by_us) for candle in case.expected_minutes(Source.LIVE)]
     )
     for interval_us, expected in case.expected_longer(Source.LIVE).items():
         assert interval_us > MINUTE_US
-        merged = merge(live_path.candles(case.name), interval_us)
-        assert merged == [moved_candle(candle, case.name, by_us) for candle in expected]
+        merged = merge(live_path.candles(symbol_of(case)), interval_us)
+        assert merged == [moved_candle(candle, symbol_of(case), by_us) for candle in expected]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import urllib.request
@@ -12,9 +13,9 @@ from uuid import UUID
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
-from bitcoin_pipeline.records import Gap, GapState, gap_record, trade_record
+from bitcoin_pipeline.records import Gap, GapState, gap_record, read_trade, trade_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, from_datetime
-from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
+from bitcoin_pipeline.trade import Reason, TakerSide, Trade, live_order, turnover_of
 from local.waiting import wait_for
 from tests.support.live import PATIENCE_SECONDS, LivePath
 
@@ -25,7 +26,7 @@ PRICES = {"BTCUSDT": "65114.20", "SOLUSDT": "77.31", "DOGEUSDT": "0.07053", "100
 def invented(symbol: str, times_us: list[int], seed: int = 1) -> list[Trade]:
     """Trades at these times: ties of time and of seq, both sides, prices a few ticks apart."""
     rng = random.Random(f"{symbol}{seed}")
-    base = Decimal(PRICES.get(symbol.partition("-")[0], "100.5"))
+    base = Decimal(next((price for name, price in PRICES.items() if symbol.startswith(name)), "100.5"))
     tick = Decimal(1).scaleb(base.as_tuple().exponent)  # type: ignore[arg-type]  # finite
     trades = []
     for time_us in times_us:
@@ -60,7 +61,7 @@ def play(live: LivePath, trades: list[Trade], rng: random.Random) -> None:
 
 def test_any_order_gives_the_candles_of_the_core(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
-    trades = [trade for symbol in PRICES for trade in invented(f"{symbol}-random", spread(start_us, 200, 1_000))]
+    trades = [trade for symbol in PRICES for trade in invented(f"{symbol}RANDOM", spread(start_us, 200, 1_000))]
     play(live_path, trades, random.Random(7))
     live_path.prove(start_us + 4 * MINUTE_US)
     live_path.wait_for_candles(minute_candles(trades, Source.LIVE))
@@ -146,50 +147,108 @@ def test_a_gap_makes_its_minute_partial_until_all_of_it_is_closed(live_path: Liv
 
 def test_heartbeats_become_the_feeds_status(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
-    live_path.prove(start_us + 1 * MS, "STATUS-A", "STATUS-B")
-    live_path.prove(start_us + 2 * MS, "STATUS-A")
+    live_path.prove(start_us + 1 * MS, "STATUSA", "STATUSB")
+    live_path.prove(start_us + 2 * MS, "STATUSA")
     query = "SELECT symbol, proven_until, lag_ms, reconnects FROM feed_status WHERE symbol LIKE %s ORDER BY symbol"
 
     def stored() -> list[tuple[object, ...]]:
-        return [(symbol, from_datetime(at), *rest) for symbol, at, *rest in live_path.rows(query, "STATUS-%")]
+        return [(symbol, from_datetime(at), *rest) for symbol, at, *rest in live_path.rows(query, "STATUS_")]
 
-    wanted = [("STATUS-A", start_us + 2 * MS, 250, 1), ("STATUS-B", start_us + 1 * MS, 250, 1)]
+    wanted = [("STATUSA", start_us + 2 * MS, 250, 1), ("STATUSB", start_us + 1 * MS, 250, 1)]
     wait_for("the feed's status", lambda: stored() == wanted, PATIENCE_SECONDS)
 
 
 def test_what_cannot_be_counted_is_set_aside_with_its_reason_and_stops_nothing(live_path: LivePath) -> None:
     # Nothing is late before the first proof has gone through the job, which a final candle shows.
     before_us = live_path.fresh_minute()
-    first = invented("POISONED-NOT", [before_us])
+    first = invented("NOTPOISONED", [before_us])
     live_path.send_trades(first)
-    live_path.prove(before_us + MINUTE_US, "POISONED-NOT")
+    live_path.prove(before_us + MINUTE_US, "NOTPOISONED")
     live_path.wait_for_candles(minute_candles(first, Source.LIVE))
     start_us = before_us + MINUTE_US
     good, late = invented("POISONED", [start_us, start_us - 3_601 * SECOND_US])
     good_record, late_record = (trade_record(trade, 5) for trade in (good, late))
-    bad = {
-        b"garbage": "not_json",
-        b'{"type":"trade","symbol":"POISONED"': "not_json",
-        b"[1]": "not_json",
-        b"": "not_json",
-        b"\xff\xfe": "not_json",
-        b'{"type":"trade"}': "unreadable_trade",
-        good_record.replace(b'"price":"', b'"price":"x'): "unreadable_trade",
-        good_record.replace(b'"price":"', b'"price":"1234567890123456789'): "unreadable_trade",
-        good_record.replace(b'"Buy"', b'"Both"').replace(b'"Sell"', b'"Both"'): "unknown_side",
-        late_record: "too_late",
-        b'{"type":"heartbeat","time":"noon","symbols":[],"lag_ms":0,"reconnects":0}': "unreadable_heartbeat",
-        b'{"type":"gap","gap_id":"g","symbol":"POISONED","from":"x"}': "unreadable_gap",
-        b'{"type":"gap","gap_id":"g","symbol":"POISONED","from":1,"to":2,"state":"ajar"}': "unknown_state",
-        b'{"type":"candle"}': "unknown_type",
-    }
+
+    def with_other(**fields: object) -> bytes:
+        return json.dumps({**json.loads(good_record), **fields}).encode()
+
+    heartbeat = {"type": "heartbeat", "time": start_us, "symbols": ["POISONED"], "lag_ms": 0, "reconnects": 0}
+    gap = {"type": "gap", "gap_id": "g", "symbol": "POISONED", "from": start_us, "to": start_us + 1, "state": "opened"}
+    bad = [
+        (b"garbage", "not_json"),
+        (b'{"type":"trade","symbol":"POISONED"', "not_json"),
+        (b"[1]", "not_json"),
+        (b"", "not_json"),
+        (None, "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (b'{"type":"candle"}', "unknown_type"),
+        (b'{"type":"trade"}', "unreadable_symbol"),
+        (with_other(symbol="POISON\0ED"), "unreadable_symbol"),  # Postgres has no such text
+        (with_other(symbol="../USDT"), "unreadable_symbol"),
+        (with_other(time=None), "unreadable_time"),
+        (with_other(time=-1), "unreadable_time"),
+        (with_other(time=2**63 - 1), "unreadable_time"),  # no date of Flink or Postgres
+        (with_other(side="Both"), "unknown_side"),
+        (with_other(price="65114.20x"), "unreadable_price"),
+        (with_other(price=""), "unreadable_price"),
+        (with_other(price="1e3"), "unreadable_price"),
+        (with_other(price="NaN"), "unreadable_price"),
+        (with_other(price="0.000"), "price_not_positive"),
+        (with_other(price="-1"), "price_not_positive"),
+        (with_other(price="1.0000000001"), "price_out_of_range"),
+        (with_other(price="1234567890123456789"), "price_out_of_range"),
+        (with_other(size="1" * 10_000), "size_out_of_range"),
+        (with_other(size="0"), "size_not_positive"),
+        (with_other(size="0.1 "), "unreadable_size"),
+        (with_other(turnover="0.1234567891"), "turnover_out_of_range"),
+        (with_other(turnover="123456789012345678901"), "turnover_out_of_range"),
+        (with_other(turnover=None), "unreadable_turnover"),
+        (with_other(id="\0"), "unreadable_trade_id"),
+        (with_other(id=good.trade_id.upper() + "0"), "unreadable_trade_id"),
+        (with_other(seq=-1), "unreadable_sequence"),
+        (with_other(seq=2**63), "unreadable_sequence"),
+        (late_record, "too_late"),
+        (json.dumps({**heartbeat, "time": "noon"}).encode(), "unreadable_heartbeat"),
+        (json.dumps({**heartbeat, "time": 2**62}).encode(), "unreadable_heartbeat"),
+        (json.dumps({**heartbeat, "symbols": ["POISONED", "\0"]}).encode(), "unreadable_heartbeat"),
+        (json.dumps({**heartbeat, "symbols": [None]}).encode(), "unreadable_heartbeat"),
+        (json.dumps({**gap, "from": "x"}).encode(), "unreadable_gap"),
+        (json.dumps({**gap, "from": -(2**62)}).encode(), "unreadable_gap"),
+        (json.dumps({**gap, "to": 2**62}).encode(), "unreadable_gap"),
+        (json.dumps({**gap, "gap_id": "\0"}).encode(), "unreadable_gap"),
+        (json.dumps({**gap, "state": "ajar"}).encode(), "unknown_state"),
+    ]
     before = len(live_path.dead_letters())
-    live_path.send("POISONED", *bad, None, good_record)
+    live_path.send("POISONED", *(record for record, _ in bad), good_record)
     live_path.prove(start_us + MINUTE_US, "POISONED")
     live_path.wait_for_candles(minute_candles([good], Source.LIVE))
-    wait_for("the dead letters", lambda: len(live_path.dead_letters()) >= before + len(bad) + 1, PATIENCE_SECONDS, 1)
+    wait_for("the dead letters", lambda: len(live_path.dead_letters()) >= before + len(bad), PATIENCE_SECONDS, 1)
     found = [letter["reason"] for letter in live_path.dead_letters()[before:]]
-    assert sorted(found) == sorted([*bad.values(), "not_json"])
+    assert sorted(found) == sorted(reason for _, reason in bad)
+
+
+def test_of_an_id_with_other_content_the_first_stands_and_the_other_is_set_aside(live_path: LivePath) -> None:
+    start_us = live_path.fresh_minute()
+    [first] = invented("TWICE", [start_us])
+    others = [
+        replace(first, price=first.price + 1),
+        replace(first, size=first.size + 1),
+        replace(first, time_us=first.time_us + MINUTE_US),
+        replace(first, taker_side=TakerSide.SELL if first.taker_side is TakerSide.BUY else TakerSide.BUY),
+    ]
+    before = len(live_path.dead_letters())
+    # The exact repeats, of which one has another seq, say nothing new.
+    live_path.send("TWICE", *(trade_record(trade, 5) for trade in (first, first, *others, first)))
+    live_path.send("TWICE", trade_record(first, 6))
+    live_path.prove(start_us + 2 * MINUTE_US, "TWICE")
+    live_path.wait_for_candles(minute_candles([first], Source.LIVE))
+    wait_for("the dead letters", lambda: len(live_path.dead_letters()) >= before + len(others), PATIENCE_SECONDS, 1)
+    found = live_path.dead_letters()[before:]
+    assert {letter["reason"] for letter in found} == {Reason.ID_WITH_OTHER_CONTENT}
+    told = [read_trade(letter["record"].encode()) for letter in found]
+    assert told == [
+        replace(other, order=live_order(5, other.taker_side, other.price, other.trade_id)) for other in others
+    ]
 
 
 def test_the_password_of_postgres_shows_nowhere(live_path: LivePath) -> None:
@@ -246,7 +305,7 @@ class Watch:
 
 @pytest.mark.timeout(600)  # three restarts of a JVM and a submission, on a busy machine
 def test_killed_flink_loses_and_doubles_nothing(live_path: LivePath) -> None:
-    start_us, symbols = live_path.fresh_minute(), ["BTCUSDT-killed", "DOGEUSDT-killed", "SOLUSDT-killed"]
+    start_us, symbols = live_path.fresh_minute(), ["BTCUSDTKILLED", "DOGEUSDTKILLED", "SOLUSDTKILLED"]
     sent: list[Trade] = []
     rng = random.Random(11)
     with Watch(live_path, symbols) as watch:
