@@ -1,0 +1,161 @@
+"""The producer's gaps as events, through Google's Pub/Sub emulator.
+
+Skipped where the Cloud SDK's emulator is not installed: `gcloud components install pubsub-emulator`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import pytest
+from google.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from bitcoin_pipeline.times import MINUTE_US
+from local.kafka import create_topics
+from local.pubsub import INSTALL, installed_emulator
+from local.services import PROJECT
+from local.waiting import wait_for
+from tests.integration.test_producer import SECONDS, Live
+from tests.support.processes import RunningStack
+
+EMULATOR = installed_emulator()
+
+pytestmark = pytest.mark.skipif(
+    EMULATOR is None, reason=f"NOT TESTED: events, for there is no Pub/Sub emulator here ({INSTALL})"
+)
+
+Event = tuple[str, dict[str, Any]]
+"""The attribute `type`, and the data."""
+
+
+class Subscription:
+    """One subscriber of the gaps among the events."""
+
+    def __init__(self, live: Live, name: str) -> None:
+        stack = live.stack.stack
+        channel = grpc.insecure_channel(stack.environ()["PUBSUB_EMULATOR_HOST"])
+        self._client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        self._path = self._client.subscription_path(PROJECT, name)
+        self._client.create_subscription(
+            request={
+                "name": self._path,
+                "topic": stack.environ()["PIPELINE_EVENTS_TOPIC"],
+                "filter": 'hasPrefix(attributes.type, "gap.")',
+            },
+            timeout=SECONDS,
+        )
+        self.events: list[Event] = []
+
+    def receive(self) -> list[Event]:
+        """All events so far."""
+        answer = self._client.pull(request={"subscription": self._path, "max_messages": 100}, timeout=SECONDS)
+        for item in answer.received_messages:
+            self.events.append((item.message.attributes["type"], json.loads(item.message.data)))
+        if answer.received_messages:
+            ids = [item.ack_id for item in answer.received_messages]
+            self._client.acknowledge(request={"subscription": self._path, "ack_ids": ids}, timeout=SECONDS)
+        return self.events
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    stack = RunningStack(tmp_path_factory.mktemp("events"), ("exchange", "kafka", "pubsub"))
+    stack.stack = replace(stack.stack, pubsub=EMULATOR)
+    with stack:
+        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        yield Live(stack)
+
+
+def gaps_in_topic(live: Live) -> list[Event]:
+    """What the topic `trades` says of gaps, in the form of events."""
+    records = (record for records in live.partitions().values() for record in records if record["type"] == "gap")
+    return [
+        (f"gap.{record['state']}", {name: record[name] for name in ("gap_id", "symbol", "from", "to")})
+        for record in records
+    ]
+
+
+def lose_a_symbol(live: Live, lost: str) -> None:
+    """Have the exchange refuse `lost` on a new connection, until its gap is known."""
+    live.fault("refuse", symbol=lost)
+    live.fault("drop")
+    wait_for(
+        f"the gap of {lost}",
+        lambda: any(gap["symbol"] == lost and gap["to"] is None for _, gap in gaps_in_topic(live)),
+        SECONDS,
+        0.5,
+    )
+
+
+def test_the_gap_of_a_start_arrives(live: Live) -> None:
+    subscription = Subscription(live, "start")
+    live.stack.start("producer")
+    symbols = live.stack.stack.symbols()
+    live.wait_until_proven(*symbols)
+    wait_for("an event of each", lambda: len(subscription.receive()) >= len(symbols), SECONDS)
+    assert sorted(subscription.events, key=str) == sorted(gaps_in_topic(live), key=str)
+    # The first minute of each symbol is joined in its middle, and stays a gap.
+    assert [kind for kind, _ in subscription.events] == ["gap.opened"] * len(symbols)
+    gaps = {gap["symbol"]: gap for _, gap in subscription.events}
+    assert set(gaps) == set(symbols)
+    assert all(gap["from"] % MINUTE_US == 0 and 0 < gap["to"] - gap["from"] <= MINUTE_US for gap in gaps.values())
+
+
+def test_events_that_cannot_be_sent_hold_no_trade_back(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    live.stack.kill("pubsub")
+    lose_a_symbol(live, symbols[1])
+    live.wait_until_proven(*(symbol for symbol in symbols if symbol != symbols[1]))
+    live.clear_faults()
+    live.wait_until_proven(*symbols)
+    assert live.is_ready()
+
+    # The emulator keeps nothing; whoever starts it makes the topic again.
+    live.stack.start("pubsub")
+    subscription = Subscription(live, "gaps-after-a-kill")
+    lose_a_symbol(live, symbols[2])
+    wait_for(
+        "the next gap's event",
+        lambda: any(gap["symbol"] == symbols[2] and gap["to"] is None for _, gap in subscription.receive()),
+        SECONDS,
+        0.5,
+    )
+
+
+def test_a_gap_is_opened_and_closed(live: Live) -> None:
+    symbols = live.stack.stack.symbols()
+    lost = symbols[0]
+    # A gap within the first minute is one with that minute's, and can never be filled.
+    first_us = min(gap["from"] for _, gap in gaps_in_topic(live))
+    wait_for("the second minute", lambda: live.exchange_us() > first_us + MINUTE_US, 2 * SECONDS)
+    subscription, earlier = Subscription(live, "refusal"), gaps_in_topic(live)
+    lose_a_symbol(live, lost)
+    live.clear_faults()
+    live.wait_until_proven(*symbols)
+
+    # Opened while the feed is away, so without an end; REST still has all of its trades, so it is filled.
+    opened, closed = (event for event in gaps_in_topic(live) if event not in earlier and event[1]["symbol"] == lost)
+    assert (opened[0], opened[1]["to"], closed[0]) == ("gap.opened", None, "gap.closed")
+    assert closed[1] == {**opened[1], "to": closed[1]["to"]}
+    assert opened[1]["from"] <= closed[1]["to"]
+    # Events that were under way when the emulator was killed may come among them.
+    wait_for(
+        f"{opened} and {closed} among {subscription.events}",
+        lambda: [event for event in subscription.receive() if event in (opened, closed)] == [opened, closed],
+        SECONDS,
+    )
+
+
+def test_a_producer_whose_events_cannot_be_sent_ends_in_time(live: Live) -> None:
+    live.stack.kill("pubsub")
+    lose_a_symbol(live, live.stack.stack.symbols()[3])
+    process = live.stack.processes.pop("producer")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert '"producer stopped", "unsent": 0' in live.stack.log("producer")
