@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 from log import log
 
-from bitcoin_pipeline.public_trade import RECENT_TRADES, MessageError, parse_recent_trades, parse_server_time
+from bitcoin_pipeline.public_trade import MessageError, parse_recent_trades, parse_server_time
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 AT_ONCE: Final = 10
@@ -43,9 +43,9 @@ class Rest:
         envelope = await self._get("/v5/market/time", {})
         return None if envelope is None else self._parsed(parse_server_time, envelope)
 
-    async def recent_trades(self, symbol: str) -> list[Any] | None:
-        """A symbol's last trades, oldest first, as they stand in frames."""
-        query = {"category": "linear", "symbol": symbol, "limit": str(RECENT_TRADES)}
+    async def recent_trades(self, symbol: str, limit: int) -> list[Any] | None:
+        """A symbol's last trades, at most `limit`, oldest first, as they stand in frames."""
+        query = {"category": "linear", "symbol": symbol, "limit": str(limit)}
         envelope = await self._get("/v5/market/recent-trade", query)
         return None if envelope is None else self._parsed(parse_recent_trades, envelope)
 

@@ -140,8 +140,8 @@ class Worker:
                     await self._say(text)
                 case AskServerTime(asked_at):
                     self._tasks.create_task(self._ask_server_time(asked_at))
-                case AskRecentTrades(symbol, asked_at):
-                    self._tasks.create_task(self._ask_recent_trades(symbol, asked_at))
+                case AskRecentTrades(symbol, asked_at, limit):
+                    self._tasks.create_task(self._ask_recent_trades(symbol, asked_at, limit))
                 case GapChanged(gap):
                     self._events.gap(gap)
                 case HangUp(reason):
@@ -162,6 +162,6 @@ class Worker:
         server_us = await self._rest.server_time()
         await self._do(self._feed.server_time, server_us, asked_at)
 
-    async def _ask_recent_trades(self, symbol: str, asked_at: int) -> None:
-        page = await self._rest.recent_trades(symbol)
+    async def _ask_recent_trades(self, symbol: str, asked_at: int, limit: int) -> None:
+        page = await self._rest.recent_trades(symbol, limit)
         await self._do(self._feed.recent_trades, symbol, page, asked_at)

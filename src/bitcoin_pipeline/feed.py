@@ -12,12 +12,13 @@ little first.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from bitcoin_pipeline.public_trade import EncodedTrade, encode_trade, time_of
+from bitcoin_pipeline.public_trade import RECENT_TRADES, EncodedTrade, encode_trade, time_of
 from bitcoin_pipeline.records import (
     GAP,
     HEARTBEAT,
@@ -55,6 +56,8 @@ _REMEMBERED: Final = 1_000_000
 _BELIEVED_US: Final = 5 * SECOND_US
 """Between a frame's last trade and its sending."""
 LATE: Final = "more_than_50_minutes_late"
+CHECKED_TRADES: Final = 50
+"""Asked of REST to see whether a symbol trades that is silent: if these are known, so are those before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class FeedTimes:
     """Without a page of recent trades for so long, the bridge ends in a gap."""
     reconnect_us: int = SECOND_US
     reconnect_most_us: int = 60 * SECOND_US
+    check_us: int = SECOND_US
+    """How long a minute's end waits for REST to tell whether a silent symbol has traded."""
     buffered: int = 500_000
     """Trades of one symbol held during its bridge."""
 
@@ -110,10 +115,11 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class AskRecentTrades:
-    """Ask REST for the symbol's recent trades; the answer, or None, goes to `recent_trades` with `asked_at`."""
+    """Ask REST for the symbol's last trades; the answer, or None, goes to `recent_trades` with `asked_at`."""
 
     symbol: str
     asked_at: int
+    limit: int = RECENT_TRADES
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +249,14 @@ class _Feed:
     hold_until: int = 0
     own_us: int = 0
     rejected_minutes: set[int] = field(default_factory=set)
+    # Whether it is silent because nothing is traded.
+    whole_us: int = 0
+    """Up to here nothing is missing, as REST or the topic's end tells; its own frames may tell more."""
+    last_ids: deque[str] = field(default_factory=lambda: deque(maxlen=RECENT_TRADES))
+    """Of the trades that were sent before those in `older`."""
+    checked_at: int | None = None
+    check_to_us: int = 0
+    """What REST is asked about now: since when it is, and up to what time."""
     # The bridge.
     answered_at: int = 0
     start_us: int | None = None
@@ -262,7 +276,7 @@ class _Feed:
             self.give_up_at = now_us + times.give_up_us
         self.stage = Stage.BRIDGING
         self.answered_at = self.ask_due_at = now_us
-        self.start_us = self.asked_at = self.page_reach_us = None
+        self.start_us = self.asked_at = self.page_reach_us = self.checked_at = None
         self.page = []
         self.buffered_before = len(self.buffer)
 
@@ -296,6 +310,8 @@ class Feed:
                 dict(tail.gaps.get(symbol, {})),
                 dict(tail.records.get(symbol, {})),
                 holes={key: [(gap.from_us, gap.to_us)] for key, gap in tail.gaps.get(symbol, {}).items()},
+                whole_us=tail.accounted_us(symbol) or 0,
+                last_ids=deque(tail.records.get(symbol, {}), RECENT_TRADES),
             )
             for symbol in symbols
         }
@@ -303,10 +319,11 @@ class Feed:
         self._last_us = tail.last_heartbeat_us
         self._next_minute_us = self._minute_after(tail.last_heartbeat_us)
         self._heartbeat_at = 0
+        self._checks_since: int | None = None
         self._connection_us = 0
         self._attempt = 0
         self._connections = 0
-        self.counts: Final = {"trades": 0, "duplicates": 0, "rejected": 0, "late": 0, "unknown": 0, "gaps": 0}
+        self.counts: Final = dict.fromkeys(("trades", "duplicates", "rejected", "late", "unknown", "gaps", "silent"), 0)
 
     @property
     def reconnects(self) -> int:
@@ -342,7 +359,7 @@ class Feed:
         self._connection_us = 0
         for feed in self._feeds.values():
             feed.stage, feed.hold_until, feed.own_us = Stage.WAITING, now_us + self._times.hold_us, 0
-            feed.buffer, feed.asked_at = [], None
+            feed.buffer, feed.asked_at, feed.checked_at = [], None, None
         report = Report("connected", {"connection": self._connections, "symbols": len(self._feeds)})
         return [report, *(Say(text) for text in self._session.subscribe(now_us))]
 
@@ -350,7 +367,7 @@ class Feed:
         """The connection is gone, or never stood: how many microseconds to wait before the next, and what to do."""
         self._session = None
         for feed in self._feeds.values():
-            feed.stage, feed.buffer, feed.asked_at = Stage.WAITING, [], None
+            feed.stage, feed.buffer, feed.asked_at, feed.checked_at = Stage.WAITING, [], None, None
         pause_us = backoff_us(self._attempt, self._times.reconnect_us, self._times.reconnect_most_us, self._uniform)
         self._attempt += 1
         return pause_us, [Report("disconnected", {"reason": reason, "retry_ms": pause_us // MS_US})]
@@ -372,6 +389,8 @@ class Feed:
     def recent_trades(self, symbol: str, page: list[Any] | None, asked_at: int, now_us: int) -> list[Action]:
         """REST has told a symbol's recent trades, oldest first, or None when it did not."""
         feed = self._feeds[symbol]
+        if feed.stage is Stage.LIVE and feed.checked_at == asked_at:
+            return self._checked(feed, page, now_us)
         if feed.stage is not Stage.BRIDGING or feed.asked_at != asked_at:
             return []  # of an earlier bridge
         feed.asked_at = None
@@ -551,9 +570,10 @@ class Feed:
         if feed.accounted_us is None:
             reach_us = feed.start_us if feed.start_us is not None else reach_us
             actions += self._open_gaps(feed, floor_us(min([reach_us, *buffered[:1]])), reach_us)
-            feed.accounted_us = reach_us
+            feed.accounted_us = feed.whole_us = reach_us
         else:
-            page = [item for item in feed.page if self._is_wanted(feed, item)]
+            sent = set(feed.last_ids) - feed.older.keys() - feed.newer.keys()
+            page = [item for item in feed.page if self._is_wanted(feed, item) and not _ids([item]) & sent]
             missing_to_us = max(reach_us, self._oldest_us() - MS_US)
             if missing_to_us > feed.accounted_us:
                 actions += self._open_gaps(feed, feed.accounted_us + MS_US, missing_to_us)
@@ -568,8 +588,10 @@ class Feed:
             elif gap.to_us is None:
                 actions += self._open_gap(feed, gap.from_us, max(gap.from_us, min(end_us, reach_us)))
         if feed.gaps:
-            sent = feed.older | feed.newer
-            feed.in_gaps |= {key: record for key, record in sent.items() if _in_gap(feed, json.loads(record)["time"])}
+            records = feed.older | feed.newer
+            feed.in_gaps |= {
+                key: record for key, record in records.items() if _in_gap(feed, json.loads(record)["time"])
+            }
         feed.stage, feed.buffer, feed.page = Stage.LIVE, [], []
         report = {"symbol": feed.symbol, "page": len(page), "buffer": len(buffered), "filled": len(is_filled)}
         return [*actions, Report("live", report)]
@@ -643,6 +665,9 @@ class Feed:
             return []
         if time_us < self._next_minute_us and (only_minute or now_us - self._heartbeat_at < self._times.heartbeat_us):
             return []
+        if time_us >= self._next_minute_us and (unsure := self._unsure(named, time_us, now_us)):
+            return self._checks(unsure, time_us, now_us)
+        self._checks_since = None
         actions: list[Action] = []
         for feed in others:
             actions += self._pass_over(feed, time_us)
@@ -653,10 +678,61 @@ class Feed:
         actions.append(Broadcast(heartbeat_record(Heartbeat(time_us, names, lag_ms, self.reconnects))))
         for feed in named:
             feed.accounted_us = time_us
+            feed.last_ids.extend(feed.newer)
             feed.older, feed.newer = feed.newer | feed.in_gaps, {}
             actions += self._forget(feed)
         self._attempt = 0
         return actions
+
+    def _unsure(self, named: Iterable[_Feed], time_us: int, now_us: int) -> list[_Feed]:
+        """Symbols whose own frames do not reach the end of the minute that `time_us` closes.
+
+        An exchange that answers pings and keeps a symbol's trades back looks like one where nothing is traded: REST
+        tells them apart. None when it did not tell in time: the connection's proof stands, until it does.
+        """
+        end_us = self._minute_after(time_us) - MINUTE_US
+        unsure = [feed for feed in named if max(feed.own_us, feed.whole_us) < end_us]
+        if unsure and self._checks_since is None:
+            self._checks_since = now_us
+        is_over = self._checks_since is not None and now_us - self._checks_since >= self._times.check_us
+        return [] if is_over else unsure
+
+    def _checks(self, unsure: Iterable[_Feed], time_us: int, now_us: int) -> list[Action]:
+        actions: list[Action] = []
+        for feed in unsure:
+            if feed.checked_at is None and now_us >= feed.ask_due_at:
+                feed.checked_at, feed.check_to_us = now_us, self._minute_after(time_us) - MINUTE_US
+                actions.append(AskRecentTrades(feed.symbol, now_us, CHECKED_TRADES))
+        return actions
+
+    def _checked(self, feed: _Feed, page: list[Any] | None, now_us: int) -> list[Action]:
+        """REST's word on a symbol that is silent."""
+        feed.checked_at = None
+        if page is None:
+            feed.ask_due_at = now_us + self._times.ask_again_us
+            return []
+        whole_us = max(feed.own_us, feed.whole_us)
+        known = {*feed.last_ids, *feed.older, *feed.newer}
+        times = [time_of(item) for item in page if not _ids([item]) <= known]
+        missing = [
+            time_us
+            for time_us in times
+            if time_us is not None
+            and whole_us < time_us <= feed.check_to_us
+            and floor_us(time_us) not in feed.rejected_minutes
+            and not _in_gap(feed, time_us)
+        ]
+        if not missing:
+            feed.whole_us = max(feed.whole_us, feed.check_to_us)
+            return self._heartbeat(now_us, only_minute=True)
+        self.counts["silent"] += 1
+        # What was proven of it by others' frames and by pings was not so.
+        feed.accounted_us = min(feed.accounted_us or whole_us, whole_us)
+        feed.stage, feed.hold_until = Stage.WAITING, now_us + self._times.hold_us
+        return [
+            Report("silent", {"symbol": feed.symbol, "trades": len(missing)}),
+            HangUp(f"trades of {feed.symbol} come over REST, and not over the websocket"),
+        ]
 
     def _pass_over(self, feed: _Feed, time_us: int) -> list[Action]:
         """The gap records that must stand before a heartbeat which does not name the symbol."""

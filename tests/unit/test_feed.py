@@ -120,6 +120,63 @@ def test_a_quiet_symbol_is_proven_by_the_others_frames_with_a_margin() -> None:
     assert world.take() == ["trade BTC 4", "heartbeat 60.000 BTC ETH"]
 
 
+# ETH f  x(58) x(59.5) | p        pings are answered, yet ETH's trades are kept back: its minute waits for REST's word
+#      trade 2    trade 3  < hung up; the bridge brings them
+def test_a_silenced_symbol_is_not_taken_for_a_quiet_one() -> None:
+    world = live("BTC", "ETH", start=50.0)
+    world.until(55.0)
+    world.trade("ETH")
+    for second in (58.0, 59.5):
+        world.until(second)
+        world.trade("ETH", lost=True)
+    world.take()
+    world.until(60.3)
+    assert [text for text in world.take("heartbeat") if float(text.split()[1]) >= 59.999] == []
+    assert world.reports[-2] == "hung up: trades of ETHUSDT come over REST, and not over the websocket"
+    world.connect()
+    world.until(62.0)
+    sent = world.take("trade", "heartbeat", "gap")
+    assert sent[:2] == ["trade ETH 2", "trade ETH 3"]
+    assert sent[2].endswith("BTC ETH")
+    assert float(sent[2].split()[1]) > 60
+    assert world.feed.counts["silent"] == 1
+
+
+# As before, and REST knows the last trade only: what lies between may be missing, so the minute is in doubt.
+def test_a_silenced_symbol_that_rest_cannot_bring_back_gets_a_gap() -> None:
+    world = live(start=50.0)
+    world.until(55.0)
+    world.trade()
+    for second in (58.0, 59.5):
+        world.until(second)
+        world.trade(lost=True)
+    world.reach = 1
+    world.until(60.3)
+    world.connect()
+    world.until(62.0)
+    assert world.take("trade", "gap") == ["trade BTC 1", "gap opened BTC 55.000-59.500", "trade BTC 3"]
+
+
+# p   p   p   p |  p          REST is away: the pings' word is enough, a second later
+def test_without_rest_a_silent_market_is_proven_by_pings_alone() -> None:
+    world = live(start=50.0)
+    world.until(59.0)
+    world.answers_rest = False
+    world.until(61.2)
+    assert [text for text in world.take() if float(text.split()[1]) >= 59.999] == []
+    world.until(61.4)
+    assert float(last_heartbeat(world).split()[1]) >= 60
+
+
+def test_rest_is_asked_about_a_quiet_symbol_once_a_minute_and_never_about_a_busy_one() -> None:
+    world = live("BTC", "ETH", start=50.0)
+    world.asked = []
+    for second in range(54, 190):
+        world.until(second + 0.05)
+        world.trade("BTC")
+    assert [text.split(".")[0] for text in world.asked] == ["ETH 60", "ETH 120", "ETH 180"]
+
+
 # f   p(not answered) ................ 10 s: hung up, no heartbeat in between
 def test_a_half_open_connection_proves_nothing_and_is_left() -> None:
     world = live()
