@@ -154,6 +154,7 @@ class Session:
         self._times: Final = times or SessionTimes()
         self._uniform: Final = uniform
         self._decode: Final = decode
+        self._heard_at = now_us
         self._requests = 0
         self._asked: dict[str, tuple[tuple[str, ...], int]] = {}
         self._subscribed: set[str] = set()
@@ -185,6 +186,7 @@ class Session:
 
     def receive(self, text: str | bytes, now_us: int) -> list[Event]:
         """What a message means."""
+        self._heard_at = now_us
         try:
             message = self._decode(text)
         except (ValueError, RecursionError) as error:
@@ -213,6 +215,9 @@ class Session:
 
     def tick(self, now_us: int) -> list[Event]:
         """What is due by now."""
+        late = (at for _, at in self._asked.values() if now_us - at >= self._times.answer_us)
+        if any(self._heard_at <= at for at in late):
+            return [Stale("nothing came after a subscription was asked for")]  # no ping leaves before one is accepted
         events: list[Event] = []
         events += self._tick_subscriptions(now_us)
         if self._ping_left and now_us - self._ping_left[0] >= self._times.answer_us:

@@ -113,9 +113,25 @@ def test_already_subscribed_is_as_good_as_accepted() -> None:
 def test_a_subscription_that_is_not_answered_is_refused_and_asked_again() -> None:
     session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
     session.subscribe(0)
+    session.receive("{}", us(5))  # the exchange lives
     assert session.tick(us(9.9)) == []
     assert session.tick(us(10)) == [Refused("BTCUSDT", "the subscription was not answered")]
     assert isinstance(session.tick(us(11))[0], Resubscribe)
+
+
+def test_a_connection_that_has_answered_nothing_is_stale() -> None:
+    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
+    session.subscribe(0)
+    assert session.tick(us(9.9)) == []
+    assert session.tick(us(10)) == [Stale("nothing came after a subscription was asked for")]
+
+
+def test_a_connection_that_dies_after_a_refusal_is_stale() -> None:
+    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
+    [request] = session.subscribe(0)
+    session.receive(answer(request, success=False, ret_msg="error:handler not found"), us(0.1))
+    assert isinstance(session.tick(us(1.2))[0], Resubscribe)
+    assert session.tick(us(11.2)) == [Stale("nothing came after a subscription was asked for")]
 
 
 # Proofs.
