@@ -7,6 +7,9 @@ A symbol's way: WAITING for its subscription's answer, BRIDGING what was missed 
 exchange refuses it. Only LIVE symbols are named in heartbeats. A heartbeat that passes over another symbol is
 preceded by that symbol's gap records, so nothing of it is ever called final; a symbol on its way is waited for a
 little first.
+
+An exchange may answer pings and keep trades back. So before a heartbeat passes a minute's end, REST is asked about
+each symbol whose own frames do not reach it; a trade that did not come ends the connection, and the bridge brings it.
 """
 
 from __future__ import annotations
