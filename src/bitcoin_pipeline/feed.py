@@ -691,7 +691,7 @@ class Feed:
         """Symbols whose own frames do not reach the end of the minute that `time_us` closes.
 
         An exchange that answers pings and keeps a symbol's trades back looks like one where nothing is traded: REST
-        tells them apart. None when it did not tell in time: the connection's proof stands, until it does.
+        tells them apart. Nobody when it has not told in time: the proof stands, until it does.
         """
         end_us = self._minute_after(time_us) - MINUTE_US
         unsure = [feed for feed in named if max(feed.own_us, feed.whole_us) < end_us]
