@@ -207,6 +207,8 @@ class Keeper:
         if len(failures) < _RESTORES or not all(_NOT_RESTORED in failure["stacktrace"] for failure in failures):
             return None
         restored = self._get(f"/jobs/{job.job_id}/checkpoints")["latest"]["restored"]
+        if restored is None:  # it began without one
+            return None
         causes = [line for line in failures[0]["stacktrace"].splitlines() if line.startswith("Caused by: ")]
         return Path(restored["external_path"].removeprefix("file:")), causes[-1] if causes else _NOT_RESTORED
 
