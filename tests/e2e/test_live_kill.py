@@ -51,8 +51,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
         PIPELINE_INVENTED_RATE=RATE,
         PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
     )
-    pipeline.done("up")
     try:
+        pipeline.done("up")
         yield WholePath(pipeline.home)
     finally:
         pipeline.done("down", "--remove-data")
