@@ -26,6 +26,7 @@ from tests.support.command import Pipeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "bybit"
 REAL_FILE = FIXTURES / "BTCUSDT2020-03-25.csv.gz"
+pytestmark = pytest.mark.timeout(900)  # a stack is started by the first and by the last
 HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status"
 
 
@@ -46,8 +47,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Pipeline]:
     home = tmp_path_factory.mktemp("home") / "a home with blanks"
     pipeline = Pipeline(home)
-    pipeline.done("up", "--archive-dir", str(archive))
     try:
+        pipeline.done("up", "--archive-dir", str(archive))
         pipeline.done("backfill", "BTCUSDT", "2020-03-25")
         yield pipeline
     finally:

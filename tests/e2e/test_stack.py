@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from xmlrpc.client import ServerProxy
 
 import pytest
 
@@ -67,6 +69,16 @@ def test_what_dies_is_started_again(pipeline: Pipeline) -> None:
         return services["exchange"]["pid"] not in (0, before) and services["exchange"]["answers"]
 
     wait_for("the supervisor to start the exchange again", is_back, 60)
+
+    # What has given up, after many tries on a full disk say, is started again by `up`.
+    state = json.loads((pipeline.home / "stack.json").read_text())
+    address = f"http://pipeline:{state['password']}@127.0.0.1:{state['ports']['supervisor']}/RPC2"
+    ServerProxy(address).supervisor.stopProcess("exchange")
+    assert pipeline.pid("exchange") == 0
+    assert "is up already" not in pipeline.done("up").err
+    assert pipeline.status()["up"] is True
+    assert is_back()
+    assert "is up already" in pipeline.done("up").err
 
 
 def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(pipeline: Pipeline) -> None:
