@@ -104,7 +104,7 @@ LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-u
 .PHONY: lock
 lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's groups (UPGRADE=--upgrade for the newest)
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group bootstrap -o local/bootstrap.txt
-	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group local --group dev -o local/requirements.txt
+	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group dashboard --group local --group dev -o local/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.13 --group bigquery-stand-in -o local/bigquery/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group flink -o flink/candles/requirements.txt
 	@$(LOCK:pyproject.toml=tests/bench/cryptofeed.in) $(UPGRADE) --python-version 3.11 -o tests/bench/cryptofeed.txt
@@ -114,6 +114,7 @@ lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's group
 	@$(LOCK) --python-version 3.11 --group producer -c local/requirements.txt -o cloudrun/producer/requirements.txt
 	@$(LOCK) --python-version 3.11 --group publish-live -c local/requirements.txt -o functions/publish_live/requirements.txt
 	@$(LOCK) --python-version 3.11 --group archive-live -c local/requirements.txt -o functions/archive_live/requirements.txt
+	@$(LOCK) --python-version 3.11 --group dashboard -c local/requirements.txt -o cloudrun/dashboard/requirements.txt
 
 .PHONY: lock-jars
 lock-jars: $(VENV)/.packages ## resolves the Maven coordinates in local/jars.toml and writes their checksums
