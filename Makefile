@@ -66,6 +66,10 @@ demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand
 test: setup lint ## lint, types, and every test that needs neither root nor Docker nor a browser
 	@$(VENV)/bin/pytest
 
+.PHONY: test-browser
+test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
+	@$(VENV)/bin/pytest -m browser tests/browser
+
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py

@@ -248,10 +248,11 @@ class Cache:
             "interval": interval,
             "limit": limit,
         }
-        bars = await asyncio.to_thread(self._bars, values)
+        # Before the rows are read: what is renewed meanwhile makes them younger, never older than is told.
         now = self._clock()
         ages = [now - self._tiles[tile].at for tile in wanted if tile in self._tiles]
         faults = [self._failed[tile][1] for tile in wanted if tile in self._failed]
+        bars = await asyncio.to_thread(self._bars, values)
         return View(symbol, interval, start, end, bars, max(ages, default=None), faults[0] if faults else "")
 
     def _wanted(self, symbol: str, level: int, live_from: int, start: int, end: int) -> list[Tile]:
@@ -272,13 +273,10 @@ class Cache:
         live = max((t for of, t, _ in list(self._live) if of == symbol and t < before), default=None)
         if live is not None:
             return live + MINUTE
+        await self._have(tiles(symbol, LEVELS[-1], FIRST, before))
         values = {"symbol": symbol, "level": LEVELS[-1], "before": before}
-        for tile in reversed(tiles(symbol, LEVELS[-1], FIRST, before)):
-            await self._have([tile])
-            found = await asyncio.to_thread(self._newest_coarse, values)
-            if found is not None:
-                return min(before, found + LEVELS[-1])
-        return None
+        found = await asyncio.to_thread(self._newest_coarse, values)
+        return None if found is None else min(before, found + LEVELS[-1])
 
     def _newest_coarse(self, values: dict[str, Any]) -> int | None:
         [(found,)] = self._db.cursor().execute(_NEWEST_BEFORE, values).fetchall()

@@ -54,7 +54,8 @@ def level_for(interval: int) -> int:
 def tiles(symbol: str, level: int, start: int, end: int) -> list[Tile]:
     """The tiles that hold `start` to `end`, in order; none for an empty span."""
     width = level * TILE_ROWS
-    return [Tile(symbol, level, at) for at in range(start - start % width, end, width)]
+    first = start - start % width
+    return [Tile(symbol, level, at) for at in range(first, end, width)] if start < end else []
 
 
 def runs(wanted: list[Tile]) -> list[list[Tile]]:

@@ -32,7 +32,7 @@ def add_page(app: FastAPI) -> None:
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     dash = Dash(
         __name__,
-        server=app,
+        server=app,  # type: ignore[arg-type]  # its types know Flask only
         assets_folder=str(Path(__file__).parent / "assets"),
         title="Candles",
         update_title="",
@@ -63,6 +63,8 @@ class Guard:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *self._headers]

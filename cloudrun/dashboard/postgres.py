@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -90,13 +90,7 @@ class Postgres:
                 rows = connection.execute(_CHANGED, (self._since,)).fetchall()
         if rows:
             self._since = rows[-1][-1] - OVERLAP
-        return [
-            Stored(
-                Candle(symbol, from_datetime(open_time), Source(source), *values, Status(status)),
-                from_datetime(updated_at),
-            )
-            for symbol, open_time, source, *values, status, updated_at in rows
-        ]
+        return [_stored(row) for row in rows]
 
     def feeds(self) -> dict[str, Feed]:
         """The feed of each symbol."""
@@ -115,3 +109,9 @@ class Postgres:
         except psycopg.Error as error:
             self.close()
             raise PostgresError(str(error).strip()) from error
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    symbol, open_time, source, *values, status, updated_at = row
+    fields: tuple[Any, ...] = (symbol, from_datetime(open_time), Source(source), *values, Status(status))
+    return Stored(Candle(*fields), from_datetime(updated_at))

@@ -160,12 +160,13 @@ window.candleChart = (function () {
       price.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove: Number((10 ** -digits).toFixed(digits)) } });
       draw();
     },
-    /* More bars at one end; what is in sight stays in sight. */
-    extend(list, added) {
-      const r = this.range();
+    /* Another list, `added` bars longer at its beginning; what is in sight stays in sight. `follow`: who looks at the
+       newest bar goes on looking at it. */
+    extend(list, added, follow) {
+      const r = this.range(), by = follow && r && r.to >= bars.length - 1 ? list.length - bars.length : added;
       bars = list;
       draw();
-      if (r && added) this.show(r.from + added, r.to + added);
+      if (r) this.show(r.from + by, r.to + by);
     },
     /* The newest bar in its newest form, or one after it. */
     put(bar) {

@@ -112,7 +112,7 @@
     newestKnown = view.newest;
     notice(view);
     const fresh = unpack(view.bars);
-    if (fresh.length) C.extend(C.bars.filter((bar) => bar.time < fresh[0].time).concat(fresh), 0);
+    if (fresh.length) C.extend(C.bars.filter((bar) => bar.time < fresh[0].time).concat(fresh), 0, attached);
     flush();
     legend();
   }
@@ -131,7 +131,7 @@
       if (list.length > HELD) { list = list.slice(0, HELD); attached = false; }
       C.extend(list, more.length);
       window.candles.pans.push(performance.now() - began);
-    } catch (error) { console.info('older history', error.message); } finally { if (mine === generation) busy = false; }
+    } catch (error) { console.info('older history', error.message); beginning = true; setTimeout(() => { beginning = false; }, 5000); } finally { if (mine === generation) { busy = false; if (!beginning) moved(C.range()); } }
   }
 
   async function newer() {
@@ -158,8 +158,9 @@
   function moved(r) {
     if (!r || !shown || !C.bars.length) return;
     const count = C.bars.length;
-    if (r.from < NEAR) older();
-    if (r.to > count - NEAR) newer();
+    const near = Math.max(NEAR, r.to - r.from);
+    if (r.from < near) older();
+    if (r.to > count - near) newer();
     $('newest').hidden = attached && r.to >= count - 1;
     clearTimeout(settle);
     settle = setTimeout(settled, 300);
@@ -408,13 +409,14 @@
     /* A tab in the background costs nothing. */
     document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
     window.addEventListener('popstate', () => { readUrl(); load(); });
-    $('health').closest('aside').addEventListener('click', () => {});
   }
 
   function newest() {
     state.from = state.to = 0;
     touched = false;
-    if (attached) { C.toNewest(); writeUrl(); press(); } else load();
+    clearTimeout(settle);
+    writeUrl(); press();
+    if (attached) C.toNewest(); else load();
   }
 
   async function start(given) {
