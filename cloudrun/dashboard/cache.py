@@ -113,7 +113,9 @@ class Cache:
         self._history = history
         self._max_rows = max_rows
         self._clock = clock
-        self._db = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+        self._db = duckdb.connect(
+            config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
+        )
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(_TABLES)
         self._writing = threading.Lock()
@@ -159,6 +161,10 @@ class Cache:
     def live_symbols(self) -> set[str]:
         """The symbols that have live minutes."""
         return set(self._newest)
+
+    def live_times(self, symbol: str) -> set[int]:
+        """When the live minutes of a symbol open."""
+        return {t for of, t, _ in list(self._live) if of == symbol}
 
     def last_day(self, symbol: str) -> list[Candle]:
         """The live minutes of the 24 hours up to the newest one, oldest first."""
@@ -270,7 +276,7 @@ class Cache:
 
     async def _newest_before(self, symbol: str, before: int) -> int | None:
         """Where the newest piece that opens before `before` ends, None when there is none."""
-        live = max((t for of, t, _ in list(self._live) if of == symbol and t < before), default=None)
+        live = max((t for t in self.live_times(symbol) if t < before), default=None)
         if live is not None:
             return live + MINUTE
         await self._have(tiles(symbol, LEVELS[-1], FIRST, before))

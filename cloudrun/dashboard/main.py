@@ -79,8 +79,8 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def application(settings: Settings) -> tuple[FastAPI, Hub]:
-    """The server's application and its streams."""
+def application(settings: Settings) -> tuple[FastAPI, Service]:
+    """The server's application and what runs behind it."""
     warehouse = Warehouse(settings.project)
     cache = Cache(warehouse, settings.cache_rows, time.monotonic)
     hub = Hub(cache, time.monotonic)
@@ -103,17 +103,17 @@ def application(settings: Settings) -> tuple[FastAPI, Hub]:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     add_routes(app, service)
     add_page(app)
-    return app, hub
+    return app, service
 
 
 def main() -> None:
-    """Read the settings and serve; exit code 2: a setting is wrong."""
+    """Read the settings and serve; the exit code tells a wrong setting (2) from a fault of ours (1)."""
     try:
         settings = read_settings(Settings, os.environ)
     except SettingsError as error:
         log("CRITICAL", "settings are wrong", reason=str(error))
         sys.exit(2)
-    app, hub = application(settings)
+    app, service = application(settings)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -123,7 +123,9 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )
-    Server(config, hub).run()
+    Server(config, service.hub).run()
+    if service.failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

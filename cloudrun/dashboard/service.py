@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,6 +51,8 @@ class Service:
         self._warehouse = warehouse
         self._tape = tape
         self._symbols = symbols
+        self.failed = False
+        """By a fault of ours; the server ends."""
         self._started = time.monotonic()
         self._live_at: float | None = None
         self._live_fault = ""
@@ -66,6 +69,8 @@ class Service:
         """Ask upstream as long as the context lasts."""
         with self._tape:
             loops = [asyncio.create_task(loop()) for loop in (self._live_loop, self._tape_loop, self._state_loop)]
+            for loop in loops:
+                loop.add_done_callback(self._ended)
             try:
                 yield
             finally:
@@ -75,6 +80,13 @@ class Service:
                 await asyncio.gather(*loops, return_exceptions=True)
                 self.cache.close()
         self._postgres.close()
+
+    def _ended(self, loop: asyncio.Task[None]) -> None:
+        """A loop ends by a fault of ours only: better no server than one that shows what is old as if it were new."""
+        if not loop.cancelled() and (error := loop.exception()) is not None:
+            log("CRITICAL", "dashboard failed", reason=repr(error))
+            self.failed = True
+            signal.raise_signal(signal.SIGTERM)
 
     @property
     def is_ready(self) -> bool:
@@ -105,16 +117,12 @@ class Service:
         """What became of each day of a symbol: loaded, no_trades, failed with its reason, live, or missing."""
         await self._fresh_days()
         known = {day.day: day for day in self._days if day.symbol == symbol}
-        newest = self.cache.newest(symbol)
-        live = [] if newest is None else [self.cache.live_from(symbol), newest]
-        live_days = {_day(row) for row in live} if live else set()
-        states = {
+        states: dict[str, dict[str, Any]] = {
             str(day): {"state": str(item.status), "reason": item.reason, "quarantined": item.quarantined}
             for day, item in known.items()
         }
-        for day in live_days - set(known):
-            if any(_day(candle.open_time_us // SECOND_US) == day for candle in self.cache.last_day(symbol)):
-                states[str(day)] = {"state": "live"}
+        for day in {dt.date(1970, 1, 1) + dt.timedelta(t // DAY) for t in self.cache.live_times(symbol)} - set(known):
+            states[str(day)] = {"state": "live"}
         days = [dt.date.fromisoformat(day) for day in states]
         for offset in range((max(days) - min(days)).days) if days else ():
             states.setdefault(str(min(days) + dt.timedelta(offset)), {"state": "missing"})
@@ -212,7 +220,3 @@ class Service:
                 "delta": float(2 * sum(bought, Decimal(0)) - volume) if len(bought) == len(day) else None,
             }
         return state
-
-
-def _day(seconds: int) -> dt.date:
-    return dt.date(1970, 1, 1) + dt.timedelta(seconds // DAY)

@@ -13,6 +13,7 @@ import asyncio
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import takewhile
 from typing import Final
 
 import orjson
@@ -73,15 +74,13 @@ class Channel:
             self._state = (self._next(), event)
 
     def send(self) -> None:
-        """Let the viewers have what was taken in."""
-        if self._made.get(self.number) is None:
-            wake, self._wake = self._wake, asyncio.Event()
-            wake.set()
+        """Wake the viewers, who take what is new to them."""
+        wake, self._wake = self._wake, asyncio.Event()
+        wake.set()
 
-    async def newer(self, number: int) -> None:
-        """Wait until there is more than `number`."""
-        if self.number <= number:
-            await self._wake.wait()
+    async def woken(self) -> None:
+        """Wait for the next `send`."""
+        await self._wake.wait()
 
     def position(self, event_id: str) -> int | None:
         """The number that `event_id` names, None when what followed it is not known here any more."""
@@ -94,18 +93,17 @@ class Channel:
     def since(self, number: int) -> bytes:
         """All that came after `number`, as one piece of the stream."""
         if number not in self._made:
-            events = [
-                event for event in (*reversed(self._bars.values()), *self._trades, self._state) if event[0] > number
-            ]
-            events.sort()
-            *earlier, last = [event for _, event in events]
-            head = b"".join(b"data: " + event + b"\n\n" for event in earlier)
-            self._made[number] = head + f"id: {self.epoch}-{self.number}\ndata: ".encode() + last + b"\n\n"
+            bars = takewhile(lambda bar: bar[0] > number, reversed(self._bars.values()))
+            events = [*bars, *(event for event in (*self._trades, self._state) if event[0] > number)]
+            self._made[number] = self._piece([event for _, event in sorted(events)])
         return self._made[number]
 
     def reset(self) -> bytes:
         """The first event of who begins here: the feed's state and the latest trades follow it."""
-        events = [b'{"reset":1}', *(event for _, event in self._trades), *([self._state[1]] if self._state[1] else [])]
+        state = [self._state[1]] if self._state[1] else []
+        return self._piece([b'{"reset":1}', *(event for _, event in self._trades), *state])
+
+    def _piece(self, events: list[bytes]) -> bytes:
         *earlier, last = events
         head = b"".join(b"data: " + event + b"\n\n" for event in earlier)
         return head + f"id: {self.epoch}-{self.number}\ndata: ".encode() + last + b"\n\n"
@@ -126,7 +124,7 @@ class Hub:
         self._channels: dict[tuple[str, int], Channel] = {}
         self._tapes: dict[str, deque[bytes]] = {}
         self._states: dict[str, bytes] = {}
-        self._closed = asyncio.Event()
+        self._closed = False
 
     @property
     def viewers(self) -> int:
@@ -139,7 +137,9 @@ class Hub:
 
     def close(self) -> None:
         """End every stream; the browsers come back to another instance."""
-        self._closed.set()
+        self._closed = True
+        for channel in self._channels.values():
+            channel.send()
 
     async def stream(self, symbol: str, interval: int, event_id: str, jitter: float) -> AsyncIterator[bytes]:
         """The events of a symbol and interval, after the one named, until the stream has lasted long enough.
@@ -156,23 +156,17 @@ class Hub:
                 yield _RETRY + channel.reset()
             else:
                 yield _RETRY
-            closed = asyncio.ensure_future(self._closed.wait())
-            try:
-                while not self._closed.is_set() and (left := end - self._clock()) > 0:
-                    if channel.number > number:
-                        # Read before the yield: what comes while this piece is sent is the next one's.
-                        piece, number = channel.since(number), channel.number
-                        yield piece
-                        continue
-                    newer = asyncio.ensure_future(channel.newer(number))
-                    await asyncio.wait(
-                        {newer, closed}, timeout=min(KEEP_ALIVE_S, left), return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if not newer.done():
-                        newer.cancel()
-                        yield b": still here\n\n"
-            finally:
-                closed.cancel()
+            while not self._closed and (left := end - self._clock()) > 0:
+                if channel.number > number:
+                    # Read before the yield: what comes while this piece is sent is the next one's.
+                    piece, number = channel.since(number), channel.number
+                    yield piece
+                    continue
+                try:
+                    async with asyncio.timeout(min(KEEP_ALIVE_S, left)):
+                        await channel.woken()
+                except TimeoutError:
+                    yield b": still here\n\n"
         finally:
             channel.viewers -= 1
             channel.used_at = self._clock()

@@ -89,7 +89,7 @@ class Harness:
         async def looked() -> View:
             view = await self.cache.view("BTCUSDT", start, end, interval, **options)
             self.warehouse.answering.set()
-            for task in list(self.cache._asked.values()):  # noqa: SLF001  # what is renewed behind a look
+            for task in list(self.cache._asked.values()):  # what is renewed behind a look
                 await task
             return view
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from detail import DAY, INTERVALS, LEVELS, MAX_BARS, TILE_ROWS, Tile, interval_for, level_for, runs, tiles
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_tiles_cover_the_span_without_overlap(level: int, start: int, length: in
     found = tiles("BTCUSDT", level, start, start + length)
     assert found[0].start <= start < found[0].end
     assert found[-1].start < start + length <= found[-1].end
-    assert all(one.end == following.start for one, following in zip(found, found[1:], strict=False))
+    assert all(one.end == following.start for one, following in pairwise(found))
     assert all(tile.start % DAY == 0 for tile in found) or level == 60
     assert runs(found) == [found]
 
