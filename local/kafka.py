@@ -61,7 +61,7 @@ def create_topics(bootstrap_servers: str) -> None:
     """
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
 
-    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 4})
     existing = client.list_topics(timeout=30).topics
     wanted = [
         NewTopic(topic.name, topic.partitions, 1, config=topic.config)

@@ -27,6 +27,8 @@ _SOURCE: Final = "source"
 """File that tells whose trades the data are; it lives as long as they do."""
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
 _START_SECONDS: Final = 240
+_ROOM: Final = 512 << 20
+"""What a stack fills in its first minutes, and some more."""
 _WORK_SECONDS: Final = 15
 """How long `up` waits for what may never come, such as an exchange that cannot be reached."""
 
@@ -88,7 +90,7 @@ class LocalStack:
         return state is not None and self.env_file.exists() and _supervisor(self.home, state).is_up()
 
     def up(self, options: Options, prepare: Callable[[Stack], None], tell: Callable[[str], None]) -> bool:
-        """Bring the stack up; False when it was up already.
+        """Bring the stack up, also one of which parts have given up; False when it was up already.
 
         `prepare` makes buckets, tables and artifacts once the services answer; it may run again after an
         interruption. A service that answers but cannot work yet, as the exchange is away, is left to `status`.
@@ -100,8 +102,10 @@ class LocalStack:
         self.home.mkdir(parents=True, exist_ok=True)
         with self._changing():
             state = self._running(options)
-            if state is not None and self.env_file.exists():
+            was_up = state is not None and self.env_file.exists()
+            if state is not None and was_up and not _supervisor(self.home, state).idle():
                 return False
+            self._hold_room()
             if state is None:
                 tell("starting the services")
                 state = self._start(options)
@@ -110,13 +114,16 @@ class LocalStack:
             try:
                 stores = [service for service in stack.services() if not service.needs_stores]
                 rest = [service for service in stack.services() if service.needs_stores]
+                if was_up:
+                    supervisor.start_rest(stores)
                 self._wait_for_all(stores, supervisor, tell)
                 tell("making buckets, tables, topics and the batch's artifacts")
                 prepare(stack)
                 supervisor.start_rest(rest)
                 self._wait_for_all(rest, supervisor, tell)
             except BaseException:
-                supervisor.stop()
+                if not was_up:
+                    supervisor.stop()
                 raise
             _write_atomically(self.env_file, "".join(f"{k}={v}\n" for k, v in stack.environ().items()))
             for service in (service for service in rest if service.works):
@@ -195,6 +202,14 @@ class LocalStack:
             raise StackError(str(error)) from error
         return state
 
+    def _hold_room(self) -> None:
+        free = shutil.disk_usage(self.home).free
+        if free < _ROOM:
+            raise StackError(
+                f"the disk of {self.home} has {free >> 20} MiB left, and a stack needs {_ROOM >> 20} MiB to start; "
+                "make room, or choose another PIPELINE_HOME"
+            )
+
     def _hold_source(self, source: str) -> None:
         """Keep real and invented trades apart: they would share topics, tables and candles."""
         file = self.home / _SOURCE
@@ -222,6 +237,7 @@ class LocalStack:
         try:
             wait_for(f"{service.name} to answer", is_ready, _START_SECONDS)
         except TimeoutError:
+            self._hold_room()
             log = supervisor.logs / f"{service.name}.log"
             last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
             reason = last[0] if last else "it printed nothing"

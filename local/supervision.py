@@ -67,9 +67,13 @@ class Supervisor:
             raise RuntimeError(f"supervisord did not start: {outcome.stderr.strip() or outcome.stdout.strip()}")
         wait_for("supervisord to answer", self.is_up, 20)
 
+    def idle(self) -> set[str]:
+        """The services that are not at work, and that nobody tries to start. Raises OSError as `states` does."""
+        return {item.name for item in self.states() if item.state in ("STOPPED", "EXITED", "FATAL")}
+
     def start_rest(self, services: Sequence[Service]) -> None:
-        """Start those of `services` that are not at work yet. Raises OSError when supervisord does not answer."""
-        idle = {item.name for item in self.states() if item.state in ("STOPPED", "EXITED", "FATAL")}
+        """Start those of `services` that are idle. Raises OSError when supervisord does not answer."""
+        idle = self.idle()
         for service in services:
             if service.name in idle:
                 self._server().supervisor.startProcess(service.name, False)

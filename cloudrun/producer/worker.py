@@ -104,7 +104,7 @@ class Worker:
                     async for text in socket:
                         await self._do(self._feed.received, text)
             except (OSError, TimeoutError, WebSocketException) as error:
-                reason = repr(error)
+                reason = f"{self._ws_url}: {error!r}"
             finally:
                 self._socket = None
             async with self._turn:

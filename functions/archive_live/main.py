@@ -205,6 +205,8 @@ class Topic:
         [committed] = _coordinated(lambda: self._consumer.committed([here], timeout=TIMEOUT_S))
         start = committed.offset
         if start == OFFSET_INVALID:
+            if oldest:  # the first call, or one after so long an absence that nobody knows what is missing
+                log("WARNING", "no offset is known, and the topic's start is gone", partition=partition, oldest=oldest)
             start = oldest
         elif not oldest <= start <= end:
             log("ERROR", "records are gone unarchived", partition=partition, committed=start, oldest=oldest, end=end)

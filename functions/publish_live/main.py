@@ -272,7 +272,10 @@ SETTINGS: Final[Settings] = read_settings(Settings, os.environ)
 
 @cache
 def _warehouse() -> bigquery.Client:
-    return bigquery.Client(SETTINGS.project)
+    """A client whose jobs run where the dataset is: the merge's first statement names no table that would tell."""
+    with _bigquery_may_fail():
+        dataset = bigquery.Client(SETTINGS.project).get_dataset(names.DATASET, retry=GOOGLE_RETRY, timeout=30)
+    return bigquery.Client(SETTINGS.project, location=dataset.location)
 
 
 def publish_live(request: flask.Request) -> flask.typing.ResponseReturnValue:

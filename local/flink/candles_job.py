@@ -2,6 +2,9 @@
 
 `python -m local.flink.candles_job --folder F --rest URL --port P`. Answers GET on its port with 200 while every task of
 the job runs, else 503. In the cloud the same is the cluster's own duty.
+
+A checkpoint that Flink cannot read is set aside (its `_metadata` renamed) for the next older one; with none left, the
+job begins in the topic.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,8 +30,10 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.broker import client_config
+from bitcoin_pipeline.settings import read_settings, setting
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
-from local.flink.cluster import FLINK_HOME, environ
+from local.flink.cluster import FLINK_HOME, environ, flink_uri
 from local.jars import FOLDER as JARS
 from local.jars import LOCK as JARS_LOCK
 
@@ -42,6 +48,29 @@ _ENDED: Final = {"FINISHED", "CANCELED", "FAILED", "SUSPENDED"}
 _PAUSE_SECONDS: Final = 0.5
 _SUBMIT_SECONDS: Final = 180
 _KAFKA_SECONDS: Final = 30
+
+_UNREADABLE: Final = "org.apache.flink.runtime.checkpoint.CheckpointCoordinator.restoreSavepoint"
+"""In the trace of a submission that failed: the checkpoint did."""
+_NOT_RESTORED: Final = "Exception while creating StreamOperatorStateContext"
+"""How a task fails that cannot read its state; its surroundings fail it in other words."""
+_RESTORES: Final = 3
+"""So often in a row, and the checkpoint will not be read the next time either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the topic is, in the words of the job's own settings."""
+
+    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the broker")
+    ca: str = setting("KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker", default="")
+    user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", default="")
+    password_file: str = setting("KAFKA_SASL_PASSWORD_FILE", "file that holds the SASL password alone", default="")
+    mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", default="SCRAM-SHA-256")
+
+    def client(self) -> dict[str, str]:
+        """What a client of the broker needs."""
+        password = Path(self.password_file).read_text("utf-8") if self.password_file else ""
+        return client_config(self.brokers, ca=self.ca, user=self.user, password=password, mechanism=self.mechanism)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +90,27 @@ def plan() -> str:
     return digest.hexdigest()[:16]
 
 
-def newest_checkpoint(checkpoints: Path, now_us: int) -> Path | None:
-    """The newest whole checkpoint of any earlier run that is young enough to go on from, or None."""
+def whole_checkpoints(checkpoints: Path, now_us: int) -> list[Path]:
+    """The whole checkpoints of any earlier run that are young enough to go on from, the newest first."""
     # Flink writes _metadata last.
     found = [(path.stat().st_mtime_ns // 1000, path.parent) for path in checkpoints.glob("*/chk-*/_metadata")]
-    young = [item for item in found if now_us - item[0] < OLDEST_CHECKPOINT_US]
-    return max(young)[1] if young else None
+    return [path for time_us, path in sorted(found, reverse=True) if now_us - time_us < OLDEST_CHECKPOINT_US]
 
 
-def first_whole_minute(brokers: str, topic: str) -> int:
+def set_aside(checkpoint: Path, reason: str) -> None:
+    """See to it that nobody goes on from this checkpoint again."""
+    metadata = checkpoint / "_metadata"
+    if metadata.exists():
+        metadata.rename(checkpoint / "_metadata.unreadable")
+        _tell("checkpoint cannot be read and is set aside", checkpoint=str(checkpoint), reason=reason)
+
+
+def first_whole_minute(client: Mapping[str, str], topic: str) -> int:
     """Where to begin in the topic (us) without a checkpoint: 0, its start, while nothing of it was deleted by age.
 
     After that, the first minute of which every partition still has every trade. Raises TimeoutError.
     """
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "candles-start", "enable.auto.commit": False})
+    consumer = Consumer({**client, "group.id": "candles-start", "enable.auto.commit": False})
     try:
         oldest_us = 0
         for number in consumer.list_topics(topic, timeout=_KAFKA_SECONDS).topics[topic].partitions:
@@ -97,7 +133,8 @@ def first_whole_minute(brokers: str, topic: str) -> int:
 class Keeper:
     """Keeps one job of one cluster running. `folder`: the cluster's; `rest`: its address."""
 
-    def __init__(self, folder: Path, rest: str, topic: str) -> None:
+    def __init__(self, settings: Settings, folder: Path, rest: str, topic: str) -> None:
+        self.settings = settings
         self.folder = folder
         self.rest = rest
         self.topic = topic
@@ -105,7 +142,7 @@ class Keeper:
         self.healthy = False
 
     def step(self) -> None:
-        """Look once; submit the job if there is none.
+        """Look once; submit the job if there is none, end one that cannot read its checkpoint.
 
         Raises OSError, TimeoutError or KafkaException when something does not answer.
         """
@@ -115,6 +152,9 @@ class Keeper:
             self._submit()
         elif job.whole:
             self._forget_earlier(job)
+        elif (checkpoint := self._not_restored(job)) is not None:
+            set_aside(*checkpoint)
+            self._request(f"/jobs/{job.job_id}?mode=cancel", "PATCH")
 
     def _running(self) -> RunningJob | None:
         for item in self._get("/jobs/overview")["jobs"]:
@@ -124,18 +164,18 @@ class Keeper:
         return None
 
     def _submit(self) -> None:
-        checkpoint = newest_checkpoint(self.checkpoints, time.time_ns() // 1000)
+        checkpoint = next(iter(whole_checkpoints(self.checkpoints, time.time_ns() // 1000)), None)
         command = [
             str(FLINK_HOME / "bin" / "flink"),
             "run",
             "--detached",
-            f"-Dexecution.checkpointing.dir={self.checkpoints.as_uri()}",
-            *([f"-Dexecution.state-recovery.path={checkpoint.as_uri()}"] if checkpoint else []),
+            f"-Dexecution.checkpointing.dir={flink_uri(self.checkpoints)}",
+            *([f"-Dexecution.state-recovery.path={flink_uri(checkpoint)}"] if checkpoint else []),
             *("--python", str(JOB / "main.py")),
             *("--topic", self.topic, "--jars", str(JARS / "flink")),
         ]
         if checkpoint is None:
-            command += ["--start-us", str(first_whole_minute(os.environ["KAFKA_BOOTSTRAP_SERVERS"], self.topic))]
+            command += ["--start-us", str(first_whole_minute(self.settings.client(), self.topic))]
         environment = {**os.environ, **environ(self.folder), "PYTHONPATH": str(ROOT / "src")}
         # Held by the submission, too: if this process is killed, its successor waits until that one has ended.
         with (self.folder / "submission.lock").open("w") as lock:
@@ -155,6 +195,22 @@ class Keeper:
             )
         if outcome.returncode:
             _tell("submission failed", output=outcome.stdout[-3000:] + outcome.stderr[-1000:])
+            if checkpoint is not None and _UNREADABLE in outcome.stdout + outcome.stderr:
+                set_aside(checkpoint, "the submission failed on it")
+
+    def _not_restored(self, job: RunningJob) -> tuple[Path, str] | None:
+        """The checkpoint from which every task's last attempts could not start, and why; None when all is well.
+
+        Also None when something else keeps the job from running: that passes.
+        """
+        failures = self._get(f"/jobs/{job.job_id}/exceptions")["exceptionHistory"]["entries"][:_RESTORES]
+        if len(failures) < _RESTORES or not all(_NOT_RESTORED in failure["stacktrace"] for failure in failures):
+            return None
+        restored = self._get(f"/jobs/{job.job_id}/checkpoints")["latest"]["restored"]
+        if restored is None:  # it began without one
+            return None
+        causes = [line for line in failures[0]["stacktrace"].splitlines() if line.startswith("Caused by: ")]
+        return Path(restored["external_path"].removeprefix("file:")), causes[-1] if causes else _NOT_RESTORED
 
     def _forget_earlier(self, job: RunningJob) -> None:
         """Remove what earlier runs left, once this one can stand on a checkpoint of its own."""
@@ -168,8 +224,12 @@ class Keeper:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.rest}{path}", timeout=10) as answer:  # noqa: S310  # our own address
-            return json.load(answer)
+        return json.loads(self._request(path, "GET"))
+
+    def _request(self, path: str, method: str) -> bytes:
+        request = urllib.request.Request(f"{self.rest}{path}", method=method)  # noqa: S310  # our own address
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return answer.read()  # type: ignore[no-any-return]
 
 
 def _serve_health(keeper: Keeper, port: int) -> None:
@@ -197,7 +257,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--topic", default=names.TRADES_TOPIC)
     arguments = parser.parse_args()
-    keeper = Keeper(arguments.folder.absolute(), arguments.rest, arguments.topic)
+    keeper = Keeper(read_settings(Settings, os.environ), arguments.folder.absolute(), arguments.rest, arguments.topic)
     _serve_health(keeper, arguments.port)
     answering = True
     while True:

@@ -67,7 +67,7 @@ def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "parallelism.default": "2",
         "state.backend.type": "rocksdb",
         "execution.checkpointing.interval": "5 s",
-        "execution.checkpointing.dir": (folder / "checkpoints").as_uri(),
+        "execution.checkpointing.dir": flink_uri(folder / "checkpoints"),
         "execution.checkpointing.incremental": "true",
         "execution.checkpointing.num-retained": "2",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
@@ -83,6 +83,11 @@ def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "python.client.executable": str(FLINK_ENVIRONMENT / "bin" / "python"),
         "python.executable": str(FLINK_ENVIRONMENT / "bin" / "python"),
     }
+
+
+def flink_uri(path: Path) -> str:
+    """A whole path as Flink reads a URI: with its blanks as they are, or it makes a folder that is called `%20`."""
+    return f"file://{path}"
 
 
 def environ(folder: Path) -> dict[str, str]:

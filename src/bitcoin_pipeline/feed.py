@@ -7,6 +7,9 @@ A symbol's way: WAITING for its subscription's answer, BRIDGING what was missed 
 exchange refuses it. Only LIVE symbols are named in heartbeats. A heartbeat that passes over another symbol is
 preceded by that symbol's gap records, so nothing of it is ever called final; a symbol on its way is waited for a
 little first.
+
+An exchange may answer pings and keep trades back. So before a heartbeat passes a minute's end, REST is asked about
+each symbol whose own frames do not reach it; a trade that did not come ends the connection, and the bridge brings it.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ _REMEMBERED: Final = 1_000_000
 _BELIEVED_US: Final = 5 * SECOND_US
 """Between a frame's last trade and its sending."""
 LATE: Final = "more_than_50_minutes_late"
-CHECKED_TRADES: Final = 50
+CHECKED_TRADES: Final = 200
 """Asked of REST to see whether a symbol trades that is silent: if these are known, so are those before."""
 
 
@@ -79,7 +82,8 @@ class FeedTimes:
     reconnect_us: int = SECOND_US
     reconnect_most_us: int = 60 * SECOND_US
     check_us: int = SECOND_US
-    """How long a minute's end waits for REST to tell whether a silent symbol has traded."""
+    """How long a minute's end waits for a REST that fails to tell whether a silent symbol has traded; `hold_us` for
+    one that has not answered yet."""
     buffered: int = 500_000
     """Trades of one symbol held during its bridge."""
 
@@ -688,20 +692,23 @@ class Feed:
         """Symbols whose own frames do not reach the end of the minute that `time_us` closes.
 
         An exchange that answers pings and keeps a symbol's trades back looks like one where nothing is traded: REST
-        tells them apart. None when it did not tell in time: the connection's proof stands, until it does.
+        tells them apart. Nobody when it has not told in time: the proof stands, until it does.
         """
         end_us = self._minute_after(time_us) - MINUTE_US
         unsure = [feed for feed in named if max(feed.own_us, feed.whole_us) < end_us]
-        if unsure and self._checks_since is None:
+        if not unsure:
+            return []
+        if self._checks_since is None:
             self._checks_since = now_us
-        is_over = self._checks_since is not None and now_us - self._checks_since >= self._times.check_us
-        return [] if is_over else unsure
+        is_asked = any(feed.checked_at is not None for feed in unsure)
+        patience_us = self._times.hold_us if is_asked else self._times.check_us
+        return [] if now_us - self._checks_since >= patience_us else unsure
 
     def _checks(self, unsure: Iterable[_Feed], time_us: int, now_us: int) -> list[Action]:
         actions: list[Action] = []
         for feed in unsure:
             if feed.checked_at is None and now_us >= feed.ask_due_at:
-                feed.checked_at, feed.check_to_us = now_us, self._minute_after(time_us) - MINUTE_US
+                feed.checked_at, feed.check_to_us = now_us, time_us
                 actions.append(AskRecentTrades(feed.symbol, now_us, CHECKED_TRADES))
         return actions
 
@@ -713,17 +720,19 @@ class Feed:
             return []
         whole_us = max(feed.own_us, feed.whole_us)
         known = {*feed.last_ids, *feed.older, *feed.newer}
-        times = [time_of(item) for item in page if not _ids([item]) <= known]
+        to_us = feed.check_to_us
+        if len(page) >= CHECKED_TRADES:  # a burst: what is newer than what was asked about tells of what was before it
+            to_us = max(to_us, time_of(page[0]) or 0)
+        times = [time_us for item in page if not _ids([item]) <= known and (time_us := time_of(item)) is not None]
         missing = [
             time_us
             for time_us in times
-            if time_us is not None
-            and whole_us < time_us <= feed.check_to_us
+            if whole_us < time_us <= to_us
             and floor_us(time_us) not in feed.rejected_minutes
             and not _in_gap(feed, time_us)
         ]
         if not missing:
-            feed.whole_us = max(feed.whole_us, feed.check_to_us)
+            feed.whole_us = max(whole_us, feed.check_to_us)
             return self._heartbeat(now_us, only_minute=True)
         self.counts["silent"] += 1
         # What was proven of it by others' frames and by pings was not so.

@@ -7,30 +7,51 @@ the producer; only the exchange is the simulator. Everything printed was measure
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Final
 
 from rich.console import Console
 
+from tests.bench.live_catch_up import compare_catch_up
+from tests.bench.live_market import LEAST_SECONDS, latency_goals, latency_table, memory_table, run_market
 from tests.bench.live_producer import compare_producers
 from tests.bench.measuring import Goal, goals_table
 
-PARTS: Final[dict[str, Callable[[Console], list[Goal]]]] = {
-    "producer": compare_producers,
-}
+PRODUCER, CATCH_UP, LATENCY, MEMORY = PARTS = ("producer", "catch-up", "latency", "memory")
+CALM: Final = 1_000
+BUSY: Final = 5_000
+BUSY_SECONDS: Final = 180.0
 
 
 def main() -> None:
     """Run the parts, print their tables, and last the goals."""
+    options = _arguments()
+    console = Console()
+    parts = {options.only} if options.only else set(PARTS)
+    goals: list[Goal] = []
+    if PRODUCER in parts:
+        goals += compare_producers(console)
+    if CATCH_UP in parts:
+        goals += compare_catch_up(console)
+    if parts & {LATENCY, MEMORY}:
+        calm = run_market(CALM, options.seconds, console)
+        if MEMORY in parts:
+            console.print(memory_table(calm))
+        if LATENCY in parts:
+            console.print(latency_table(calm))
+            goals += latency_goals(calm)
+            console.print(latency_table(run_market(BUSY, min(options.seconds, BUSY_SECONDS), console)))
+    if goals:
+        console.print(goals_table(goals))
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-live", description=__doc__)
     parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long the run at 1,000 trades/s lasts")
     options = parser.parse_args()
-    console = Console()
-    goals: list[Goal] = []
-    for name, part in PARTS.items():
-        if options.only in (None, name):
-            goals += part(console)
-    console.print(goals_table(goals))
+    if options.seconds < LEAST_SECONDS:
+        parser.error(f"--seconds must be at least {LEAST_SECONDS}, got {options.seconds:g}")
+    return options
 
 
 if __name__ == "__main__":

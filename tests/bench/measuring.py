@@ -71,6 +71,12 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def busy_seconds() -> float:
+    """CPU that the whole machine has used so far."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
 def resident_mib(pid: int) -> float:
     """Memory of a process and of those below it; a page that several share is counted once."""
     total = 0

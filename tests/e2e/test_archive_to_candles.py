@@ -18,6 +18,7 @@ from bitcoin_pipeline.amounts import plain
 from bitcoin_pipeline.archive import DayTrades, read_day
 from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
+from local.pubsub import installed_emulator
 from local.stack import read_env_file
 from local.supervision import stack_processes
 from tests.e2e.rows import csv_row
@@ -25,6 +26,7 @@ from tests.support.command import Pipeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "bybit"
 REAL_FILE = FIXTURES / "BTCUSDT2020-03-25.csv.gz"
+pytestmark = pytest.mark.timeout(900)  # a stack is started by the first and by the last
 HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status"
 
 
@@ -45,8 +47,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Pipeline]:
     home = tmp_path_factory.mktemp("home") / "a home with blanks"
     pipeline = Pipeline(home)
-    pipeline.done("up", "--archive-dir", str(archive))
     try:
+        pipeline.done("up", "--archive-dir", str(archive))
         pipeline.done("backfill", "BTCUSDT", "2020-03-25")
         yield pipeline
     finally:
@@ -216,15 +218,15 @@ def test_a_day_that_is_not_over_is_not_published_yet(pipeline: Pipeline) -> None
 def test_status_names_every_service(pipeline: Pipeline) -> None:
     status = pipeline.status()
     assert status["up"] is True
-    assert {item["name"] for item in status["services"] if item["answers"] and item["state"] == "RUNNING"} == {
-        "metadata",
-        "gcs",
-        "bigquery",
-        "exchange",
-        "fetch_archive",
-        "dataproc",
+    expected = {
+        *("metadata", "gcs", "bigquery", "exchange", "fetch_archive", "dataproc"),
+        *("kafka", "postgres", "producer", "jobmanager", "taskmanager", "candles_job"),
+        *("publish_live", "archive_live", "schedule"),
+        *(("pubsub",) if installed_emulator() else ()),
     }
-    assert all("127.0.0.1:" in item["address"] for item in status["services"])
+    assert {item["name"] for item in status["services"] if item["works"] and item["state"] == "RUNNING"} == expected
+    listening = [item["address"] for item in status["services"] if item["name"] != "schedule"]
+    assert all("127.0.0.1:" in address for address in listening)
 
 
 def test_a_second_up_says_so_and_other_options_are_refused(pipeline: Pipeline, archive: Path) -> None:

@@ -93,8 +93,8 @@ def pipeline(
     frames = interleaved(arrival for its in arrivals.values() for arrival in its)
     capture.write_text("".join(json.dumps(frame) + "\n" for frame in frames))
     pipeline = Pipeline(tmp_path_factory.mktemp("home"), TZ="Asia/Tokyo")
-    pipeline.done("up", "--capture", str(capture), "--speed", str(SPEED))
     try:
+        pipeline.done("up", "--capture", str(capture), "--speed", str(SPEED))
         yield pipeline
     finally:
         pipeline.done("down", "--remove-data")

@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
 from local.waiting import wait_for
 from tests.support.command import Pipeline
-from tests.support.whole_path import StoredGap, Topic, WholePath
+from tests.support.whole_path import GivenPage, StoredGap, Topic, WholePath
 
 TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
 SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
@@ -37,6 +38,7 @@ SYMBOLS: Final = "BTCUSDT,DOGEUSDT,ETHUSDT,SOLUSDT"
 PAUSE: Final = 20.0
 """Between two kills."""
 CLOCK_OFFSET_US: Final = 3_000_000
+FORMING: Final = Status.FORMING
 
 
 @pytest.fixture
@@ -49,8 +51,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
         PIPELINE_INVENTED_RATE=RATE,
         PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
     )
-    pipeline.done("up")
     try:
+        pipeline.done("up")
         yield WholePath(pipeline.home)
     finally:
         pipeline.done("down", "--remove-data")
@@ -59,35 +61,45 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
 # trades   ||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||
 # killed      kafka   producer   jobmanager   postgres   taskmanager   ... and the connection is dropped in between
 # rows     partial (joined late) | final or, where REST could not reach back, partial with its gap | ...
-@pytest.mark.timeout(SECONDS + 900)
+@pytest.mark.timeout(SECONDS + 1200)
 def test_candles_survive_kills(stack: WholePath, tmp_path: Path) -> None:
     wait_for("the first candles", lambda: len(stack.candles()) >= len(stack.symbols), 180, 0.5)
     killed = harass(stack)
-    closing_us = floor_us(stack.exchange_us())
-    # A minute that was over when the last kill had been got over: nothing more may come for it.
-    wait_for("the market to pass that minute", lambda: stack.exchange_us() >= closing_us + MINUTE_US, 120, 0.5)
+    closing_us = floor_us(stack.exchange_us()) + MINUTE_US
 
     def closed() -> dict[tuple[str, int], Candle]:
-        found = {key: candle for key, candle in stack.candles().items() if key[1] < closing_us}
-        joined_us = min((time_us for _, time_us in found), default=closing_us)
-        minutes = range(joined_us, closing_us, MINUTE_US)
-        there = {(symbol, minute_us) for symbol in stack.symbols for minute_us in minutes} <= set(found)
-        return found if there and all(item.status is not Status.FORMING for item in found.values()) else {}
+        found = stack.candles()
+        past = {
+            key[0] for key, item in found.items() if item.status is not FORMING and key[1] >= closing_us - MINUTE_US
+        }
+        found = {key: item for key, item in found.items() if key[1] < closing_us}
+        is_forming = any(item.status is FORMING for item in found.values())
+        return {} if is_forming or past != set(stack.symbols) else found
 
-    found = wait_for("every minute to be there and closed", closed, 240, 1)
-    assert found
-    figures = judged(stack, found, closing_us)
-    figures = {"killed": killed, **figures}
-    (tmp_path / "figures.json").write_text(json.dumps(figures, indent=2))
-    tell(json.dumps(figures, indent=2))
+    found = wait_for("every minute to be closed", closed, 600, 1)
+    figures, wrong = judged(stack, found, closing_us)
+    told = json.dumps({"killed": killed, **asdict(figures)}, indent=2)
+    (tmp_path / "figures.json").write_text(told)
+    tell(told)
+    assert wrong == []
     assert min(killed[target] for target in TARGETS) >= SECONDS // (PAUSE * len(TARGETS))
-    for wrong in ("differences", "duplicates", "unexplained"):
-        assert figures[wrong] == [], wrong
-    later, whole = figures["minutes after the first"], figures["of these whole"]
-    assert isinstance(later, int)
-    assert isinstance(whole, int)
-    assert later > 0
-    assert whole * 2 >= later
+    assert figures.minutes_after_the_first > 0
+    assert figures.of_these_whole * 2 >= figures.minutes_after_the_first
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a run came to. `minutes`: of each symbol one; `partial_minutes`: with their gaps."""
+
+    trades_sent: int
+    of_these_not_in_the_topic: int
+    candles_compared: int
+    differences: int
+    duplicates: int
+    minutes_after_the_first: int
+    of_these_whole: int
+    repeated_in_the_topic: int
+    partial_minutes: dict[str, list[str]]
 
 
 def harass(stack: WholePath) -> Counter[str]:
@@ -121,11 +133,12 @@ def kill(stack: WholePath, target: str) -> None:
     """SIGKILL of a service and of its children."""
     service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a child that has ended by itself
+            os.kill(process.pid, signal.SIGKILL)
 
 
-def judged(stack: WholePath, found: Mapping[tuple[str, int], Candle], closing_us: int) -> dict[str, object]:
-    """What is wrong with the candles, and the figures of the run.
+def judged(stack: WholePath, found: Mapping[tuple[str, int], Candle], closing_us: int) -> tuple[Figures, list[str]]:
+    """The figures of a run, and what is wrong.
 
     Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made.
     What is missing of the others must lie in recorded gaps; and a gap must be where REST did not reach.
@@ -136,43 +149,47 @@ def judged(stack: WholePath, found: Mapping[tuple[str, int], Candle], closing_us
     differences: list[str] = []
     duplicates: list[str] = []
     unexplained: list[str] = []
+    minutes: set[tuple[str, int]] = set()
     sent = lost = 0
     for symbol in stack.symbols:
         trades = [trade for trade in stack.traded(symbol, closing_us) if trade.time_us >= first_us]
-        in_topic = [trade for trade in trades if trade.trade_id in topic.ids[symbol]]
-        truth, told = candles_of(trades), candles_of(in_topic)
-        for key in sorted(key for key in found if key[0] == symbol):
-            expected = truth[key] if key in whole else told[key]
-            if replace(found[key], status=expected.status) != expected:
-                differences.append(f"{spelled(*key)}: {found[key]} should be {expected}")
-            if (found[key].trade_count or 0) > (truth[key].trade_count or 0):
-                duplicates.append(f"{spelled(*key)}: {found[key].trade_count} of {truth[key].trade_count}")
+        truth = candles_of(trades)
+        in_topic = candles_of(trade for trade in trades if trade.trade_id in topic.ids[symbol])
+        for key in sorted(set(truth) | {key for key in found if key[0] == symbol}):
+            expected, candle = truth.get(key) if key in whole else in_topic.get(key), found.get(key)
+            # A minute of which there is no trade in the topic has no row.
+            if (candle and replace(candle, status=FORMING)) != (expected and replace(expected, status=FORMING)):
+                differences.append(f"{spelled(*key)}: {candle} should be {expected}")
+            if candle and key in truth and (candle.trade_count or 0) > (truth[key].trade_count or 0):
+                duplicates.append(f"{spelled(*key)}: {candle.trade_count} of {truth[key].trade_count} trades")
+        minutes |= set(truth)
         missing = [trade for trade in trades if trade.trade_id not in topic.ids[symbol]]
         unexplained += [f"{symbol} {trade.trade_id} is missing" for trade in missing if not in_gap(gaps, trade)]
         sent, lost = sent + len(trades), lost + len(missing)
-    partial = {key: gaps_of(gaps, *key) for key in sorted(set(found) - whole)}
+    partial = {key: gaps_of(gaps, *key) for key in sorted(minutes - whole)}
     unexplained += [f"{spelled(*key)} is partial without a gap" for key, its in partial.items() if not its]
-    later = [gap for gap in gaps if floor_us(gap.from_us) > first_us and gap.state == "opened"]
-    unexplained += [f"REST reached back, yet there is {gap}" for gap in later if reached_back(stack, topic, gap)]
-    after_first = [key for key in found if key[1] > first_us]
-    return {
-        "trades sent": sent,
-        "of these not in the topic": lost,
-        "candles compared": len(found),
-        "differences": differences,
-        "duplicates": duplicates,
-        "unexplained": unexplained,
-        "repeated in the topic": topic.repeated,
-        "partial minutes": {
-            spelled(*key): [f"{iso(gap.from_us)} to {gap.to_us and iso(gap.to_us)}" for gap in its]
+    later = [gap for gap in gaps if first_us < floor_us(gap.from_us) < closing_us and gap.state == "opened"]
+    pages = stack.pages()
+    unexplained += [f"REST reached back, yet there is {gap}" for gap in later if reached_back(pages, topic, gap)]
+    after_first = [key for key in minutes if key[1] > first_us]
+    figures = Figures(
+        trades_sent=sent,
+        of_these_not_in_the_topic=lost,
+        candles_compared=len(found),
+        differences=len(differences),
+        duplicates=len(duplicates),
+        minutes_after_the_first=len(after_first),
+        of_these_whole=sum(key in whole for key in after_first),
+        repeated_in_the_topic=topic.repeated,
+        partial_minutes={
+            spelled(*key): [f"{iso(gap.from_us)} to {'?' if gap.to_us is None else iso(gap.to_us)}" for gap in its]
             for key, its in partial.items()
         },
-        "minutes after the first": len(after_first),
-        "of these whole": sum(key in whole for key in after_first),
-    }
+    )
+    return figures, [*differences, *duplicates, *unexplained]
 
 
-def candles_of(trades: list[Trade]) -> dict[tuple[str, int], Candle]:
+def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], Candle]:
     """Exact candles by symbol and open time."""
     return {(candle.symbol, candle.open_time_us): candle for candle in minute_candles(trades, Source.LIVE)}
 
@@ -187,10 +204,10 @@ def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:
     return any(gap.symbol == trade.symbol and gap.state == "opened" and gap.holds(trade.time_us) for gap in gaps)
 
 
-def reached_back(stack: WholePath, topic: Topic, gap: StoredGap) -> bool:
+def reached_back(pages: list[GivenPage], topic: Topic, gap: StoredGap) -> bool:
     """True when the page of recent trades that the producer had when it told the gap held all of what is missing."""
     told_us = topic.gap_told_us[gap.gap_id] + CLOCK_OFFSET_US
-    had = [page for page in stack.pages() if page.symbol == gap.symbol and page.at_us <= told_us]
+    had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= told_us]
     return not had or not had[-1].is_full or had[-1].oldest_us <= gap.from_us
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from xmlrpc.client import ServerProxy
 
 import pytest
 
@@ -13,6 +17,12 @@ from local.stack import read_env_file
 from local.supervision import stack_processes
 from local.waiting import wait_for
 from tests.support.command import Pipeline
+from tests.support.processes import RunningStack
+
+pytestmark = pytest.mark.timeout(900)
+
+STARTING_SECONDS = 400
+"""What two stacks at once may take on a busy machine."""
 
 
 @pytest.fixture
@@ -36,7 +46,7 @@ def test_two_stacks_do_not_meet_and_leave_nothing(pipeline: Pipeline, tmp_path: 
     (other.home / "mine.txt").write_text("not the stack's")
     starting = [pipeline.start("up"), other.start("up")]
     for process in starting:
-        assert process.communicate(timeout=200)[1] is not None
+        assert process.communicate(timeout=STARTING_SECONDS)[1] is not None
         assert process.returncode == 0
     mine, theirs = read_env_file(pipeline.home / "env"), read_env_file(other.home / "env")
     addresses = [name for name in mine if name.endswith(("_HOST", "_URL"))]
@@ -60,6 +70,16 @@ def test_what_dies_is_started_again(pipeline: Pipeline) -> None:
 
     wait_for("the supervisor to start the exchange again", is_back, 60)
 
+    # What has given up, after many tries on a full disk say, is started again by `up`.
+    state = json.loads((pipeline.home / "stack.json").read_text())
+    address = f"http://pipeline:{state['password']}@127.0.0.1:{state['ports']['supervisor']}/RPC2"
+    ServerProxy(address).supervisor.stopProcess("exchange")
+    assert pipeline.pid("exchange") == 0
+    assert "is up already" not in pipeline.done("up").err
+    assert pipeline.status()["up"] is True
+    assert is_back()
+    assert "is up already" in pipeline.done("up").err
+
 
 def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(pipeline: Pipeline) -> None:
     pipeline.done("up")
@@ -81,10 +101,59 @@ def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(pipeline: Pipe
 
 def test_two_at_once_make_one_stack(pipeline: Pipeline) -> None:
     first, second = pipeline.start("up"), pipeline.start("up")
-    ends = [(process.communicate(timeout=200)[1], process.returncode) for process in (first, second)]
+    ends = [(process.communicate(timeout=STARTING_SECONDS)[1], process.returncode) for process in (first, second)]
     assert sorted(code for _, code in ends) == [0, 1]
     assert any("another `pipeline up` or `down` is at work" in error for error, _ in ends)
     assert pipeline.status()["up"] is True
+
+
+def live_candles(pipeline: Pipeline, symbol: str) -> list[dict[str, str]]:
+    """The live candles of a symbol, whichever day it is."""
+    today = dt.datetime.now(dt.UTC).date()
+    days = ((today - dt.timedelta(days=1)).isoformat(), today.isoformat())
+    return pipeline.done("candles", symbol, *days, "--plane", "live", "--format", "csv").rows
+
+
+def test_the_exchange_may_be_any_address_and_may_be_away(tmp_path: Path) -> None:
+    """`--source bybit`, where a simulator that the stack knows nothing of stands for the exchange."""
+    bybit = RunningStack(tmp_path / "bybit", ("exchange",))
+    address = bybit.stack.url("exchange")
+    pipeline = Pipeline(
+        tmp_path / "home",
+        PIPELINE_SYMBOLS="ETHUSDT,SOLUSDT",
+        BYBIT_WS_URL=f"{address.replace('http', 'ws')}/v5/public/linear",
+        BYBIT_REST_URL=address,
+        BYBIT_ARCHIVE_URL=address,
+        BYBIT_LISTING_URL=f"{address}/public.bybit.com/",
+    )
+    try:
+        told = pipeline.done("up", "--source", "bybit").err
+        assert f"producer cannot work yet and goes on trying: ws{address.removeprefix('http')}" in told
+        assert pipeline.run("status").code == 1
+        services = {item["name"]: item for item in pipeline.status()["services"]}
+        assert (services["producer"]["answers"], services["producer"]["works"]) == (True, False)
+        assert "exchange" not in services
+        assert "there is no exchange simulator" in pipeline.run("fault", "drop").err
+
+        with bybit:
+            wait_for("the producer to find the exchange", lambda: pipeline.run("status").code == 0, 180)
+            for symbol in ("ETHUSDT", "SOLUSDT"):
+                wait_for(f"candles of {symbol}", partial(live_candles, pipeline, symbol), 120)
+            pipeline.done("backfill", "ETHUSDT", "2024-01-01")
+            assert pipeline.done("candles", "ETHUSDT", "2024-01-01", "--format", "csv").rows
+
+        pipeline.done("down")
+        refused = pipeline.run("up")
+        assert refused.code == 1
+        assert "came from --source bybit, and simulator's would mix with it" in refused.err
+    finally:
+        pipeline.done("down", "--remove-data")
+    assert not pipeline.home.exists()
+
+
+def test_files_of_a_market_are_not_the_exchange_itself(pipeline: Pipeline, tmp_path: Path) -> None:
+    outcome = pipeline.run("up", "--source", "bybit", "--archive-dir", str(tmp_path))
+    assert (outcome.code, "bybit is the exchange itself, not files of it" in outcome.err) == (2, True)
 
 
 def test_a_folder_that_is_none_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The topic is as the definition says, except that the producer's clock stamps its
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
@@ -103,6 +104,19 @@ class World:
         there = [TopicPartition(names.TRADES_TOPIC, partition, offset) for partition, offset in enumerate(offsets)]
         consumer.commit(offsets=there, asynchronous=False)
         consumer.close()
+
+    def committed(self, partition: int) -> int:
+        """Where the group goes on."""
+        consumer = Consumer({**self.servers, "group.id": "archive-live"})
+        [place] = consumer.committed([TopicPartition(names.TRADES_TOPIC, partition)], 60)
+        consumer.close()
+        return int(place.offset)
+
+    def delete_before(self, partition: int, offset: int) -> None:
+        """Let records go, as their age does."""
+        admin = AdminClient(dict(self.servers))
+        for outcome in admin.delete_records([TopicPartition(names.TRADES_TOPIC, partition, offset)]).values():
+            outcome.result(60)
 
 
 def rows(content: bytes) -> list[dict[str, Any]]:
@@ -252,6 +266,27 @@ def fill(world: World, symbol: str, hours: int) -> list[int]:
             count += 50
         world.end_hour()
     return list(range(count))
+
+
+def test_hours_without_trades_write_nothing_and_are_behind_it(world: World) -> None:
+    for _ in range(3):
+        world.end_hour()
+    assert world.archive() == NOTHING
+    assert world.committed(0) == world.end_hour()[0] - 1  # the heartbeat of the hour that runs
+
+
+def test_what_is_gone_from_the_topic_is_told_and_the_rest_is_archived(world: World) -> None:
+    start, _ = world.send(1, *(trade("HHHUSDT", number, MIDNIGHT_US + number) for number in range(4)))
+    world.end_hour()
+    world.delete_before(1, start + 2)
+    assert world.archive()["trades"] == 2
+    assert sorted(number for content in world.objects("HHHUSDT").values() for number in ids(content)) == [2, 3]
+    [told] = [json.loads(line) for line in world.running.log("archive_live").splitlines() if "are gone" in line]
+    assert told.pop("end") > start
+    assert told == {
+        **{"severity": "ERROR", "message": "records are gone unarchived"},
+        **{"partition": 1, "committed": start - 1, "oldest": start + 2},
+    }
 
 
 def test_only_post(world: World) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,8 +11,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # its list lacks it
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us
-from local.flink.candles_job import first_whole_minute, newest_checkpoint
+from bitcoin_pipeline.times import MINUTE_US, floor_us
+from local.flink.candles_job import first_whole_minute
 from local.kafka import create_topics
 from local.postgres import create_tables
 from local.waiting import wait_for
@@ -148,30 +146,17 @@ def test_a_gap_never_goes_back(database: psycopg.Connection) -> None:
 
 
 def test_the_job_begins_at_the_first_minute_that_is_whole(stack: RunningStack) -> None:
-    brokers = stack.environ["KAFKA_BOOTSTRAP_SERVERS"]
-    producer = Producer({"bootstrap.servers": brokers})
+    servers = {"bootstrap.servers": stack.environ["KAFKA_BOOTSTRAP_SERVERS"]}
+    producer = Producer(servers)
     for partition in (0, 3):
         producer.produce(names.TRADES_TOPIC, b"old", partition=partition)
         producer.produce(names.TRADES_TOPIC, b"new", partition=partition)
     assert producer.flush(30) == 0
-    assert first_whole_minute(brokers, names.TRADES_TOPIC) == 0
-    client = AdminClient({"bootstrap.servers": brokers})
+    assert first_whole_minute(servers, names.TRADES_TOPIC) == 0
+    client = AdminClient(dict(servers))
     before_us = time.time_ns() // 1000
     for outcome in client.delete_records([TopicPartition(names.TRADES_TOPIC, 3, 1)]).values():
         outcome.result(30)
-    start_us = first_whole_minute(brokers, names.TRADES_TOPIC)
+    start_us = first_whole_minute(servers, names.TRADES_TOPIC)
     assert start_us % MINUTE_US == 0
     assert 0 < start_us - floor_us(before_us) <= 2 * MINUTE_US
-
-
-def test_only_a_whole_and_young_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
-    now_us = time.time_ns() // 1000
-    assert newest_checkpoint(tmp_path / "absent", now_us) is None
-    for age_days, name in [(0.1, "a/chk-7"), (0.2, "b/chk-9"), (0.0, "b/chk-10"), (7.0, "c/chk-1")]:
-        (tmp_path / name).mkdir(parents=True)
-        if name != "b/chk-10":  # was interrupted
-            metadata = tmp_path / name / "_metadata"
-            metadata.touch()
-            os.utime(metadata, (time.time() - age_days * 86_400,) * 2)
-    assert newest_checkpoint(tmp_path, now_us) == tmp_path / "a/chk-7"
-    assert newest_checkpoint(tmp_path, now_us + 7 * DAY_US) is None

@@ -58,8 +58,8 @@ class Pipeline:
             text=True,
         )
 
-    def run(self, *words: str, seconds: float = 240) -> Outcome:
-        """Run a command to its end."""
+    def run(self, *words: str, seconds: float = 600) -> Outcome:
+        """Run a command to its end; `seconds`: what `up` may take on a busy machine."""
         process = self.start(*words)
         try:
             out, err = process.communicate(timeout=seconds)

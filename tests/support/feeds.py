@@ -170,10 +170,10 @@ class World:
             case AskServerTime(asked_at):
                 server_us = (BASE_MS + self.now_ms) * 1000 if self.answers_rest else None
                 self._later.append(lambda: self.feed.server_time(server_us, asked_at, self.clock()))
-            case AskRecentTrades(symbol, asked_at):
+            case AskRecentTrades(symbol, asked_at, limit):
                 name = symbol.removesuffix("USDT")
                 self.asked.append(f"{name} {self.now_ms / 1000:.3f}")
-                page = self.traded[name][-self.reach :] if self.answers_rest else None
+                page = self.traded[name][-min(self.reach, limit) :] if self.answers_rest else None
                 self._later.append(lambda: self.feed.recent_trades(symbol, page, asked_at, self.clock()))
             case HangUp(reason):
                 self.reports.append(f"hung up: {reason}")

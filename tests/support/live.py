@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import psycopg
 from confluent_kafka import Consumer, Producer, TopicPartition
+from psycopg.conninfo import make_conninfo
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Candle, Source, Status
@@ -32,7 +33,7 @@ def conninfo(stack: RunningStack) -> str:
     """How libpq reaches the stack's Postgres."""
     environ = stack.environ
     words = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
-    return " ".join(f"{word}={environ[variable]}" for word, variable in words.items())
+    return make_conninfo(**{word: environ[variable] for word, variable in words.items()})
 
 
 class LivePath:

@@ -12,7 +12,7 @@ import psutil
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
-from local.services import PORTS, PROJECT, ROOT, Service, Stack
+from local.services import PORTS, PROJECT, ROOT, Invented, Service, Stack
 from local.waiting import answers, free_ports, wait_for
 
 
@@ -29,8 +29,10 @@ class RunningStack:
         archive_dir: Path | None = None,
         capture: Path | None = None,
         speed: float = 1.0,
+        *,
+        invented: Invented = Invented(),  # noqa: B008  # frozen
     ) -> None:
-        self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed)
+        self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed, invented)
         self.names = names
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -58,7 +58,7 @@ class GivenPage:
 
 @dataclass(slots=True)
 class Topic:
-    """What lies in `trades`: ids of each symbol, how often one repeats another, when each gap was told first (us).
+    """What lies in `trades`: ids of each symbol, how often one repeats another, when each open gap was told last (us).
 
     `after_their_minute`: trades of each symbol that stand behind a heartbeat past their minute's end.
     """
@@ -199,5 +199,5 @@ def _take(found: Topic, record: dict[str, Any], appended_us: int, proven_us: int
             found.repeated += trade_id in ids
             ids.add(trade_id)
             found.after_their_minute[symbol] += proven_us >= floor_us(time_us) + MINUTE_US - MS_US
-        case {"type": "gap", "gap_id": gap_id}:
-            found.gap_told_us.setdefault(gap_id, appended_us)
+        case {"type": "gap", "gap_id": gap_id, "state": "opened"}:
+            found.gap_told_us[gap_id] = appended_us

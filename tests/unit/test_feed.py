@@ -157,6 +157,23 @@ def test_a_silenced_symbol_that_rest_cannot_bring_back_gets_a_gap() -> None:
     assert world.take("trade", "gap") == ["trade BTC 1", "gap opened BTC 55.000-59.500", "trade BTC 3"]
 
 
+# As before, in a burst: the trades that REST tells of have all come after what was asked about, so something may lie
+# before them.
+def test_a_silenced_burst_is_not_taken_for_a_quiet_market() -> None:
+    world = live(start=50.0)
+    world.until(59.5)
+    world.trade(lost=True)
+    world.until(60.2)
+    for _ in range(300):
+        world.trade(lost=True)
+    world.until(60.3)
+    assert world.take("heartbeat")[-1] < "heartbeat 59.999"
+    assert world.reports[-2] == "hung up: trades of BTCUSDT come over REST, and not over the websocket"
+    world.connect()
+    world.until(62.0)
+    assert world.take("trade")[:2] == ["trade BTC 1", "trade BTC 2"]
+
+
 # p   p   p   p |  p          REST is away: the pings' word is enough, a second later
 def test_without_rest_a_silent_market_is_proven_by_pings_alone() -> None:
     world = live(start=50.0)

@@ -1,0 +1,154 @@
+"""Part 2 of `make bench-live`: the candles job takes in a topic that was full before it started.
+
+The same trades lie in 1, 2 or all 4 partitions, each time in a fresh stack. CPU is the whole TaskManager's (JVM, its
+compiler, checkpoints, JDBC), from before the job is submitted until Postgres holds every trade in final candles. What a
+trade costs is taken from the second half, as Java is slow until it has compiled the job; that once is shown beside it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from confluent_kafka import Producer
+from rich.console import Console
+from rich.table import Table
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.public_trade import encode_trade
+from bitcoin_pipeline.records import Heartbeat, heartbeat_record
+from bitcoin_pipeline.times import MINUTE_US, SECOND_US
+from local.exchange.invented_live import invented_second
+from local.kafka import create_topics
+from local.postgres import create_tables
+from local.waiting import wait_for
+from tests.bench.measuring import Goal, cores, cpu_seconds
+from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
+from tests.support.processes import RunningStack
+
+SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
+START_US: Final = 1_700_000_040_000_000  # a minute's start
+RATE: Final = 1000
+"""Trades a second of the market's time."""
+SECONDS: Final = 600
+WANTED_US: Final = 50.0
+LINEAR: Final = 1.25
+"""How much dearer a trade may be in all partitions than in one for the job to count as linear."""
+_LOOK_SECONDS: Final = 0.25
+_PATIENCE_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """One catch-up: trades, seconds from the first row on, CPU seconds in all, and those of the second half."""
+
+    partitions: int
+    trades: int
+    seconds: float
+    cpu: float
+    late_trades: int
+    late_cpu: float
+
+    def us_of_cpu(self) -> float:
+        """Microseconds of the TaskManager's CPU a trade, in the second half."""
+        return self.late_cpu / self.late_trades * 1e6
+
+    def start_seconds(self) -> float:
+        """CPU that the start took on top of that."""
+        return self.cpu - self.us_of_cpu() * self.trades / 1e6
+
+
+def compare_catch_up(console: Console) -> list[Goal]:
+    """Catch up with the trades spread ever wider, print the table, return the goals."""
+    found = []
+    for partitions in (1, 2, PARTITIONS):
+        console.print(f"catch-up from {partitions} of {PARTITIONS} partitions ...", style="dim")
+        found.append(_catch_up(partitions))
+    title = f"catch-up from a full topic on {cores()}, Kafka and Postgres beside it"
+    table = Table("partitions with trades", "trades", "trades/s", "CPU us a trade", "CPU s of the start", title=title)
+    for caught in found:
+        rate = caught.trades / caught.seconds
+        figures = f"{caught.trades:,}", f"{rate:,.0f}", f"{caught.us_of_cpu():.1f}", f"{caught.start_seconds():.1f}"
+        table.add_row(str(caught.partitions), *figures)
+    console.print(table)
+    each = [caught.us_of_cpu() for caught in found]
+    ratio = each[-1] / each[0]
+    return [
+        Goal("catch-up, CPU us a trade when warm", f"<= {WANTED_US:g}", f"{each[-1]:.1f}", each[-1] <= WANTED_US),
+        Goal(f"the same, in 1 partition of {PARTITIONS} = 1", f"<= {LINEAR:g}", f"{ratio:.2f}", ratio <= LINEAR),
+    ]
+
+
+def _catch_up(partitions: int) -> Caught:
+    with tempfile.TemporaryDirectory() as folder, RunningStack(Path(folder), STORES) as stack:
+        brokers = stack.environ["KAFKA_BOOTSTRAP_SERVERS"]
+        create_topics(brokers)
+        create_tables(conninfo(stack))
+        trades = _fill(brokers, partitions)
+        *cluster, job = FLINK
+        for name in cluster:
+            stack.start(name)
+        pid = stack.processes["taskmanager"].pid
+        before = cpu_seconds(pid)
+        stack.start(job)
+        samples = list(_samples(stack, pid, trades))
+    (first_at, _, _), (last_at, last_cpu, _) = samples[0], samples[-1]
+    half_at, half_cpu, half = next(sample for sample in samples if sample[2] * 2 >= trades)
+    assert half_at < last_at, "all trades came at one look: there are too few of them"
+    return Caught(partitions, trades, last_at - first_at, last_cpu - before, trades - half, last_cpu - half_cpu)
+
+
+def _fill(brokers: str, partitions: int) -> int:
+    """Put the trades into the topic as our producer would, with a heartbeat a second in every partition."""
+    producer = Producer({"bootstrap.servers": brokers, "acks": "all", "linger.ms": 5, "compression.type": "lz4"})
+
+    def send(record: bytes, partition: int, symbol: str | None = None) -> None:
+        while True:
+            try:
+                producer.produce(names.TRADES_TOPIC, record, key=symbol, partition=partition)
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                return
+
+    trades = 0
+    for number in range(SECONDS):
+        at_us = START_US + number * SECOND_US
+        for of, symbol in enumerate(SYMBOLS):
+            for item in invented_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
+                send(encode_trade(symbol, item).record, of % partitions, symbol)
+                trades += 1
+        is_last = number == SECONDS - 1
+        proven_us = at_us + (MINUTE_US if is_last else SECOND_US - 1)
+        for partition in range(PARTITIONS):
+            send(heartbeat_record(Heartbeat(proven_us, SYMBOLS, lag_ms=250, reconnects=0)), partition)
+    assert producer.flush(60) == 0
+    return trades
+
+
+def _samples(stack: RunningStack, pid: int, trades: int) -> Iterator[tuple[float, float, int]]:
+    """Seconds, the TaskManager's CPU and the trades in Postgres, from the first trade there to the last one final."""
+    query = "SELECT coalesce(sum(trade_count), 0)::bigint, coalesce(bool_and(status = 'final'), false) FROM candles"
+    with psycopg.connect(conninfo(stack), autocommit=True) as connection:
+
+        def look() -> tuple[int, bool]:
+            row = connection.execute(query).fetchone()
+            assert row is not None
+            return row[0], row[1]
+
+        wait_for("the first trade in Postgres", lambda: look()[0], _PATIENCE_SECONDS, 0.05)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            stored, is_final = look()
+            yield time.monotonic(), cpu_seconds(pid), stored
+            assert stored <= trades, f"{stored} trades in Postgres, {trades} in the topic"
+            if stored == trades and is_final:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{stored} of {trades} trades in Postgres after {_PATIENCE_SECONDS} s")
+            time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,158 @@
+"""A dead, half-open or refused feed: no candle is ever called whole that is not, and the others go on.
+
+One stack plays one invented capture at ten times its speed, so a minute takes six seconds; what is on time counts in
+the exchange's time. It begins with an exchange that accepts connections and answers nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
+from bitcoin_pipeline.times import MINUTE_US, MS_US, floor_us, iso
+from local.exchange.frames import frames_of
+from local.exchange.invented_live import SYMBOLS as MARKET
+from local.exchange.invented_live import invented_second
+from local.waiting import wait_for
+from tests.support.command import Pipeline
+from tests.support.whole_path import WholePath
+
+SYMBOLS: Final = tuple(symbol for symbol in MARKET if symbol != "1000PEPEUSDT")
+REFUSED, *OTHERS = SYMBOLS
+FROM_MS: Final = 1_786_310_790_000
+"""2026-08-09T21:26:30Z."""
+MINUTES: Final = 14
+RATE: Final = 3.0
+"""Trades a second of each symbol: REST's last thousand reach five minutes back."""
+SPEED: Final = 10
+PATIENCE: Final = 120.0
+WHOLE: Final = (Status.FINAL, Status.REPAIRED)
+
+
+class Watch(threading.Thread):
+    """Keeps every candle that ever stood in Postgres as a whole one."""
+
+    def __init__(self, stack: WholePath) -> None:
+        super().__init__(daemon=True)
+        self._stack = stack
+        self._ended = threading.Event()
+        self.seen: set[Candle] = set()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.2):
+            self.seen |= {candle for candle in self._stack.candles().values() if candle.status in WHOLE}
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join(PATIENCE)
+        assert not self.is_alive()
+
+
+@pytest.fixture
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
+    """A stack whose exchange is half-open from the first connection on, so that nothing has been played yet."""
+    capture = tmp_path_factory.mktemp("capture") / "frames.jsonl"
+    seconds = range(FROM_MS // 1000, FROM_MS // 1000 + 60 * MINUTES)
+    frames = [
+        frame
+        for symbol in SYMBOLS
+        for frame in frames_of(
+            symbol, (trade for second in seconds for trade in invented_second(symbol, second, RATE, seed=5))
+        )
+    ]
+    frames.sort(key=lambda frame: frame.time_ms)
+    capture.write_text("".join(f"{frame.text}\n" for frame in frames))
+    pipeline = Pipeline(tmp_path_factory.mktemp("home"), TZ="Asia/Tokyo")
+    up = pipeline.start("up", "--capture", str(capture), "--speed", str(SPEED))
+    try:
+        wait_for("the exchange to go half-open", lambda: half_open(pipeline.home), PATIENCE)
+        _, told = up.communicate(timeout=240)
+        assert up.returncode == 0, told
+        yield WholePath(pipeline.home)
+    finally:
+        up.kill()
+        up.wait()
+        pipeline.done("down", "--remove-data")
+
+
+def half_open(home: Path) -> bool:
+    """True once the exchange that is being started has taken the fault; the producer starts after it."""
+    try:
+        port = json.loads((home / "stack.json").read_text())["ports"]["exchange"]
+        faults = f"http://127.0.0.1:{port}/control/faults"
+        return requests.post(faults, json={"fault": "half_open"}, timeout=10).ok
+    except (OSError, json.JSONDecodeError):
+        return False
+
+
+# played   |....21:28 ..... refused ..... half-open ..... dropped ..... 21:40:30
+# others   |  final   final   final   final   (late)  final   ...
+@pytest.mark.timeout(600)
+def test_no_candle_is_whole_that_is_not(stack: WholePath) -> None:
+    watch = Watch(stack)
+    watch.start()
+    try:
+        stack.clear_faults()
+        start_us = floor_us(FROM_MS * MS_US)
+        wait_for("the first whole minutes", whole(stack, start_us + MINUTE_US, *SYMBOLS), PATIENCE, 0.2)
+
+        # One symbol is refused: the others go on.
+        stack.fault("refuse", symbol=REFUSED)
+        stack.fault("drop")
+        minute_us = floor_us(stack.exchange_us()) + MINUTE_US
+        wait_for("the others to go on", whole(stack, minute_us, *OTHERS), PATIENCE, 0.2)
+        assert not whole(stack, minute_us, REFUSED)()
+        stack.clear_faults()
+        wait_for("it to come back", whole(stack, minute_us, *SYMBOLS), PATIENCE, 0.2)
+
+        # The connection goes half-open, as do new ones for a while; then it breaks.
+        for fault, parameters in (("half_open", {"seconds": 8}), ("drop", {})):
+            minute_us = floor_us(stack.exchange_us()) + MINUTE_US
+            stack.fault(fault, **parameters)
+            wait_for(f"minutes after {fault}", whole(stack, minute_us + 2 * MINUTE_US, *SYMBOLS), PATIENCE, 0.2)
+
+        end_us = floor_us(stack.exchange_us())
+        wait_for("every minute to be closed", closed(stack, start_us, end_us), PATIENCE, 0.2)
+    finally:
+        watch.end()
+    traded = [trade for symbol in SYMBOLS for trade in stack.traded(symbol, stack.exchange_us())]
+    truth = {(item.symbol, item.open_time_us): item for item in minute_candles(traded, Source.LIVE)}
+    wrong = [
+        f"{item.symbol} {iso(item.open_time_us)} {item.status} with {item.trade_count} of {exact.trade_count} trades"
+        for item in sorted(watch.seen, key=lambda item: (item.open_time_us, item.symbol))
+        if item != replace(exact := truth[item.symbol, item.open_time_us], status=item.status)
+    ]
+    assert wrong == []
+    assert len({(item.symbol, item.open_time_us) for item in watch.seen}) >= len(SYMBOLS) * 6
+    doubtful = sorted(key for key, item in stack.candles().items() if item.status is Status.PARTIAL)
+    assert [f"{symbol} {iso(time_us)}" for symbol, time_us in doubtful if time_us > start_us] == []
+
+
+def whole(stack: WholePath, minute_us: int, *symbols: str) -> Callable[[], bool]:
+    """A condition: this minute of these symbols is there and whole."""
+
+    def is_whole() -> bool:
+        found = stack.candles()
+        return all((item := found.get((symbol, minute_us))) and item.status in WHOLE for symbol in symbols)
+
+    return is_whole
+
+
+def closed(stack: WholePath, start_us: int, end_us: int) -> Callable[[], bool]:
+    """A condition: no minute between the two is missing or forming."""
+
+    def is_closed() -> bool:
+        found = stack.candles()
+        minutes = range(start_us, end_us, MINUTE_US)
+        rows = [found.get((symbol, minute_us)) for symbol in SYMBOLS for minute_us in minutes]
+        return all(row is not None and row.status is not Status.FORMING for row in rows)
+
+    return is_closed
