@@ -155,14 +155,7 @@ def _seconds(text: str) -> int:
 
 
 def columns(view: View) -> dict[str, Any]:
-    """A view as the page reads it: one list per column, amounts as numbers."""
-    bars = view.bars
-    lists = {
-        name: [None if value is None else float(value) for value in column.to_pylist()]
-        if pa.types.is_decimal(column.type)
-        else column.to_pylist()
-        for name, column in zip(bars.schema.names, bars.columns, strict=True)
-    }
+    """A view as the page reads it: one list per column."""
     return {
         "symbol": view.symbol,
         "interval": next(name for name, seconds in INTERVALS.items() if seconds == view.interval),
@@ -171,8 +164,16 @@ def columns(view: View) -> dict[str, Any]:
         "end": view.end,
         "age_s": None if view.history_age_s is None else round(view.history_age_s),
         "fault": view.fault,
-        "bars": lists,
+        "bars": {name: _list(view.bars[name]) for name in view.bars.schema.names},
     }
+
+
+def _list(column: pa.ChunkedArray) -> Any:
+    """A column for orjson. Amounts are written digit by digit, not as floats, and much faster than one by one."""
+    if not pa.types.is_decimal(column.type):
+        return column.to_pylist()
+    digits = pc.replace_substring_regex(column.cast(pa.string()), r"\.?0+$", "")
+    return orjson.Fragment(f"[{','.join(pc.fill_null(digits, 'null').to_pylist())}]")
 
 
 def exported(view: View, kind: str) -> bytes:

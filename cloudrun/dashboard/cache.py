@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -33,6 +34,8 @@ RETRY_S: Final = 10
 FIRST: Final = 1_546_300_800
 """2019-01-01: the archive begins in that year, so no search goes further back."""
 PARALLEL_QUERIES: Final = 4
+WRITES_PER_CLEANING: Final = 50
+"""DuckDB keeps deleted rows until a checkpoint, in memory too; left alone they would grow without end."""
 
 _TABLES: Final = """
 CREATE TABLE history (
@@ -119,6 +122,7 @@ class Cache:
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(_TABLES)
         self._writing = threading.Lock()
+        self._writes = 0
         self._queries = ThreadPoolExecutor(PARALLEL_QUERIES, "warehouse")
         self._tiles: dict[Tile, _Loaded] = {}
         self._failed: dict[Tile, tuple[float, str]] = {}
@@ -209,6 +213,7 @@ class Cache:
             )
             cursor.execute("INSERT INTO live BY NAME SELECT * FROM rows")
             cursor.execute("COMMIT")
+            self._written(cursor)
 
     # Bars.
 
@@ -356,6 +361,7 @@ class Cache:
             for tile in group:
                 self._tiles[tile] = _Loaded(now, now, counts[tile.start])
             self._drop_unused(cursor, set(group))
+            self._written(cursor)
 
     def _drop_unused(self, cursor: duckdb.DuckDBPyConnection, just_loaded: set[Tile]) -> None:
         held = sum(loaded.rows for loaded in self._tiles.values())
@@ -367,6 +373,12 @@ class Cache:
                 _delete(cursor, tile.symbol, tile.level, tile.start, tile.end)
                 del self._tiles[tile]
                 held -= loaded.rows
+
+    def _written(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._writes += 1
+        if self._writes % WRITES_PER_CLEANING == 0:
+            with suppress(duckdb.TransactionException):  # somebody reads just now; the next time will do
+                cursor.execute("CHECKPOINT")
 
     def held_rows(self) -> int:
         """How many rows of history are here now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -79,6 +80,14 @@ def bars(page: Page) -> list[dict[str, Any]]:
     return found
 
 
+def picture(page: Page, name: str) -> None:
+    """Keep a picture of the page, where DASHBOARD_PICTURES says so; the README shows two of them."""
+    folder = os.environ.get("DASHBOARD_PICTURES")
+    if folder:
+        page.wait_for_timeout(500)  # the chart's own animation
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
 def values(candle: Candle) -> dict[str, Any]:
     """A candle as the chart holds it."""
     return {
@@ -102,6 +111,7 @@ def test_the_page_opens_with_the_database_s_candles(stores: Stores, open_page: C
     for bar, row in zip(shown[-len(rows) :], rows, strict=True):
         assert [bar[name] for name in AMOUNTS] == [float(row[name]) for name in AMOUNTS]
     expect(page.locator("#legend")).to_contain_text("forming")
+    picture(page, "live")
 
 
 @pytest.mark.parametrize("interval", ["1m", "5m", "15m", "1h", "4h", "1d"])
@@ -116,6 +126,9 @@ def test_every_interval_is_the_core_s_merge(open_page: Callable[..., Page], inte
         assert held(bar) == pytest.approx(wanted, rel=1e-12), bar["time"]
     times = [bar["time"] for bar in shown]
     assert times == [time for time in sorted(expected) if time >= times[0]]
+    if interval == "1h":
+        page.click("[data-study=delta]")
+        picture(page, "history")
 
 
 def test_older_history_comes_as_one_pans(open_page: Callable[..., Page]) -> None:
@@ -183,6 +196,7 @@ def test_the_calendar_tells_what_became_of_each_day(open_page: Callable[..., Pag
     assert states.count("failed") == 1
     assert states.count("live") == 2
     assert states.count("missing") == 2
+    picture(page, "coverage")
     assert "truncated file" in next(title for title in titles if "failed" in title)
     day = titles[3].split(":")[0]
     page.click(f"#calendar .day[title^='{day}']")
@@ -301,6 +315,7 @@ def test_without_history_the_live_candles_stay(stores: Stores, open_page: Callab
     page = open_page("?interval=1m&range=1D")
     expect(page.locator("#notice")).to_contain_text("History: not available")
     assert len(bars(page)) >= 1440
+    picture(page, "broken-upstream")
     stores.stack.start("bigquery")
     expect(page.locator("#notice")).to_be_hidden(timeout=60_000)
 
@@ -308,6 +323,7 @@ def test_without_history_the_live_candles_stay(stores: Stores, open_page: Callab
 def test_a_symbol_without_data_says_so(open_page: Callable[..., Page]) -> None:
     page = open_page("?symbol=ADAUSDT", state="empty")
     expect(page.locator("#state")).to_have_text("No candles of ADAUSDT yet")
+    picture(page, "empty")
 
 
 def test_it_fits_a_phone(open_page: Callable[..., Page]) -> None:
@@ -317,3 +333,4 @@ def test_it_fits_a_phone(open_page: Callable[..., Page]) -> None:
     assert box is not None
     assert box["height"] >= 250
     assert SYMBOL in (page.locator("#symbol").text_content() or "")
+    picture(page, "phone")

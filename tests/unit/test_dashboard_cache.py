@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pytest
-from cache import FRESH_S, RETRY_S, Cache, View
+from cache import FRESH_S, RETRY_S, WRITES_PER_CLEANING, Cache, View
 from detail import DAY, MINUTE, TILE_ROWS
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError
@@ -55,10 +55,13 @@ class Warehouse:
     fault: str = ""
     asked: list[tuple[str, int, int, int]] = field(default_factory=list)
     answering: threading.Event = field(default_factory=threading.Event)
+    answered: pa.Table | None = None
 
     def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
         self.asked.append((symbol, level, start, end))
         assert self.answering.wait(30)
+        if self.answered is not None:
+            return self.answered
         if self.fault:
             raise WarehouseError(self.fault)
         found = [c for c in self.minutes if c.symbol == symbol and start <= c.open_time_us // SECOND_US < end]
@@ -251,3 +254,25 @@ def test_a_longer_live_bar_is_of_its_minutes() -> None:
     assert bar is not None
     assert (bar.close, bar.trade_count, bar.status) == (Decimal(8), 9, Status.PARTIAL)
     assert run.cache.live_bar("BTCUSDT", NOON + 300, 300) is None
+
+
+def test_refreshing_for_ever_takes_no_more_memory() -> None:
+    run = Harness(minute(NOON - NOON % (2 * DAY) + t, Source.ARCHIVE) for t in range(0, 2 * DAY, MINUTE))
+
+    def used() -> int:
+        query = "SELECT sum(memory_usage_bytes) FROM duckdb_memory()"
+        [(found,)] = run.cache._db.cursor().execute(query).fetchall()
+        return int(found)
+
+    async def refreshes(times: int) -> None:
+        for _ in range(times):
+            run.clock.now += FRESH_S + 1
+            await run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE)
+            for task in list(run.cache._asked.values()):
+                await task
+
+    run.warehouse.answered = run.warehouse.candles("BTCUSDT", MINUTE, NOON - NOON % (2 * DAY), NOON + 2 * DAY)
+    asyncio.run(refreshes(WRITES_PER_CLEANING))
+    before = used()
+    asyncio.run(refreshes(2 * WRITES_PER_CLEANING))
+    assert used() <= before + 2**20
