@@ -87,14 +87,17 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical bench-live
-bench: bench-historical bench-live ## every benchmark
+.PHONY: bench bench-historical bench-live bench-dashboard
+bench: bench-historical bench-live bench-dashboard ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
 	@$(VENV)/bin/python -m tests.bench.historical
 
 bench-live: setup $(BENCH)/.ready ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(VENV)/bin/python -m tests.bench.live
+
+bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 20 minutes)
+	@$(VENV)/bin/python -m tests.bench.dashboard
 
 # A peer, not a part: where its C code cannot be built, the plain loop is the peer.
 $(BENCH)/.ready: $(VENV)/.uv tests/bench/cryptofeed.txt

@@ -33,6 +33,8 @@ RETRY_S: Final = 10
 """After a failure, nobody's look asks again before."""
 FIRST: Final = 1_546_300_800
 """2019-01-01: the archive begins in that year, so no search goes further back."""
+PATIENCE_S: Final = 6.0
+"""A look waits no longer for history: the live minutes are shown without it then, and that it is to come."""
 PARALLEL_QUERIES: Final = 4
 WRITES_PER_CLEANING: Final = 50
 """DuckDB keeps deleted rows until a checkpoint, in memory too; left alone they would grow without end."""
@@ -112,10 +114,13 @@ class Cache:
     `clock`: monotonic seconds. `max_rows`: of history, above which the tiles not looked at for longest are dropped.
     """
 
-    def __init__(self, history: History, max_rows: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, history: History, max_rows: int, clock: Callable[[], float], patience_s: float = PATIENCE_S
+    ) -> None:
         self._history = history
         self._max_rows = max_rows
         self._clock = clock
+        self._patience_s = patience_s
         self._db = duckdb.connect(
             config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
         )
@@ -263,6 +268,7 @@ class Cache:
         now = self._clock()
         ages = [now - self._tiles[tile].at for tile in wanted if tile in self._tiles]
         faults = [self._failed[tile][1] for tile in wanted if tile in self._failed]
+        faults += ["it is still being read" for tile in wanted if tile in self._asked and tile not in self._tiles]
         bars = await asyncio.to_thread(self._bars, values)
         return View(symbol, interval, start, end, bars, max(ages, default=None), faults[0] if faults else "")
 
@@ -315,7 +321,7 @@ class Cache:
                 self._asked[tile] = task
         waiting = {self._asked[tile] for tile in wanted if tile in self._asked and tile not in self._tiles}
         if waiting:
-            await asyncio.wait(waiting)
+            await asyncio.wait(waiting, timeout=self._patience_s)
 
     def _fresh_for(self, tile: Tile) -> float:
         newest = self._newest.get(tile.symbol)

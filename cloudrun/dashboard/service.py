@@ -10,6 +10,7 @@ import datetime as dt
 import signal
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -48,6 +49,8 @@ class Service:
         self.cache = cache
         self.hub = hub
         self._postgres = postgres
+        # Of its own: however many look, the next question to Postgres waits for none of them.
+        self._postgres_thread = ThreadPoolExecutor(1, "postgres")
         self._warehouse = warehouse
         self._tape = tape
         self._symbols = symbols
@@ -79,7 +82,8 @@ class Service:
                     loop.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
                 self.cache.close()
-        self._postgres.close()
+        self._postgres_thread.submit(self._postgres.close)
+        self._postgres_thread.shutdown()
 
     def _ended(self, loop: asyncio.Task[None]) -> None:
         """A loop ends by a fault of ours only: better no server than one that shows what is old as if it were new."""
@@ -148,10 +152,12 @@ class Service:
             self._days_asked = None
 
     async def _live_loop(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             began = time.monotonic()
             try:
-                self._take(*await asyncio.to_thread(self._asked_postgres, began))
+                asked = loop.run_in_executor(self._postgres_thread, self._asked_postgres, began)
+                self._take(*await asked)
                 if self._live_fault:
                     log("INFO", "postgres answers again")
                 self._live_at, self._live_fault = time.monotonic(), ""

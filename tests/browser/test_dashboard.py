@@ -273,9 +273,9 @@ def test_a_tab_in_the_background_costs_nothing(stores: Stores, open_page: Callab
     page = open_page("?interval=1m")
     hidden = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
     change = "document.dispatchEvent(new Event('visibilitychange'))"
-    page.wait_for_function("candles.stream() && candles.stream().readyState === 1")
+    page.wait_for_function("candles.data.stream && candles.data.stream.readyState === 1")
     page.evaluate(f"{hidden % 'true'}; {change}")
-    assert page.evaluate("candles.stream()") is None
+    assert page.evaluate("candles.data.stream") is None
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     page.evaluate(f"{hidden % 'false'}; {change}")

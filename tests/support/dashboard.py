@@ -77,10 +77,15 @@ def archive_minutes() -> list[Candle]:
 
 
 class Stores:
-    """Kafka, Postgres, BigQuery and the dashboard of one stack, filled; a context manager."""
+    """Kafka, Postgres, BigQuery and the dashboard of one stack, filled; a context manager.
 
-    def __init__(self, home: Path) -> None:
+    `live`, `archive`: the minutes in Postgres and in BigQuery, by default those that the tests know.
+    """
+
+    def __init__(self, home: Path, live: list[Candle] | None = None, archive: list[Candle] | None = None) -> None:
         self.stack = RunningStack(home, ("metadata", "bigquery", "kafka", "postgres"))
+        self._live = live_minutes() if live is None else live
+        self._archive = archive_minutes() if archive is None else archive
 
     def __enter__(self) -> Stores:
         self.stack.__enter__()
@@ -88,9 +93,9 @@ class Stores:
             create_topics(self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
             create_tables(conninfo(self.stack))
             create_warehouse(self.stack.bigquery())
-            self.write(live_minutes())
-            self.prove(NEWEST_US + 40 * SECOND_US)
-            self._load(archive_minutes())
+            self.write(self._live)
+            self.prove(self._live[-1].open_time_us + 40 * SECOND_US)
+            self._load(self._archive)
             self.stack.start("dashboard")
         except BaseException:
             self.stack.stop()

@@ -276,3 +276,20 @@ def test_refreshing_for_ever_takes_no_more_memory() -> None:
     before = used()
     asyncio.run(refreshes(2 * WRITES_PER_CLEANING))
     assert used() <= before + 2**20
+
+
+def test_a_look_does_not_wait_for_history_that_hangs() -> None:
+    warehouse = Warehouse([minute(NOON - DAY, Source.ARCHIVE)])
+    cache = Cache(warehouse, 1000, Clock(), patience_s=0.01)
+    cache.take([Stored(minute(NOON), 0)])
+
+    async def looks() -> tuple[View, View]:
+        first = await cache.view("BTCUSDT", NOON - 2 * DAY, NOON + 60, MINUTE, limit=5000)
+        warehouse.answering.set()
+        await asyncio.wait(list(cache._asked.values()))
+        return first, await cache.view("BTCUSDT", NOON - 2 * DAY, NOON + 60, MINUTE, limit=5000)
+
+    first, second = asyncio.run(looks())
+    assert (times(first), first.fault) == ([NOON], "it is still being read")
+    assert (times(second), second.fault) == ([NOON - DAY, NOON], "")
+    assert len(warehouse.asked) == 1

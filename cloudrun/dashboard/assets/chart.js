@@ -1,197 +1,260 @@
 /* The chart: bars, studies and marks of trust, drawn by lightweight-charts. Knows nothing of where bars come from.
-   A bar: {time, open, high, low, close, volume, turnover, count, bought, boughtTurnover, doubt, source}; time in
-   seconds, doubt: 0 final, 1 repaired, 2 forming, 3 partial. */
+   A bar: {time, open, high, low, close, volume, turnover, count, bought, doubt, source}; time in seconds; doubt is the
+   core's: 0 final, 1 repaired, 2 forming, 3 partial. */
 window.candleChart = (function () {
   'use strict';
-  const DAY = 86400, FORMING = 2, PARTIAL = 3, REPAIRED = 1;
-  let chart, price, volume, delta, marks, lines = {}, colours = {}, bars = [], step = 60, digits = 2, on = new Set();
-  let hovered = null, onHover = () => {};
+  const DAY = 86400;
+  const REPAIRED = 1;
+  const PARTIAL = 3;
+  const COLOURS = ['bg', 'grid', 'line', 'dim', 'up', 'down', 'up-soft', 'down-soft', 'partial', 'repaired'];
+  const AVERAGES = { ma20: 20, ma50: 50 };
+  const LINES = ['vwap', ...Object.keys(AVERAGES)];
+  const OF_OURS = { priceLineVisible: false, lastValueVisible: false };
 
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const lines = {};
+  const colours = {};
+  let chart, price, volume, marks;
+  let delta = null; // a pane of its own, while it is wanted
+  let bars = [];
+  let step = 60;
+  let digits = 2;
+  let studies = new Set();
+  let hovered = null;
+  let onHover = () => {};
 
-  function readColours() {
-    for (const name of ['bg', 'grid', 'line', 'text', 'dim', 'up', 'down', 'up-soft', 'down-soft', 'vwap', 'ma20', 'ma50', 'partial', 'repaired']) colours[name] = css('--' + name);
-  }
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   function options() {
-    const tag = colours.line;
+    for (const name of [...COLOURS, ...LINES]) colours[name] = css(name);
+    const crosshair = { color: colours.dim, labelBackgroundColor: colours.line };
     return {
-      layout: { background: { type: 'solid', color: colours.bg }, textColor: colours.dim, fontFamily: css('--font'), fontSize: 11, panes: { separatorColor: colours.line, separatorHoverColor: colours.grid }, attributionLogo: true },
+      layout: {
+        background: { type: 'solid', color: colours.bg },
+        textColor: colours.dim,
+        fontFamily: css('font'),
+        fontSize: 11,
+        panes: { separatorColor: colours.line, separatorHoverColor: colours.grid },
+        attributionLogo: true, // its licence asks for it
+      },
       grid: { vertLines: { color: colours.grid }, horzLines: { color: colours.grid } },
-      crosshair: { mode: 0, vertLine: { color: colours.dim, labelBackgroundColor: tag }, horzLine: { color: colours.dim, labelBackgroundColor: tag } },
+      crosshair: { mode: 0, vertLine: crosshair, horzLine: crosshair },
       rightPriceScale: { borderColor: colours.line },
-      timeScale: { borderColor: colours.line, timeVisible: true, secondsVisible: false, rightOffset: 6, minBarSpacing: 0.2 },
+      timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.2 },
     };
   }
 
   function build(element) {
-    const L = window.LightweightCharts;
-    readColours();
-    chart = L.createChart(element, { autoSize: true, ...options() });
-    price = chart.addSeries(L.CandlestickSeries, { borderVisible: false });
-    volume = chart.addSeries(L.HistogramSeries, { priceFormat: { type: 'volume' }, priceLineVisible: false, lastValueVisible: false }, 1);
-    for (const name of ['vwap', 'ma20', 'ma50']) {
-      lines[name] = chart.addSeries(L.LineSeries, { lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false });
+    const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, LineSeries } = LightweightCharts;
+    chart = createChart(element, { autoSize: true, ...options() });
+    price = chart.addSeries(CandlestickSeries, { borderVisible: false });
+    volume = chart.addSeries(HistogramSeries, { priceFormat: { type: 'volume' }, ...OF_OURS }, 1);
+    for (const name of LINES) {
+      lines[name] = chart.addSeries(LineSeries, { lineWidth: 1, crosshairMarkerVisible: false, ...OF_OURS });
     }
-    marks = L.createSeriesMarkers(price, []);
+    marks = createSeriesMarkers(price, []);
     paint();
-    chart.subscribeCrosshairMove((at) => {
-      hovered = at.logical === undefined || at.logical === null || !at.point ? null : bars[Math.round(at.logical)] || null;
-      onHover(hovered);
+    chart.subscribeCrosshairMove(({ point, logical }) => {
+      hovered = point && Number.isFinite(logical) ? bars[Math.round(logical)] || null : null;
+      onHover();
     });
   }
 
+  /* In the colours of the page as they are now. */
   function paint() {
-    readColours();
     chart.applyOptions(options());
-    price.applyOptions({ upColor: colours.up, downColor: colours.down, wickUpColor: colours.up, wickDownColor: colours.down });
-    for (const name of ['vwap', 'ma20', 'ma50']) lines[name].applyOptions({ color: colours[name] });
+    const { up, down } = colours;
+    price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    for (const name of LINES) lines[name].applyOptions({ color: colours[name] });
     if (bars.length) draw();
   }
 
-  const soft = (bar) => (bar.close >= bar.open ? colours['up-soft'] : colours['down-soft']);
-  const volumeOf = (bar) => ({ time: bar.time, value: bar.volume, color: soft(bar) });
-  const deltaOf = (bar) => (bar.bought === null ? { time: bar.time } : { time: bar.time, value: 2 * bar.bought - bar.volume, color: 2 * bar.bought >= bar.volume ? colours['up-soft'] : colours['down-soft'] });
+  const soft = (isUp) => colours[isUp ? 'up-soft' : 'down-soft'];
+  const volumeOf = (bar) => ({ time: bar.time, value: bar.volume, color: soft(bar.close >= bar.open) });
 
-  function meanAt(index, length) {
-    if (index < length - 1) return { time: bars[index].time };
-    let sum = 0;
-    for (let i = index - length + 1; i <= index; i++) sum += bars[i].close;
-    return { time: bars[index].time, value: sum / length };
+  function deltaOf({ time, bought, volume: traded }) {
+    if (bought === null) return { time };
+    const value = 2 * bought - traded;
+    return { time, value, color: soft(value >= 0) };
   }
 
-  function means(length) {
-    let sum = 0;
-    return bars.map((bar, i) => {
-      sum += bar.close - (i >= length ? bars[i - length].close : 0);
-      return i >= length - 1 ? { time: bar.time, value: sum / length } : { time: bar.time };
-    });
-  }
-
-  /* Each UTC day anew, from its first bar; a day whose beginning is not loaded has none. */
-  function vwap(from) {
+  /* The mean close of the last `length` bars, for the bars from `first` on. */
+  function means(length, first) {
     const points = [];
-    let day = from ? Math.floor(bars[from].time / DAY) : -1, v = 0, t = 0, whole = from > 0;
-    for (let i = from; i < bars.length; i++) {
-      const bar = bars[i], its = Math.floor(bar.time / DAY);
-      if (its !== day) { whole = i > 0 || bar.time % DAY === 0; day = its; v = t = 0; if (points.length) points[points.length - 1].color = 'transparent'; }
-      v += bar.volume; t += bar.turnover;
-      points.push(whole && v ? { time: bar.time, value: t / v } : { time: bar.time });
+    let sum = 0;
+    for (let i = Math.max(0, first - length + 1); i < bars.length; i++) {
+      const { time, close } = bars[i];
+      sum += close;
+      if (i >= first) points.push(i < length - 1 ? { time } : { time, value: sum / length });
+      if (i >= Math.max(first, length - 1)) sum -= bars[i - length + 1].close;
+    }
+    return points;
+  }
+
+  /* Each UTC day anew from its first bar, which `first` must be. A day whose beginning is not loaded has none. */
+  function vwap(first) {
+    const points = [];
+    let day = -1;
+    let traded = 0;
+    let turnover = 0;
+    let isWhole = false;
+    for (let i = first; i < bars.length; i++) {
+      const bar = bars[i];
+      const its = Math.floor(bar.time / DAY);
+      if (its !== day) {
+        if (points.length) points[points.length - 1].color = 'transparent'; // no line from yesterday
+        [day, traded, turnover] = [its, 0, 0];
+        isWhole = i > 0 || bar.time % DAY === 0;
+      }
+      traded += bar.volume;
+      turnover += bar.turnover;
+      points.push(isWhole && traded ? { time: bar.time, value: turnover / traded } : { time: bar.time });
     }
     return points;
   }
 
   function firstOfDay() {
-    const day = Math.floor(bars[bars.length - 1].time / DAY);
     let i = bars.length - 1;
+    const day = Math.floor(bars[i].time / DAY);
     while (i > 0 && Math.floor(bars[i - 1].time / DAY) === day) i--;
     return i;
   }
 
-  function studies() {
-    lines.vwap.setData(on.has('vwap') && step < DAY ? vwap(0) : []);
-    lines.ma20.setData(on.has('ma20') ? means(20) : []);
-    lines.ma50.setData(on.has('ma50') ? means(50) : []);
-    if (on.has('delta') && !delta) {
-      delta = chart.addSeries(window.LightweightCharts.HistogramSeries, { priceFormat: { type: 'volume' }, priceLineVisible: false, lastValueVisible: false }, 2);
-      heights();
-    } else if (!on.has('delta') && delta) {
+  const hasVwap = () => studies.has('vwap') && step < DAY;
+
+  function drawStudies() {
+    lines.vwap.setData(hasVwap() ? vwap(0) : []);
+    for (const [name, length] of Object.entries(AVERAGES)) {
+      lines[name].setData(studies.has(name) ? means(length, 0) : []);
+    }
+    if (studies.has('delta') && !delta) {
+      const { HistogramSeries } = LightweightCharts;
+      delta = chart.addSeries(HistogramSeries, { priceFormat: { type: 'volume' }, ...OF_OURS }, 2);
+    } else if (!studies.has('delta') && delta) {
       chart.removeSeries(delta);
       delta = null;
     }
     if (delta) delta.setData(bars.map(deltaOf));
-  }
-
-  function heights() {
     chart.panes().forEach((pane, i) => pane.setStretchFactor(i ? 1 : 5));
   }
 
-  function mark() {
-    marks.setMarkers(bars.filter((bar) => bar.doubt === PARTIAL || bar.doubt === REPAIRED).map((bar) => ({
-      time: bar.time, position: 'belowBar', shape: bar.doubt === PARTIAL ? 'circle' : 'square', size: 0.6,
-      color: bar.doubt === PARTIAL ? colours.partial : colours.repaired,
-    })));
+  const isMarked = (bar) => bar.doubt === PARTIAL || bar.doubt === REPAIRED;
+
+  function drawMarks() {
+    marks.setMarkers(
+      bars.filter(isMarked).map(({ time, doubt }) => ({
+        time,
+        position: 'belowBar',
+        shape: doubt === PARTIAL ? 'circle' : 'square',
+        color: doubt === PARTIAL ? colours.partial : colours.repaired,
+        size: 0.6,
+      })),
+    );
   }
 
   function draw() {
     price.setData(bars);
     volume.setData(bars.map(volumeOf));
-    studies();
-    mark();
-    heights();
+    drawStudies();
+    drawMarks();
   }
 
-  function decimals(list) {
-    let most = 0;
-    for (const bar of list.slice(-60)) {
-      for (const value of [bar.open, bar.high, bar.low, bar.close]) {
-        const text = value < 1e-6 ? value.toFixed(9).replace(/0+$/, '') : String(value);
-        most = Math.max(most, (text.split('.')[1] || '').length);
-      }
-    }
-    return Math.min(most, 9);
+  /* As many decimals as the prices have: a symbol's tick size is never assumed. */
+  function decimalsOf(list) {
+    const count = (value) => (value.toFixed(9).replace(/0+$/, '').split('.')[1] || '').length;
+    return Math.max(0, ...list.slice(-60).flatMap((bar) => [bar.open, bar.high, bar.low, bar.close].map(count)));
   }
+
+  const range = () => chart.timeScale().getVisibleLogicalRange();
+  const show = (from, to) => chart.timeScale().setVisibleLogicalRange({ from, to });
 
   return {
-    build, paint,
-    get bars() { return bars; },
-    get step() { return step; },
-    get digits() { return digits; },
-    get hovered() { return hovered; },
-    get chart() { return chart; },
-    onHover(f) { onHover = f; },
-    onRange(f) { chart.timeScale().subscribeVisibleLogicalRangeChange(f); },
-    range() { return chart.timeScale().getVisibleLogicalRange(); },
-    show(from, to) { chart.timeScale().setVisibleLogicalRange({ from, to }); },
-    toNewest() { chart.timeScale().scrollToRealTime(); },
-    pan(fraction) {
-      const r = this.range();
-      if (r) { const by = (r.to - r.from) * fraction; this.show(r.from + by, r.to + by); }
+    build,
+    paint,
+    range,
+    show,
+    get bars() {
+      return bars;
     },
+    get step() {
+      return step;
+    },
+    get digits() {
+      return digits;
+    },
+    get hovered() {
+      return hovered;
+    },
+    get chart() {
+      return chart;
+    },
+    onHover(call) {
+      onHover = call;
+    },
+    onRange(call) {
+      chart.timeScale().subscribeVisibleLogicalRangeChange(call);
+    },
+    toNewest() {
+      chart.timeScale().scrollToRealTime();
+    },
+    pan(share) {
+      const now = range();
+      if (!now) return;
+      const by = (now.to - now.from) * share;
+      show(now.from + by, now.to + by);
+    },
+    /* The newest bar stays where it is when it is in sight, else the middle does. */
     zoom(factor) {
-      const r = this.range();
-      if (!r) return;
-      /* The newest bar stays where it is when it is in sight, else the middle does. */
-      const last = bars.length - 1, anchor = last >= r.from && last <= r.to ? last : (r.from + r.to) / 2;
-      this.show(anchor - (anchor - r.from) * factor, anchor + (r.to - anchor) * factor);
+      const now = range();
+      if (!now) return;
+      const last = bars.length - 1;
+      const fixed = last >= now.from && last <= now.to ? last : (now.from + now.to) / 2;
+      show(fixed - (fixed - now.from) * factor, fixed + (now.to - fixed) * factor);
     },
+    /* Other bars, of `seconds` each. */
     set(list, seconds) {
-      bars = list; step = seconds; digits = decimals(list);
-      price.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove: Number((10 ** -digits).toFixed(digits)) } });
+      [bars, step, digits, hovered] = [list, seconds, decimalsOf(list), null];
+      const minMove = Number((10 ** -digits).toFixed(digits));
+      price.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove } });
       draw();
     },
-    /* Another list, `added` bars longer at its beginning; what is in sight stays in sight. `follow`: who looks at the
-       newest bar goes on looking at it. */
+    /* The same and more bars, `added` of them before the first; what is in sight stays in sight. `follow`: who looks
+       at the newest bar goes on looking at it. */
     extend(list, added, follow) {
-      const r = this.range(), by = follow && r && r.to >= bars.length - 1 ? list.length - bars.length : added;
+      const now = range();
+      const isAtNewest = now && now.to >= bars.length - 1;
+      const by = follow && isAtNewest ? list.length - bars.length : added;
       bars = list;
       draw();
-      if (r) this.show(r.from + by, r.to + by);
+      if (now) show(now.from + by, now.to + by);
     },
     /* The newest bar in its newest form, or one after it. */
     put(bar) {
-      const last = bars[bars.length - 1], was = last && last.time === bar.time ? last.doubt : -1;
-      if (was >= 0) bars[bars.length - 1] = bar; else bars.push(bar);
+      const last = bars[bars.length - 1];
+      const old = last && last.time === bar.time ? bars.pop() : null;
+      bars.push(bar);
+      if (old && hovered === old) hovered = bar;
       price.update(bar);
       volume.update(volumeOf(bar));
-      const i = bars.length - 1;
-      if (on.has('vwap') && step < DAY) { const points = vwap(firstOfDay()); lines.vwap.update(points[points.length - 1]); }
-      if (on.has('ma20')) lines.ma20.update(meanAt(i, 20));
-      if (on.has('ma50')) lines.ma50.update(meanAt(i, 50));
+      if (hasVwap()) lines.vwap.update(vwap(firstOfDay()).pop());
+      for (const [name, length] of Object.entries(AVERAGES)) {
+        if (studies.has(name)) lines[name].update(means(length, bars.length - 1)[0]);
+      }
       if (delta) delta.update(deltaOf(bar));
-      if (was !== bar.doubt && (bar.doubt === PARTIAL || bar.doubt === REPAIRED || was === PARTIAL)) mark();
+      if (isMarked(bar) ? !old || old.doubt !== bar.doubt : old && isMarked(old)) drawMarks();
     },
-    /* A bar behind the newest one, amended. */
+    /* A bar behind the newest one, as it is now; one that is not here is left. */
     amend(bar) {
-      const i = bars.findIndex((other) => other.time === bar.time);
-      if (i < 0) return false;
-      const r = this.range();
-      bars[i] = bar;
-      draw();
-      if (r) this.show(r.from, r.to);
-      return true;
+      const place = bars.findIndex(({ time }) => time === bar.time);
+      if (place < 0) return;
+      bars[place] = bar;
+      price.update(bar, true);
+      volume.update(volumeOf(bar), true);
+      drawStudies();
+      drawMarks();
     },
-    study(names) { on = names; if (bars.length) { const r = this.range(); studies(); if (r) this.show(r.from, r.to); } },
-    FORMING, PARTIAL, REPAIRED,
+    study(names) {
+      studies = names;
+      if (bars.length) drawStudies();
+    },
   };
 })();
