@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol
 
 import duckdb
 import pyarrow as pa
+from cloud_log import log
 from detail import DAY, LEVELS, MAX_BARS, MINUTE, TILE_ROWS, Tile, interval_for, level_for, runs, tiles
-from log import log
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError, merged_columns
 

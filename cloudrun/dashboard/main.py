@@ -19,8 +19,8 @@ from types import FrameType
 import uvicorn
 from api import add_routes
 from cache import Cache
+from cloud_log import log
 from fastapi import FastAPI
-from log import log
 from page import add_page
 from postgres import Postgres
 from service import Service

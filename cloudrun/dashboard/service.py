@@ -16,8 +16,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cache import Cache
+from cloud_log import log
 from detail import DAY, MINUTE
-from log import log
 from postgres import Feed, Postgres, PostgresError, Stored
 from stream import Hub
 from tape import Tape

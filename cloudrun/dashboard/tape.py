@@ -9,8 +9,8 @@ import threading
 from collections import deque
 from typing import Final
 
+from cloud_log import log
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from log import log
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.records import read_trade

@@ -18,7 +18,9 @@ from bitcoin_pipeline.public_trade import MessageError, parse_recent_trades, par
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 AT_ONCE: Final = 10
-"""Calls under way; 600 in 5 seconds are allowed to an address."""
+"""Calls under way."""
+SPACING_S: Final = 0.01
+"""From one call to the next; 600 in 5 seconds are allowed to an address, and more get it banned."""
 
 
 class Rest:
@@ -27,6 +29,7 @@ class Rest:
     def __init__(self, url: str) -> None:
         self._url = url
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._next_at = 0.0
         self._fails = False
 
     async def __aenter__(self) -> Rest:
@@ -51,12 +54,19 @@ class Rest:
 
     async def _get(self, path: str, query: Mapping[str, str]) -> Any:
         try:
-            async with self._turns, self._session.get(self._url + path, params=query) as response:
-                if response.status != 200:
-                    return self._failed(f"{path} answers {response.status}")
-                return orjson.loads(await response.read())
+            async with self._turns:
+                await self._wait_for_slot()
+                async with self._session.get(self._url + path, params=query) as response:
+                    if response.status != 200:
+                        return self._failed(f"{path} answers {response.status}")
+                    return orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             return self._failed(f"{path}: {error!r}")
+
+    async def _wait_for_slot(self) -> None:
+        now = asyncio.get_running_loop().time()
+        slot, self._next_at = max(now, self._next_at), max(now, self._next_at) + SPACING_S
+        await asyncio.sleep(slot - now)
 
     def _parsed(self, parse: Any, envelope: Any) -> Any:
         try:

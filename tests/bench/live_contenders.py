@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest.mock import patch
 
 from bitcoin_pipeline.times import MS_US
@@ -81,7 +81,7 @@ class Played:
         sent_ms: int = json.loads(self._texts[self._at])["ts"]
         return sent_ms * MS_US
 
-    async def recent_trades(self, symbol: str) -> list[Any]:
+    async def recent_trades(self, symbol: str, limit: int) -> list[Any]:
         return []
 
 
@@ -91,9 +91,10 @@ def ours(brokers: str, texts: list[str]) -> Work:
     import orjson
 
     # The producer's files lie side by side, as they are deployed.
-    import worker  # type: ignore[import-not-found]
-    from events import Events  # type: ignore[import-not-found]
-    from topic import Topic  # type: ignore[import-not-found]
+    import worker
+    from events import Events
+    from rest import Rest
+    from topic import Topic
 
     from bitcoin_pipeline.feed import Feed, Tail
 
@@ -107,7 +108,8 @@ def ours(brokers: str, texts: list[str]) -> Work:
         stop = asyncio.Event()
         played = Played(texts, stop)
         with patch.object(worker, "connect", lambda *_, **__: played):
-            await worker.Worker(feed, topic, played, Events(""), "ws://played").run(stop)
+            rest = cast("Rest", played)  # it answers in its place
+            await worker.Worker(feed, topic, rest, Events(""), "ws://played").run(stop)
         left = topic.flush(60)
         told = {**feed.counts, "unsent": left}
         assert told["trades"] == len(texts) * FRAME and not left, told

@@ -149,9 +149,14 @@ def test_the_command_prints_them(pipeline: Pipeline, arrivals: dict[str, list[tu
 def test_published_candles_stand_in_bigquery(pipeline: Pipeline) -> None:
     environ = read_env_file(pipeline.home / "env")
     live = pipeline.done("candles", "BTCUSDT", DAY, "--plane", "live", "--format", "csv").rows
-    for _ in range(2):  # the second call changes nothing
+
+    def published() -> bool:
         answer = requests.post(environ["PIPELINE_PUBLISH_LIVE_URL"], timeout=120)
         assert answer.status_code == 200, answer.text
+        return not answer.json()["busy"]
+
+    for _ in range(2):  # the second call changes nothing
+        wait_for("the stack's own scheduled call to end", published, 120, 0.5)
     query = "SELECT source, status, trade_count FROM candles WHERE symbol = 'BTCUSDT' ORDER BY open_time"
     assert pipeline.done("sql", query, "--format", "csv").rows == [
         {"source": "live", "status": row["status"], "trade_count": row["trade_count"]} for row in live
