@@ -14,6 +14,10 @@
         maximumFractionDigits: decimals ?? 9,
       });
     },
+    /* With `decimals`, and more where it has them. */
+    price(value, decimals) {
+      return value.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: 9 });
+    },
     /* Six digits, or 1.23M. */
     short(value) {
       if (value === null || value === undefined) return NONE;

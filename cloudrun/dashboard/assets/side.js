@@ -22,7 +22,7 @@
     const change = bar.close - bar.open;
     const delta = bar.bought === null ? null : 2 * bar.bought - bar.volume;
     const pair = (name, text, className) => [element('span', name, 'key'), element('b', text, className)];
-    const price = (name, value) => pair(name, format.number(value, decimals), format.sign(change));
+    const price = (name, value) => pair(name, format.price(value, decimals), format.sign(change));
     const status = statuses[bar.doubt];
     $('legend').replaceChildren(
       element('strong', data.shown.symbol),
@@ -50,7 +50,7 @@
       row.className = `row ${bought ? 'up' : 'down'}`;
       row.replaceChildren(
         element('span', format.clock(time)),
-        element('span', format.number(price, chart.digits)),
+        element('span', format.price(price, chart.digits)),
         element('span', format.number(size)),
       );
       box.prepend(row);
@@ -66,7 +66,7 @@
     const price = lastTrade ? lastTrade.price : data.isAttached && bar ? bar.close : null;
     if (price === null) return;
     const decimals = chart.digits;
-    $('last').textContent = format.number(price, decimals);
+    $('last').textContent = format.price(price, decimals);
     $('last').className = lastTrade ? (lastTrade.bought ? 'up' : 'down') : '';
     document.title = `${format.number(price)} ${candles.state.symbol}`;
     const day = feed.day;
@@ -76,8 +76,8 @@
     $('change').className = format.sign(price - day.open);
     $('day').textContent = [
       hours > 23.9 ? '24 h' : `since ${format.minute(day.since).slice(11)}`,
-      `H ${format.number(day.high, decimals)}`,
-      `L ${format.number(day.low, decimals)}`,
+      `H ${format.price(day.high, decimals)}`,
+      `L ${format.price(day.low, decimals)}`,
       `V ${format.short(day.volume)}`,
       `Δ ${format.short(day.delta)}`,
     ].join('  ');
