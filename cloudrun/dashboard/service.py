@@ -26,7 +26,6 @@ from warehouse import DayLoaded, Warehouse, WarehouseError
 from bitcoin_pipeline.times import MS_US, SECOND_US
 
 LIVE_S: Final = 0.1
-TAPE_S: Final = 0.1
 STATE_S: Final = 1.0
 DAYS_FRESH_S: Final = 60.0
 RETRY_S: Final = 1.0
@@ -59,6 +58,7 @@ class Service:
         self._started = time.monotonic()
         self._live_at: float | None = None
         self._live_fault = ""
+        self._pushed_at = 0.0
         self._feeds: dict[str, Feed] = {}
         self._feeds_at = -STATE_S
         self._proven_at: dict[str, tuple[int, float]] = {}
@@ -158,6 +158,7 @@ class Service:
             try:
                 asked = loop.run_in_executor(self._postgres_thread, self._asked_postgres, began)
                 self._take(*await asked)
+                self._push()
                 if self._live_fault:
                     log("INFO", "postgres answers again")
                 self._live_at, self._live_fault = time.monotonic(), ""
@@ -187,10 +188,17 @@ class Service:
                 self._proven_at[symbol] = (feed.proven_us, time.monotonic())
 
     async def _tape_loop(self) -> None:
+        """The tape goes out with the candles, and by itself while Postgres keeps them waiting."""
         while True:
-            for symbol, trades in self._tape.taken().items():
-                self.hub.put_trades(symbol, trades)
-            await asyncio.sleep(TAPE_S)
+            if time.monotonic() - self._pushed_at > 2 * LIVE_S:
+                self._push()
+            await asyncio.sleep(LIVE_S)
+
+    def _push(self) -> None:
+        for symbol, trades in self._tape.taken().items():
+            self.hub.put_trades(symbol, trades)
+        self.hub.send()
+        self._pushed_at = time.monotonic()
 
     async def _state_loop(self) -> None:
         while True:

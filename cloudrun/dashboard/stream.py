@@ -49,6 +49,7 @@ class Channel:
         self.viewers = 0
         self.used_at = now
         self.number = 0
+        self._sent = 0
         self.epoch = secrets.token_hex(4)
         self._lost = 0
         self._bars: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
@@ -74,7 +75,13 @@ class Channel:
             self._state = (self._next(), event)
 
     def send(self) -> None:
-        """Wake the viewers, who take what is new to them."""
+        """Wake the viewers if there is anything new, which they then take."""
+        if self.number > self._sent:
+            self._sent = self.number
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the viewers look for what is new, and whether they are to go on."""
         wake, self._wake = self._wake, asyncio.Event()
         wake.set()
 
@@ -115,7 +122,7 @@ class Channel:
 
 
 class Hub:
-    """All channels. `clock`: monotonic seconds."""
+    """All channels. What is put goes out with the next `send`. `clock`: monotonic seconds."""
 
     def __init__(self, cache: Cache, clock: Callable[[], float], stream_s: float = STREAM_S) -> None:
         self._cache = cache
@@ -138,6 +145,11 @@ class Hub:
     def close(self) -> None:
         """End every stream; the browsers come back to another instance."""
         self._closed = True
+        for channel in self._channels.values():
+            channel.wake()
+
+    def send(self) -> None:
+        """Let the viewers have what was put; bars and trades of one moment go in one piece."""
         for channel in self._channels.values():
             channel.send()
 
@@ -190,7 +202,7 @@ class Hub:
         return [channel for (of, _), channel in self._channels.items() if of == symbol]
 
     def put_candles(self, rows: Iterable[Stored]) -> None:
-        """Push minutes that have changed, as bars of each interval that is looked at."""
+        """Take in minutes that have changed, as bars of each interval that is looked at."""
         by_symbol: dict[str, list[Stored]] = {}
         for row in rows:
             by_symbol.setdefault(row.candle.symbol, []).append(row)
@@ -198,7 +210,6 @@ class Hub:
             for channel in self._of(symbol):
                 for open_s, bar, updated_us in self._bars(symbol, channel.interval, changed):
                     channel.put_bar(open_s, bar_event(open_s, bar, updated_us))
-                channel.send()
 
     def _bars(self, symbol: str, interval: int, changed: list[Stored]) -> Iterable[tuple[int, Candle | None, int]]:
         """The bars that hold the changed minutes; None for one whose minutes are not all here: it is asked for."""
@@ -214,19 +225,17 @@ class Hub:
                 yield open_s, self._cache.live_bar(symbol, open_s, interval), updated_us
 
     def put_trades(self, symbol: str, trades: list[Trade]) -> None:
-        """Push what was traded, in the order of time."""
+        """Take in what was traded, in the order of time."""
         event = trades_event(sorted(trades, key=lambda trade: (trade.time_us, trade.order))[-TRADES_SENT:])
         self._tapes.setdefault(symbol, deque(maxlen=BATCHES_KEPT)).append(event)
         for channel in self._of(symbol):
             channel.put_trades(event)
-            channel.send()
 
     def put_state(self, symbol: str, state: dict[str, object]) -> None:
-        """Push how the feed does."""
+        """Take in how the feed does."""
         event = self._states[symbol] = orjson.dumps({"state": state})
         for channel in self._of(symbol):
             channel.put_state(event)
-            channel.send()
 
 
 def bar_event(open_s: int, bar: Candle | None, updated_us: int) -> bytes:

@@ -77,6 +77,7 @@ class Running:
 
     def put(self, *candles: Candle, updated_ms: int = 7) -> None:
         self.hub.put_candles(self.cache.take(Stored(candle, updated_ms * 1000) for candle in candles))
+        self.hub.send()
 
     def view(self, interval: int = 60, after: str = "") -> AsyncIterator[bytes]:
         return self.hub.stream("BTCUSDT", interval, after, 0.0)
@@ -227,8 +228,21 @@ def test_the_tape_and_the_state_are_there_from_the_beginning() -> None:
         assert [row[0] for row in events[1]["trades"]] == [5, 6]
         running.hub.put_state("BTCUSDT", {"lag": 250})  # the same is no news
         running.hub.put_trades("BTCUSDT", [trade(n, n) for n in range(100)])
+        running.hub.send()
         [event] = data(await anext(viewer))
         assert [row[0] for row in event["trades"]] == list(range(100 - TRADES_SENT, 100))
+
+    run(test)
+
+
+def test_what_belongs_to_one_moment_goes_in_one_piece() -> None:
+    async def test(running: Running) -> None:
+        viewer = running.view()
+        await anext(viewer)
+        running.hub.put_trades("BTCUSDT", [trade(1)])
+        waiting = asyncio.ensure_future(anext(viewer))
+        running.put(minute(NOON))
+        assert [list(event) for event in data(await waiting)] == [["trades"], ["bar"]]
 
     run(test)
 
