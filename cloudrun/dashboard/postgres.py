@@ -37,9 +37,9 @@ WITH newest AS (
 _CHANGED: Final = f"{_COLUMNS} WHERE updated_at >= %s ORDER BY updated_at"
 
 _FEED: Final = """
-SELECT symbol, proven_until, lag_ms, reconnects,
-  (SELECT count(*) FROM gaps WHERE gaps.symbol = feed_status.symbol AND state = 'opened')
-FROM feed_status
+SELECT feed_status.symbol, proven_until, min(from_time), lag_ms, reconnects, count(gap_id)
+FROM feed_status LEFT JOIN gaps ON gaps.symbol = feed_status.symbol AND state = 'opened'
+GROUP BY feed_status.symbol
 """
 
 
@@ -57,9 +57,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How far a symbol's feed is proven. `open_gaps`: minutes that may lack trades, not yet closed."""
+    """How far a symbol's feed is proven.
+
+    `open_gaps`: minutes that may lack trades, not yet closed; `gaps_since_us`: where the oldest of them begins.
+    """
 
     proven_us: int
+    gaps_since_us: int | None
     lag_ms: int
     reconnects: int
     open_gaps: int
@@ -96,7 +100,10 @@ class Postgres:
         """The feed of each symbol."""
         with self._connected() as connection:
             rows = connection.execute(_FEED).fetchall()
-        return {symbol: Feed(from_datetime(proven), *numbers) for symbol, proven, *numbers in rows}
+        return {
+            symbol: Feed(from_datetime(proven), None if since is None else from_datetime(since), *numbers)
+            for symbol, proven, since, *numbers in rows
+        }
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:

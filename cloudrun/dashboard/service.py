@@ -221,6 +221,7 @@ class Service:
                 "lag": feed.lag_ms,
                 "reconnects": feed.reconnects,
                 "gaps": feed.open_gaps,
+                "gaps_since": None if feed.gaps_since_us is None else feed.gaps_since_us // SECOND_US,
             }
         if day:
             bought = [candle.buy_volume for candle in day if candle.buy_volume is not None]

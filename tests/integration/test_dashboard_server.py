@@ -131,6 +131,29 @@ def test_the_page_loads_nothing_from_elsewhere(stack: RunningStack) -> None:
     assert "lightweight-charts-5.2.1.js" in answer.text
 
 
+def test_open_gaps_are_told(stack: RunningStack) -> None:
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("INSERT INTO feed_status VALUES ('SOLUSDT', to_timestamp(1786310790.5), 250, 2)")
+        connection.execute(
+            """
+            INSERT INTO gaps (gap_id, symbol, from_time, to_time, state)
+            SELECT 'g' || n, 'SOLUSDT', to_timestamp(%(newest)s + 60 * n), NULL,
+              CASE n WHEN 0 THEN 'closed' ELSE 'opened' END
+            FROM generate_series(0, 2) AS n
+            """,
+            {"newest": NEWEST_S},
+        )
+    viewer = Viewer(stack, symbol="SOLUSDT", interval="1m")
+
+    def told() -> dict[str, Any] | None:
+        states = [event["state"] for event in viewer.events if "proven" in event.get("state", {})]
+        return states[-1] if states else None
+
+    state = wait_for("the feed's state", told, PATIENCE_SECONDS)
+    assert [state[name] for name in ("proven", "lag", "reconnects", "gaps")] == [1_786_310_790_500, 250, 2, 2]
+    assert state["gaps_since"] == NEWEST_S + 60
+
+
 class Viewer:
     """A stream that is read in a thread until it ends."""
 

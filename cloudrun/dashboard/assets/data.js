@@ -78,7 +78,8 @@
       const list = unpack(view.bars);
       chart.set(list, view.step);
       attached = list.length && newest !== null ? reachesNewest(list[list.length - 1].time) : !from;
-      if (list.length) chart.show(-0.5, list.length + Math.min(6, list.length / 10));
+      // Room beside the newest bar; none beside a range that was asked for.
+      if (list.length) chart.show(-0.5, list.length + (from ? -0.5 : Math.min(6, list.length / 10)));
       answered(view);
       if (isOther || !source) open();
     } catch (error) {

@@ -103,7 +103,7 @@
         ['Proven until', `${format.clock(feed.proven)} UTC`],
         ['Lag', `${format.number(feed.lag)} ms`],
         ['Last trade', lastTrade ? `${format.clock(lastTrade.time)} UTC` : format.NONE],
-        ['Open gaps', format.number(feed.gaps)],
+        ['Open gaps', feed.gaps ? `${feed.gaps} since ${format.minute(feed.gaps_since)}` : 'none'],
         ['Reconnects', format.number(feed.reconnects)],
       );
     }
