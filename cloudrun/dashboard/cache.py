@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,6 +37,9 @@ FIRST: Final = 1_546_300_800
 PATIENCE_S: Final = 6.0
 """A look waits no longer for history: the live minutes are shown without it then, and that it is to come."""
 PARALLEL_QUERIES: Final = 4
+FORGET_FAULT_S: Final = 300
+LEAST_ROWS: Final = 100
+"""What an empty tile counts as, so that their number is bounded, too."""
 WRITES_PER_CLEANING: Final = 50
 """DuckDB keeps deleted rows until a checkpoint, in memory too; left alone they would grow without end."""
 
@@ -126,7 +130,8 @@ class Cache:
         )
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(_TABLES)
-        self._writing = threading.Lock()
+        # Of DuckDB's one writer, and of what it takes over from the event loop, which must never wait for DuckDB.
+        self._writing, self._taking = threading.Lock(), threading.Lock()
         self._writes = 0
         self._queries = ThreadPoolExecutor(PARALLEL_QUERIES, "warehouse")
         self._tiles: dict[Tile, _Loaded] = {}
@@ -134,6 +139,7 @@ class Cache:
         self._asked: dict[Tile, asyncio.Task[None]] = {}
         self._live: dict[tuple[str, int, Source], Stored] = {}
         self._unwritten: dict[tuple[str, int, Source], Candle] = {}
+        self._forgotten: dict[str, int] = {}
         self._newest: dict[str, int] = {}
 
     # Live.
@@ -147,7 +153,7 @@ class Cache:
             known = self._live.get(key)
             if (known is not None and known.candle == candle) or key[1] < self.live_from(candle.symbol):
                 continue
-            with self._writing:
+            with self._taking:
                 self._live[key] = row
                 self._unwritten[key] = candle
             changed.append(row)
@@ -196,22 +202,25 @@ class Cache:
 
     def _forget_live(self, symbol: str) -> None:
         first = self.live_from(symbol)
-        with self._writing:
+        with self._taking:
             for key in [key for key in self._live if key[0] == symbol and key[1] < first]:
                 del self._live[key]
                 self._unwritten.pop(key, None)
-            self._db.cursor().execute("DELETE FROM live WHERE symbol = ? AND t < ?", [symbol, first])
+            self._forgotten[symbol] = first
 
     def _write_live(self) -> None:
         """Bring what came since the last look into DuckDB: one write for a look, not one for a change."""
         with self._writing:
-            if not self._unwritten:
+            with self._taking:
+                candles, self._unwritten = self._unwritten, {}
+                forgotten, self._forgotten = self._forgotten, {}
+            if not candles and not forgotten:
                 return
-            candles, self._unwritten = self._unwritten, {}
-            rows = _live_table(candles)
             cursor = self._db.cursor()
-            cursor.register("rows", rows)
+            cursor.register("rows", _live_table(candles))
             cursor.execute("BEGIN")
+            for symbol, first in forgotten.items():
+                cursor.execute("DELETE FROM live WHERE symbol = ? AND t < ?", [symbol, first])
             cursor.execute(
                 "DELETE FROM live USING rows WHERE live.symbol = rows.symbol AND live.t = rows.t"
                 " AND live.source = rows.source"
@@ -303,6 +312,20 @@ class Cache:
 
     async def _have(self, wanted: list[Tile]) -> None:
         """See to it that these tiles are there, as far as history answers; what is only old is renewed meanwhile."""
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        while True:
+            self._ask_for(wanted)
+            waiting = {self._asked[tile] for tile in wanted if tile in self._asked and tile not in self._tiles}
+            if not waiting:
+                return
+            left = deadline - asyncio.get_running_loop().time()
+            done, pending = await asyncio.wait(waiting, timeout=max(0.0, left))
+            for task in done:
+                task.result()  # a fault of ours is the caller's to know
+            if pending:
+                return
+
+    def _ask_for(self, wanted: list[Tile]) -> None:
         now = self._clock()
         missing, old = [], []
         for tile in wanted:
@@ -317,11 +340,7 @@ class Cache:
                 old.append(tile)
         for group in (*runs(missing), *runs(old)):
             task = asyncio.create_task(self._fetch(group))
-            for tile in group:
-                self._asked[tile] = task
-        waiting = {self._asked[tile] for tile in wanted if tile in self._asked and tile not in self._tiles}
-        if waiting:
-            await asyncio.wait(waiting, timeout=self._patience_s)
+            self._asked.update(dict.fromkeys(group, task))
 
     def _fresh_for(self, tile: Tile) -> float:
         newest = self._newest.get(tile.symbol)
@@ -329,56 +348,66 @@ class Cache:
         return FRESH_S if is_recent else SETTLED_FRESH_S
 
     async def _fetch(self, group: list[Tile]) -> None:
-        loop = asyncio.get_running_loop()
-        first, end = group[0], group[-1].end
+        touched = list(group)
         try:
-            rows = await loop.run_in_executor(
-                self._queries, self._history.candles, first.symbol, first.level, first.start, end
-            )
-            await asyncio.to_thread(self._write_history, group, rows)
+            rows, counts = await asyncio.get_running_loop().run_in_executor(self._queries, self._read, group)
+            now = self._clock()
+            loaded = {tile: _Loaded(now, now, max(counts.get(tile.start, 0), LEAST_ROWS)) for tile in group}
+            unused = self._unused(loaded)
+            # Nobody asks for them until they are gone.
+            self._asked.update(dict.fromkeys(unused, self._asked[group[0]]))
+            touched += unused
+            await asyncio.to_thread(self._write_history, group, rows, unused)
+            self._tiles.update(loaded)
             for tile in group:
                 self._failed.pop(tile, None)
         except WarehouseError as error:
             if not any(tile in self._failed for tile in group):
+                first = group[0]
                 log("WARNING", "history failed", symbol=first.symbol, level=first.level, reason=str(error))
-            for tile in group:
-                self._failed[tile] = (self._clock(), str(error))
+            now = self._clock()
+            # Who asks for what nobody has is not remembered for ever.
+            self._failed = {tile: known for tile, known in self._failed.items() if now - known[0] < FORGET_FAULT_S}
+            self._failed.update(dict.fromkeys(group, (now, str(error))))
         finally:
-            for tile in group:
+            for tile in touched:
                 self._asked.pop(tile, None)
 
-    def _write_history(self, group: list[Tile], rows: pa.Table) -> None:
+    def _read(self, group: list[Tile]) -> tuple[pa.Table, dict[int, int]]:
+        """The rows of adjoining tiles, and how many each start has; in a thread."""
+        first, end = group[0], group[-1].end
+        rows = self._history.candles(first.symbol, first.level, first.start, end)
+        width = first.level * TILE_ROWS
+        return rows, dict(Counter(t - t % width for t in rows["t"].to_pylist()))
+
+    def _unused(self, loaded: dict[Tile, _Loaded]) -> list[Tile]:
+        """The tiles that make room for what is loaded now, those first that were not looked at for longest."""
+        others = {tile: known for tile, known in self._tiles.items() if tile not in loaded}
+        held = sum(known.rows for known in (*others.values(), *loaded.values()))
+        unused = []
+        for tile, known in sorted(others.items(), key=lambda item: item[1].used):
+            if held <= self._max_rows:
+                break
+            unused.append(tile)
+            del self._tiles[tile]
+            held -= known.rows
+        return unused
+
+    def _write_history(self, group: list[Tile], rows: pa.Table, unused: list[Tile]) -> None:
         first, end = group[0], group[-1].end
         with self._writing:
             cursor = self._db.cursor()
             cursor.register("rows", rows)
             cursor.execute("BEGIN")
+            for tile in unused:
+                _delete(cursor, tile.symbol, tile.level, tile.start, tile.end)
             _delete(cursor, first.symbol, first.level, first.start, end)
             cursor.execute(
                 f"INSERT INTO history BY NAME SELECT *, $symbol AS symbol, $level AS level, {_RANK} AS rank FROM rows",  # noqa: S608
                 {"symbol": first.symbol, "level": first.level},
             )
             cursor.execute("COMMIT")
-            now = self._clock()
-            counts = dict.fromkeys((tile.start for tile in group), 0)
-            width = first.level * TILE_ROWS
-            for t in rows["t"].to_pylist():
-                counts[t - t % width] += 1
-            for tile in group:
-                self._tiles[tile] = _Loaded(now, now, counts[tile.start])
-            self._drop_unused(cursor, set(group))
             self._written(cursor)
-
-    def _drop_unused(self, cursor: duckdb.DuckDBPyConnection, just_loaded: set[Tile]) -> None:
-        held = sum(loaded.rows for loaded in self._tiles.values())
-        by_use = sorted(self._tiles.items(), key=lambda item: item[1].used)
-        for tile, loaded in by_use:
-            if held <= self._max_rows:
-                return
-            if tile not in just_loaded:
-                _delete(cursor, tile.symbol, tile.level, tile.start, tile.end)
-                del self._tiles[tile]
-                held -= loaded.rows
 
     def _written(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._writes += 1
@@ -411,10 +440,10 @@ def _delete(cursor: duckdb.DuckDBPyConnection, symbol: str, level: int, start: i
 def _live_table(candles: dict[tuple[str, int, Source], Candle]) -> pa.Table:
     rows = list(candles.values())
     columns: dict[str, Any] = {
-        "symbol": pa.array([row.symbol for row in rows]),
+        "symbol": pa.array([row.symbol for row in rows], pa.string()),
         "level": pa.array([MINUTE] * len(rows), pa.int64()),
         "t": pa.array([t for _, t, _ in candles], pa.int64()),
-        "source": pa.array([str(row.source) for row in rows]),
+        "source": pa.array([str(row.source) for row in rows], pa.string()),
         **{name: pa.array([getattr(row, name) for row in rows], pa.decimal128(38, 9)) for name in _AMOUNTS},
         "trade_count": pa.array([row.trade_count for row in rows], pa.int64()),
         "doubt": pa.array([row.status.doubt for row in rows], pa.int64()),

@@ -31,7 +31,7 @@ from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us
 from local.services import ROOT
 from local.waiting import free_ports, wait_for
-from tests.bench.measuring import Goal, cores, cpu_seconds, goals_table, quantile, resident_mib
+from tests.bench.measuring import Goal, await_word, cores, cpu_seconds, goals_table, quantile, resident_mib
 from tests.support.dashboard import SYMBOL, Stores, chromium, minute
 
 PAGES, VIEWERS, HISTORY, START = PARTS = ("pages", "viewers", "history", "start")
@@ -40,6 +40,8 @@ UPDATES_PER_SECOND: Final = 5
 YEAR_DAYS: Final = 365
 LIVE_MINUTES: Final = 1500
 PLOTLY_BARS: Final = (60, 1440)
+DELAYS: Final = "(window.delays || window.candles?.delays?.bar || [])"
+"""Where a page keeps its delays: the peer's, or ours."""
 
 
 class Market(threading.Thread):
@@ -119,7 +121,7 @@ def measured_page(  # noqa: PLR0917  # one of each
     """Look at a page for a while."""
     page = browser.new_page(viewport={"width": 1360, "height": 760})
     page.goto(url)
-    page.wait_for_function("window.delays ? delays.length > 3 : candles.delays.bar.length > 3", timeout=120_000)
+    page.wait_for_function(f"{DELAYS}.length > 3", timeout=120_000)
     received = 0
 
     def count(event: dict[str, Any]) -> None:
@@ -129,11 +131,11 @@ def measured_page(  # noqa: PLR0917  # one of each
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.on("Network.dataReceived", count)
-    page.evaluate("(window.delays || candles.delays.bar).length = 0")
+    page.evaluate(f"{DELAYS}.length = 0")
     cpu, commits = cpu_seconds(pid), market.commits
     page.wait_for_timeout(seconds * 1000)
     cpu, commits = cpu_seconds(pid) - cpu, market.commits - commits
-    delays: list[float] = page.evaluate("window.delays || candles.delays.bar")
+    delays: list[float] = page.evaluate(DELAYS)
     page.close()
     return PageCost(name, received / commits, 1000 * cpu / commits, len(delays) / commits, delays)
 
@@ -193,11 +195,12 @@ def watch_many(stores: Stores, viewers: int, seconds: float, console: Console) -
     with trading(stores) as market:
         command = [sys.executable, "-m", "tests.bench.dashboard_viewers", address, str(viewers), str(seconds)]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "reading"
+        await_word(process, "reading")
         cpu, commits = cpu_seconds(pid), market.commits
-        found = json.loads(process.stdout.readline())
+        await_word(process, "over")
         cpu, commits = cpu_seconds(pid) - cpu, market.commits - commits
+        assert process.stdout is not None
+        found = json.loads(process.stdout.readline())
         process.wait(30)
     each = viewers * commits
     cpu_ms, size = 1000 * cpu / each, found["bytes"] / each
@@ -226,7 +229,11 @@ def watch_many(stores: Stores, viewers: int, seconds: float, console: Console) -
 
 def look_at_a_year(stores: Stores, browser: Browser, seconds: float, console: Console) -> list[Goal]:
     """A year behind the chart: how soon it stands, how panning goes, what the browser holds and whether that grows."""
-    first = [opened(browser, f"{stores.url}/?range=1Y")[1] for _ in range(3)]
+    first = []
+    for _ in range(3):
+        page, took = opened(browser, f"{stores.url}/?range=1Y")
+        page.context.close()
+        first.append(took)
     page, day = opened(browser, f"{stores.url}/?range=1D&interval=1m")
     page.focus("#chart")
     with trading(stores):

@@ -1,6 +1,6 @@
 """Many viewers of one stream, in one process: `python -m tests.bench.dashboard_viewers URL VIEWERS SECONDS`.
 
-Prints `reading` when all are connected and the first second is over, and at the end a line of JSON: bytes, bars and
+Prints `reading` when all are connected and it begins to count, `over` when it has ended, and a line of JSON: bytes, bars and
 errors of all viewers, and delays (ms) from the commit (bar_ms) and from the trade (trade_ms).
 """
 
@@ -70,6 +70,8 @@ async def run(url: str, viewers: int, seconds: float) -> Seen:
     sys.stdout.flush()
     await asyncio.sleep(seconds)
     seen.is_counting, seen.is_over = False, True
+    sys.stdout.write("over\n")
+    sys.stdout.flush()
     await asyncio.wait(tasks, timeout=20)
     return seen
 

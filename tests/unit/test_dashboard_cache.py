@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+import duckdb
 import pyarrow as pa
 import pytest
-from cache import FRESH_S, RETRY_S, WRITES_PER_CLEANING, Cache, View
+from cache import FRESH_S, LEAST_ROWS, RETRY_S, WRITES_PER_CLEANING, Cache, View
 from detail import DAY, MINUTE, TILE_ROWS
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError
@@ -293,3 +294,28 @@ def test_a_look_does_not_wait_for_history_that_hangs() -> None:
     assert (times(first), first.fault) == ([NOON], "it is still being read")
     assert (times(second), second.fault) == ([NOON - DAY, NOON], "")
     assert len(warehouse.asked) == 1
+
+
+def test_days_that_are_over_leave_without_a_new_minute() -> None:
+    run = Harness()
+    day = NOON - DAY // 2
+    run.take(minute(day - 60), minute(day))
+    run.view(day - 60, day + 60)  # both are in DuckDB
+    run.take(minute(day + DAY))
+    run.cache._unwritten.clear()
+    assert times(run.view(day - 120, day + 60)) == [day]
+
+
+def test_a_fault_of_ours_is_not_taken_for_an_empty_history() -> None:
+    run = Harness()
+    run.warehouse.answered = pa.table({"t": pa.array([NOON], pa.int64())})
+    with pytest.raises(duckdb.Error):
+        run.view(NOON, NOON + 60)
+
+
+def test_empty_tiles_are_bounded_too() -> None:
+    run = Harness(max_rows=10 * LEAST_ROWS)
+    for n in range(30):
+        run.clock.now += 1
+        run.view(n * 10 * DAY, n * 10 * DAY + 60)
+    assert run.cache.held_rows() == 10 * LEAST_ROWS
