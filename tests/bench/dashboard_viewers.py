@@ -1,6 +1,6 @@
 """Many viewers of one stream, in one process: `python -m tests.bench.dashboard_viewers URL VIEWERS SECONDS`.
 
-Prints `reading` when all are connected and it begins to count, `over` when it has ended, and a line of JSON: bytes, bars and
+Prints `reading` when all are connected and it counts, `over` when that has ended, and a line of JSON: bytes, bars and
 errors of all viewers, and delays (ms) from the commit (bar_ms) and from the trade (trade_ms).
 """
 
