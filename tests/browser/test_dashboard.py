@@ -113,6 +113,9 @@ def test_the_page_opens_with_the_database_s_candles(stores: Stores, open_page: C
     for bar, row in zip(shown[-len(rows) :], rows, strict=True):
         assert [bar[name] for name in AMOUNTS] == [float(row[name]) for name in AMOUNTS]
     expect(page.locator("#legend")).to_contain_text("forming")
+    day = live_minutes()[-1440:]
+    expect(page.locator("#change")).to_have_text(f"{100 * (day[-1].close / day[0].open - 1):+.2f} %")
+    expect(page.locator("#last")).to_have_text(f"{day[-1].close:,}")
     picture(page, "live")
 
 
@@ -329,6 +332,24 @@ def test_a_symbol_without_data_says_so(open_page: Callable[..., Page]) -> None:
     page = open_page("?symbol=ADAUSDT", state="empty")
     expect(page.locator("#state")).to_have_text("No candles of ADAUSDT yet")
     picture(page, "empty")
+
+
+def test_another_symbol_and_theme_by_the_keyboard(open_page: Callable[..., Page]) -> None:
+    page = open_page("?interval=5m&range=5D", color_scheme="light")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.wait_for_function("candles.data.stream && candles.data.stream.readyState === 1")
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    other = page.evaluate("document.activeElement.textContent")
+    assert other != SYMBOL
+    page.keyboard.press("Enter")
+    expect(page.locator("#symbol")).to_have_text(other)
+    expect(page.locator("#state")).to_have_text(f"No candles of {other} yet")
+    assert f"symbol={other}&interval=5m&range=5D" in page.evaluate("location.search")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
 def test_it_fits_a_phone(open_page: Callable[..., Page]) -> None:
