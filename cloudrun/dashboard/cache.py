@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import duckdb
@@ -116,15 +117,23 @@ class Cache:
     """The one holder of what the page shows.
 
     `clock`: monotonic seconds. `max_rows`: of history, above which the tiles not looked at for longest are dropped.
+    `patience_s`: what a look waits for history. `read_ahead`: a look also fetches what lies before it.
     """
 
     def __init__(
-        self, history: History, max_rows: int, clock: Callable[[], float], patience_s: float = PATIENCE_S
+        self,
+        history: History,
+        max_rows: int,
+        clock: Callable[[], float],
+        patience_s: float = PATIENCE_S,
+        *,
+        read_ahead: bool = True,
     ) -> None:
         self._history = history
         self._max_rows = max_rows
         self._clock = clock
         self._patience_s = patience_s
+        self._read_ahead = read_ahead
         self._db = duckdb.connect(
             config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
         )
@@ -264,6 +273,10 @@ class Cache:
         level, live_from = level_for(interval), self.live_from(symbol)
         wanted = self._wanted(symbol, level, live_from, start, end)
         await self._have(wanted)
+        if self._read_ahead and wanted:
+            ahead = min(wanted, key=attrgetter("start")).before
+            if ahead not in self._tiles:
+                self._ask_for([ahead])  # whoever pans gets there soon
         values = {
             "symbol": symbol,
             "level": level,

@@ -40,6 +40,11 @@ class Tile:
         """Where the next tile starts."""
         return self.start + self.level * TILE_ROWS
 
+    @property
+    def before(self) -> Tile:
+        """The tile that ends where this one starts."""
+        return Tile(self.symbol, self.level, self.start - self.level * TILE_ROWS)
+
 
 def interval_for(span: int) -> int:
     """The shortest interval in which `span` seconds fit an answer, else the longest there is."""

@@ -78,11 +78,11 @@ class Clock:
 
 
 class Harness:
-    def __init__(self, history: Iterable[Candle] = (), max_rows: int = 10**6) -> None:
+    def __init__(self, history: Iterable[Candle] = (), max_rows: int = 10**6, *, read_ahead: bool = False) -> None:
         self.clock = Clock()
         self.warehouse = Warehouse(list(history))
         self.warehouse.answering.set()
-        self.cache = Cache(self.warehouse, max_rows, self.clock)
+        self.cache = Cache(self.warehouse, max_rows, self.clock, read_ahead=read_ahead)
 
     def take(self, *candles: Candle) -> list[Stored]:
         return self.cache.take([Stored(candle, 0) for candle in candles])
@@ -281,7 +281,7 @@ def test_refreshing_for_ever_takes_no_more_memory() -> None:
 
 def test_a_look_does_not_wait_for_history_that_hangs() -> None:
     warehouse = Warehouse([minute(NOON - DAY, Source.ARCHIVE)])
-    cache = Cache(warehouse, 1000, Clock(), patience_s=0.01)
+    cache = Cache(warehouse, 1000, Clock(), 0.01, read_ahead=False)
     cache.take([Stored(minute(NOON), 0)])
 
     async def looks() -> tuple[View, View]:
@@ -319,3 +319,17 @@ def test_empty_tiles_are_bounded_too() -> None:
         run.clock.now += 1
         run.view(n * 10 * DAY, n * 10 * DAY + 60)
     assert run.cache.held_rows() == 10 * LEAST_ROWS
+
+
+def test_a_look_reads_ahead_what_lies_before_it() -> None:
+    width = TILE_ROWS * MINUTE
+    first = NOON - NOON % width
+    run = Harness([minute(first - 60, Source.ARCHIVE), minute(NOON, Source.ARCHIVE)], read_ahead=True)
+    run.view(NOON, NOON + 60)
+    assert [(start, end) for _, _, start, end in run.warehouse.asked] == [
+        (first, first + width),
+        (first - width, first),
+    ]
+    assert times(run.view(first - 60, first)) == [first - 60]
+    run.view(NOON, NOON + 60)
+    assert [start for _, _, start, _ in run.warehouse.asked] == [first, first - width, first - 2 * width]
