@@ -73,10 +73,10 @@ class Server(uvicorn.Server):
         self._hub = hub
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """See uvicorn; called on the event loop or by the signal itself."""
+        """See uvicorn, which would also raise the signal again in the end: a stop that was asked for is no failure."""
         log("INFO", "dashboard stops", signal=signal.Signals(sig).name, viewers=self._hub.viewers)
         self._hub.close()
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
 
 def application(settings: Settings) -> tuple[FastAPI, Service]:
