@@ -20,6 +20,7 @@ QUEUE: Final = 200_000
 """Records that may wait for the broker; then the socket is not read any more."""
 _FULL_PAUSE_S: Final = 0.02
 _TIMEOUT_S: Final = 30.0
+_FETCH_WAIT_MS: Final = 10
 _WINDOWS: Final = (2_000, 20_000, 200_000)
 """Records per partition to read back, more where the fewer did not hold the last proof of every symbol."""
 
@@ -59,7 +60,15 @@ class Topic:
     def read_tail(self, symbols: Sequence[str]) -> Tail:
         """What the end of the topic says of the symbols. Raises BrokerError."""
         consumer = Consumer(
-            {**self._client, "group.id": "bitcoin-pipeline-tail", "enable.auto.commit": False, "check.crcs": True}
+            {
+                **self._client,
+                "group.id": "bitcoin-pipeline-tail",
+                "enable.auto.commit": False,
+                "check.crcs": True,
+                # At a partition's end the broker would hold the question for more, and what is asked after it, for half
+                # a second; meanwhile REST forgets the trades that a start has to make good.
+                "fetch.wait.max.ms": _FETCH_WAIT_MS,
+            }
         )
         try:
             found = consumer.list_topics(names.TRADES_TOPIC, timeout=_TIMEOUT_S).topics[names.TRADES_TOPIC]

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
@@ -30,14 +30,16 @@ class Function:
                 started = time.monotonic()
                 time.sleep(seconds)  # what is simulated, not waited for
                 function.calls.append((self.path, started, time.monotonic()))
-                self.send_response(answers[min(len(function.calls), len(answers)) - 1])
-                self.end_headers()
-                self.wfile.write(b"what it says")
+                with suppress(BrokenPipeError, ConnectionResetError):  # who called may have ended meanwhile
+                    self.send_response(answers[min(len(function.calls), len(answers)) - 1])
+                    self.end_headers()
+                    self.wfile.write(b"what it says")
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = False  # its end waits for theirs: a thread left over would meet the next tests
 
     @contextmanager
     def served(self) -> Iterator[str]:
