@@ -66,6 +66,10 @@ demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand
 test: setup lint ## lint, types, and every test that needs neither root nor Docker nor a browser
 	@$(VENV)/bin/pytest
 
+.PHONY: test-browser
+test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
+	@$(VENV)/bin/pytest -m browser tests/browser
+
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
@@ -83,14 +87,17 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical bench-live
-bench: bench-historical bench-live ## every benchmark
+.PHONY: bench bench-historical bench-live bench-dashboard
+bench: bench-historical bench-live bench-dashboard ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
 	@$(VENV)/bin/python -m tests.bench.historical
 
 bench-live: setup $(BENCH)/.ready ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(VENV)/bin/python -m tests.bench.live
+
+bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 20 minutes)
+	@$(VENV)/bin/python -m tests.bench.dashboard
 
 # A peer, not a part: where its C code cannot be built, the plain loop is the peer.
 $(BENCH)/.ready: $(VENV)/.uv tests/bench/cryptofeed.txt
@@ -104,7 +111,7 @@ LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-u
 .PHONY: lock
 lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's groups (UPGRADE=--upgrade for the newest)
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group bootstrap -o local/bootstrap.txt
-	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group local --group dev -o local/requirements.txt
+	@$(LOCK) $(UPGRADE) --python-version 3.11 --group fetch-archive --group candles-job --group producer --group publish-live --group archive-live --group dashboard --group local --group dev -o local/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.13 --group bigquery-stand-in -o local/bigquery/requirements.txt
 	@$(LOCK) $(UPGRADE) --python-version 3.11 --group flink -o flink/candles/requirements.txt
 	@$(LOCK:pyproject.toml=tests/bench/cryptofeed.in) $(UPGRADE) --python-version 3.11 -o tests/bench/cryptofeed.txt
@@ -114,6 +121,7 @@ lock: $(VENV)/.uv ## compiles every requirements.txt from pyproject.toml's group
 	@$(LOCK) --python-version 3.11 --group producer -c local/requirements.txt -o cloudrun/producer/requirements.txt
 	@$(LOCK) --python-version 3.11 --group publish-live -c local/requirements.txt -o functions/publish_live/requirements.txt
 	@$(LOCK) --python-version 3.11 --group archive-live -c local/requirements.txt -o functions/archive_live/requirements.txt
+	@$(LOCK) --python-version 3.11 --group dashboard -c local/requirements.txt -o cloudrun/dashboard/requirements.txt
 
 .PHONY: lock-jars
 lock-jars: $(VENV)/.packages ## resolves the Maven coordinates in local/jars.toml and writes their checksums

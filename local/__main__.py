@@ -114,6 +114,9 @@ def up(
     for item in services:
         if not item.works:
             STDERR.print(f"{item.name} cannot work yet and goes on trying: {item.reason}", markup=False)
+    for item in services:
+        if item.name == "dashboard" and item.answers:
+            STDERR.print(f"The dashboard: {item.address}", markup=False)
 
 
 @app.command()

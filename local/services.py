@@ -43,7 +43,7 @@ PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
     *("flink_rest", "flink_rpc", "flink_blob", "flink_taskmanager", "candles_job"),
-    *("publish_live", "archive_live", "pubsub"),
+    *("publish_live", "archive_live", "pubsub", "dashboard"),
 )
 """What listens, one port each."""
 
@@ -228,6 +228,7 @@ class Stack:
             self._publish_live(),
             self._archive_live(),
             self._schedule(),
+            self._dashboard(),
         ]
 
     def symbols(self) -> tuple[str, ...]:
@@ -385,6 +386,11 @@ class Stack:
             needs_stores=True,
             works=f"{self.url('producer')}/ready",
         )
+
+    def _dashboard(self) -> Service:
+        command = (sys.executable, str(ROOT / "cloudrun" / "dashboard" / "main.py"))
+        environ = {"HOST": "127.0.0.1", "PORT": str(self.ports["dashboard"])}
+        return Service("dashboard", command, f"{self.url('dashboard')}/ready", environ, needs_stores=True)
 
     def _schedule(self) -> Service:
         calls = (f"{self.url(name)}={seconds}" for name, seconds in (("publish_live", 120), ("archive_live", 3600)))

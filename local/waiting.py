@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 _T = TypeVar("_T")
 
 
-def wait_for(what: str, condition: Callable[[], _T], seconds: float = 30, pause: float = 0.05) -> _T:
+def wait_for(what: str, condition: Callable[[], _T | None], seconds: float = 30, pause: float = 0.05) -> _T:
     """The first true value of `condition`. Raises TimeoutError, which says what was awaited, after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
-import uvloop  # type: ignore[import-not-found]  # what cryptofeed runs on
+import uvloop  # what cryptofeed runs on
 from cryptofeed.backends.kafka import TradeKafka  # type: ignore[import-not-found]
 from cryptofeed.defines import BYBIT, PERPETUAL, TRADES  # type: ignore[import-not-found]
 from cryptofeed.exchanges import Bybit  # type: ignore[import-not-found]

@@ -221,7 +221,7 @@ def test_status_names_every_service(pipeline: Pipeline) -> None:
     expected = {
         *("metadata", "gcs", "bigquery", "exchange", "fetch_archive", "dataproc"),
         *("kafka", "postgres", "producer", "jobmanager", "taskmanager", "candles_job"),
-        *("publish_live", "archive_live", "schedule"),
+        *("publish_live", "archive_live", "schedule", "dashboard"),
         *(("pubsub",) if installed_emulator() else ()),
     }
     assert {item["name"] for item in status["services"] if item["works"] and item["state"] == "RUNNING"} == expected

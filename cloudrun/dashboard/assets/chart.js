@@ -1,0 +1,260 @@
+/* The chart: bars, studies and marks of trust, drawn by lightweight-charts. Knows nothing of where bars come from.
+   A bar: {time, open, high, low, close, volume, turnover, count, bought, doubt, source}; time in seconds; doubt is the
+   core's: 0 final, 1 repaired, 2 forming, 3 partial. */
+window.candleChart = (function () {
+  'use strict';
+  const DAY = 86400;
+  const REPAIRED = 1;
+  const PARTIAL = 3;
+  const COLOURS = ['bg', 'grid', 'line', 'dim', 'up', 'down', 'up-soft', 'down-soft', 'partial', 'repaired'];
+  const AVERAGES = { ma20: 20, ma50: 50 };
+  const LINES = ['vwap', ...Object.keys(AVERAGES)];
+  const OF_OURS = { priceLineVisible: false, lastValueVisible: false };
+
+  const lines = {};
+  const colours = {};
+  let chart, price, volume, marks;
+  let delta = null; // a pane of its own, while it is wanted
+  let bars = [];
+  let step = 60;
+  let digits = 2;
+  let studies = new Set();
+  let hovered = null;
+  let onHover = () => {};
+
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+  function options() {
+    for (const name of [...COLOURS, ...LINES]) colours[name] = css(name);
+    const crosshair = { color: colours.dim, labelBackgroundColor: colours.line };
+    return {
+      layout: {
+        background: { type: 'solid', color: colours.bg },
+        textColor: colours.dim,
+        fontFamily: css('font'),
+        fontSize: 11,
+        panes: { separatorColor: colours.line, separatorHoverColor: colours.grid },
+        attributionLogo: true, // its licence asks for it
+      },
+      grid: { vertLines: { color: colours.grid }, horzLines: { color: colours.grid } },
+      crosshair: { mode: 0, vertLine: crosshair, horzLine: crosshair },
+      rightPriceScale: { borderColor: colours.line },
+      timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.2 },
+    };
+  }
+
+  function build(element) {
+    const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, LineSeries } = LightweightCharts;
+    chart = createChart(element, { autoSize: true, ...options() });
+    price = chart.addSeries(CandlestickSeries, { borderVisible: false });
+    volume = chart.addSeries(HistogramSeries, { priceFormat: { type: 'volume' }, ...OF_OURS }, 1);
+    for (const name of LINES) {
+      lines[name] = chart.addSeries(LineSeries, { lineWidth: 1, crosshairMarkerVisible: false, ...OF_OURS });
+    }
+    marks = createSeriesMarkers(price, []);
+    paint();
+    chart.subscribeCrosshairMove(({ point, logical }) => {
+      hovered = point && Number.isFinite(logical) ? bars[Math.round(logical)] || null : null;
+      onHover();
+    });
+  }
+
+  /* In the colours of the page as they are now. */
+  function paint() {
+    chart.applyOptions(options());
+    const { up, down } = colours;
+    price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    for (const name of LINES) lines[name].applyOptions({ color: colours[name] });
+    if (bars.length) draw();
+  }
+
+  const soft = (isUp) => colours[isUp ? 'up-soft' : 'down-soft'];
+  const volumeOf = (bar) => ({ time: bar.time, value: bar.volume, color: soft(bar.close >= bar.open) });
+
+  function deltaOf({ time, bought, volume: traded }) {
+    if (bought === null) return { time };
+    const value = 2 * bought - traded;
+    return { time, value, color: soft(value >= 0) };
+  }
+
+  /* The mean close of the last `length` bars, for the bars from `first` on. */
+  function means(length, first) {
+    const points = [];
+    let sum = 0;
+    for (let i = Math.max(0, first - length + 1); i < bars.length; i++) {
+      const { time, close } = bars[i];
+      sum += close;
+      if (i >= first) points.push(i < length - 1 ? { time } : { time, value: sum / length });
+      if (i >= Math.max(first, length - 1)) sum -= bars[i - length + 1].close;
+    }
+    return points;
+  }
+
+  /* Each UTC day anew from its first bar, which `first` must be. A day whose beginning is not loaded has none. */
+  function vwap(first) {
+    const points = [];
+    let day = -1;
+    let traded = 0;
+    let turnover = 0;
+    let isWhole = false;
+    for (let i = first; i < bars.length; i++) {
+      const bar = bars[i];
+      const its = Math.floor(bar.time / DAY);
+      if (its !== day) {
+        if (points.length) points[points.length - 1].color = 'transparent'; // no line from yesterday
+        [day, traded, turnover] = [its, 0, 0];
+        isWhole = i > 0 || bar.time % DAY === 0;
+      }
+      traded += bar.volume;
+      turnover += bar.turnover;
+      points.push(isWhole && traded ? { time: bar.time, value: turnover / traded } : { time: bar.time });
+    }
+    return points;
+  }
+
+  function firstOfDay() {
+    let i = bars.length - 1;
+    const day = Math.floor(bars[i].time / DAY);
+    while (i > 0 && Math.floor(bars[i - 1].time / DAY) === day) i--;
+    return i;
+  }
+
+  const hasVwap = () => studies.has('vwap') && step < DAY;
+
+  function drawStudies() {
+    lines.vwap.setData(hasVwap() ? vwap(0) : []);
+    for (const [name, length] of Object.entries(AVERAGES)) {
+      lines[name].setData(studies.has(name) ? means(length, 0) : []);
+    }
+    if (studies.has('delta') && !delta) {
+      const { HistogramSeries } = LightweightCharts;
+      delta = chart.addSeries(HistogramSeries, { priceFormat: { type: 'volume' }, ...OF_OURS }, 2);
+    } else if (!studies.has('delta') && delta) {
+      chart.removeSeries(delta);
+      delta = null;
+    }
+    if (delta) delta.setData(bars.map(deltaOf));
+    chart.panes().forEach((pane, i) => pane.setStretchFactor(i ? 1 : 5));
+  }
+
+  const isMarked = (bar) => bar.doubt === PARTIAL || bar.doubt === REPAIRED;
+
+  function drawMarks() {
+    marks.setMarkers(
+      bars.filter(isMarked).map(({ time, doubt }) => ({
+        time,
+        position: 'belowBar',
+        shape: doubt === PARTIAL ? 'circle' : 'square',
+        color: doubt === PARTIAL ? colours.partial : colours.repaired,
+        size: 0.6,
+      })),
+    );
+  }
+
+  function draw() {
+    price.setData(bars);
+    volume.setData(bars.map(volumeOf));
+    drawStudies();
+    drawMarks();
+  }
+
+  /* As many decimals as the prices have: a symbol's tick size is never assumed. */
+  function decimalsOf(list) {
+    const count = (value) => (value.toFixed(9).replace(/0+$/, '').split('.')[1] || '').length;
+    return Math.max(0, ...list.slice(-60).flatMap((bar) => [bar.open, bar.high, bar.low, bar.close].map(count)));
+  }
+
+  const range = () => chart.timeScale().getVisibleLogicalRange();
+  const show = (from, to) => chart.timeScale().setVisibleLogicalRange({ from, to });
+
+  return {
+    build,
+    paint,
+    range,
+    show,
+    get bars() {
+      return bars;
+    },
+    get step() {
+      return step;
+    },
+    get digits() {
+      return digits;
+    },
+    get hovered() {
+      return hovered;
+    },
+    get chart() {
+      return chart;
+    },
+    onHover(call) {
+      onHover = call;
+    },
+    onRange(call) {
+      chart.timeScale().subscribeVisibleLogicalRangeChange(call);
+    },
+    toNewest() {
+      chart.timeScale().scrollToRealTime();
+    },
+    pan(share) {
+      const now = range();
+      if (!now) return;
+      const by = (now.to - now.from) * share;
+      show(now.from + by, now.to + by);
+    },
+    /* The newest bar stays where it is when it is in sight, else the middle does. */
+    zoom(factor) {
+      const now = range();
+      if (!now) return;
+      const last = bars.length - 1;
+      const fixed = last >= now.from && last <= now.to ? last : (now.from + now.to) / 2;
+      show(fixed - (fixed - now.from) * factor, fixed + (now.to - fixed) * factor);
+    },
+    /* Other bars, of `seconds` each. */
+    set(list, seconds) {
+      [bars, step, digits, hovered] = [list, seconds, decimalsOf(list), null];
+      const minMove = Number((10 ** -digits).toFixed(digits));
+      price.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove } });
+      draw();
+    },
+    /* The same and more bars, `added` of them before the first; what is in sight stays in sight. `follow`: who looks
+       at the newest bar goes on looking at it. */
+    extend(list, added, follow) {
+      const now = range();
+      const isAtNewest = now && now.to >= bars.length - 1;
+      const by = follow && isAtNewest ? list.length - bars.length : added;
+      bars = list;
+      draw();
+      if (now) show(now.from + by, now.to + by);
+    },
+    /* The newest bar in its newest form, or one after it. */
+    put(bar) {
+      const last = bars[bars.length - 1];
+      const old = last && last.time === bar.time ? bars.pop() : null;
+      bars.push(bar);
+      if (old && hovered === old) hovered = bar;
+      price.update(bar);
+      volume.update(volumeOf(bar));
+      if (hasVwap()) lines.vwap.update(vwap(firstOfDay()).pop());
+      for (const [name, length] of Object.entries(AVERAGES)) {
+        if (studies.has(name)) lines[name].update(means(length, bars.length - 1)[0]);
+      }
+      if (delta) delta.update(deltaOf(bar));
+      if (isMarked(bar) ? !old || old.doubt !== bar.doubt : old && isMarked(old)) drawMarks();
+    },
+    /* A bar behind the newest one, as it is now; one that is not here is left. */
+    amend(bar) {
+      const place = bars.findIndex(({ time }) => time === bar.time);
+      if (place < 0) return;
+      bars[place] = bar;
+      price.update(bar, true);
+      volume.update(volumeOf(bar), true);
+      drawStudies();
+      drawMarks();
+    },
+    study(names) {
+      studies = names;
+      if (bars.length) drawStudies();
+    },
+  };
+})();

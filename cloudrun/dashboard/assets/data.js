@@ -1,0 +1,321 @@
+/* What the chart shows and where it comes from: bars from the API, and what is pushed. Tells the page through `on`. */
+(function (candles) {
+  'use strict';
+  const chart = window.candleChart;
+  const PAGE = 1000; // bars of one step further
+  const KEPT = 20000; // bars in the browser at most; the far end goes
+  const NEAR = 150; // bars from the end when more are asked for
+  const RETRY_MS = 3000;
+  const FAULT_RETRY_MS = 11000; // the server asks upstream again after ten seconds
+  const AGAIN_MS = 300000; // history may have been loaded meanwhile
+  const MEASURED = 1000;
+
+  const on = { answer() {}, bars() {}, connection() {}, feed() {}, trades() {} };
+  let want = null; // {symbol, interval, span} or {symbol, interval, from, to}
+  let shown = null; // {symbol, interval, step} of the bars on the chart
+  let generation = 0; // of loads: what an older one brings is dropped
+  let busy = false;
+  let atBeginning = false;
+  let attached = false; // the newest bar there is stands on the chart
+  let newest = null; // when the newest live minute opens
+  let held = 0; // reads under way, during which events wait
+  let pending = [];
+  let isDrawing = false;
+  let amending = Promise.resolve();
+  let retry = 0;
+  let source = null;
+  let lastId = '';
+
+  async function get(path, query) {
+    const answer = await fetch(`${path}?${new URLSearchParams(query)}`);
+    const content = await answer.json().catch(() => ({ error: `the server answers ${answer.status}` }));
+    if (!answer.ok) throw new Error(content.error);
+    return content;
+  }
+
+  const candlesOf = (query) => get('/api/candles', { symbol: shown.symbol, interval: shown.interval, ...query });
+
+  function unpack(bars) {
+    return bars.t.map((time, i) => ({
+      time,
+      open: bars.open[i],
+      high: bars.high[i],
+      low: bars.low[i],
+      close: bars.close[i],
+      volume: bars.volume[i],
+      turnover: bars.turnover[i],
+      count: bars.trade_count[i],
+      bought: bars.buy_volume[i],
+      doubt: bars.doubt[i],
+      source: bars.source[i],
+    }));
+  }
+
+  function pushed(row) {
+    const [time, open, high, low, close, volume, turnover, count, bought, , doubt, source] = row;
+    return { time, open, high, low, close, volume, turnover, count, bought, doubt, source };
+  }
+
+  const reachesNewest = (time) => newest !== null && time >= newest - (newest % shown.step);
+
+  /* Show what is wanted, from the beginning. */
+  async function load(wanted) {
+    want = wanted || want;
+    const mine = ++generation;
+    const { symbol, interval, span, from, to } = want;
+    atBeginning = attached = false;
+    busy = true;
+    held++;
+    clearTimeout(retry);
+    on.answer({ state: 'loading' });
+    try {
+      const range = from ? { start: from, end: to } : { span, slide: 1 };
+      const view = await get('/api/candles', { symbol, interval, ...range });
+      if (mine !== generation) return;
+      const isOther = !shown || shown.symbol !== view.symbol || shown.interval !== view.interval;
+      shown = { symbol: view.symbol, interval: view.interval, step: view.step };
+      newest = view.newest;
+      const list = unpack(view.bars);
+      chart.set(list, view.step);
+      attached = list.length && newest !== null ? reachesNewest(list[list.length - 1].time) : !from;
+      // Room beside the newest bar; none beside a range that was asked for.
+      if (list.length) chart.show(-0.5, list.length + (from ? -0.5 : Math.min(6, list.length / 10)));
+      answered(view);
+      if (isOther || !source) open();
+    } catch (error) {
+      if (mine !== generation) return;
+      on.answer({ state: 'failed', reason: error.message });
+      retry = setTimeout(load, RETRY_MS);
+    } finally {
+      if (mine === generation) busy = false;
+      release();
+    }
+  }
+
+  function answered(view) {
+    on.answer({ state: chart.bars.length ? 'ready' : 'empty', fault: view.fault, age: view.age_s });
+    clearTimeout(retry);
+    if (view.fault) retry = setTimeout(() => (view.age_s === null ? load() : refresh()), FAULT_RETRY_MS);
+  }
+
+  /* What was read may be older than events that came meanwhile: these are applied after it. */
+  function release() {
+    held--;
+    flush();
+    on.bars();
+  }
+
+  /* What is shown, again, without moving it. */
+  async function refresh() {
+    const bars = chart.bars;
+    if (!bars.length) return load();
+    const mine = generation;
+    const range = chart.range();
+    const first = Math.min(bars.length - 1, Math.max(0, Math.floor(range ? range.from : 0)));
+    held++;
+    try {
+      const until = attached ? {} : { end: bars[bars.length - 1].time + shown.step };
+      const view = await candlesOf({ start: bars[first].time, ...until });
+      if (mine !== generation) return;
+      newest = view.newest;
+      const fresh = unpack(view.bars);
+      if (fresh.length) {
+        const before = chart.bars.filter((bar) => bar.time < fresh[0].time);
+        chart.extend(before.concat(fresh), 0, attached);
+      }
+      answered(view);
+    } catch (error) {
+      console.info('refresh:', error.message); // the next one may succeed
+    } finally {
+      release();
+    }
+  }
+
+  async function older() {
+    if (busy || atBeginning || !chart.bars.length) return;
+    busy = true;
+    const mine = generation;
+    const first = chart.bars[0].time;
+    const began = performance.now();
+    try {
+      const start = Math.max(0, first - PAGE * shown.step);
+      const view = await candlesOf({ start, end: first, slide: 1 });
+      if (mine !== generation) return;
+      const more = unpack(view.bars).filter((bar) => bar.time < first);
+      atBeginning = !more.length;
+      if (view.fault) answered(view);
+      if (!more.length) return;
+      let list = more.concat(chart.bars);
+      if (list.length > KEPT) {
+        list = list.slice(0, KEPT);
+        attached = false;
+      }
+      chart.extend(list, more.length);
+      candles.pans.push(performance.now() - began);
+    } catch (error) {
+      console.info('older bars:', error.message);
+      atBeginning = true;
+      setTimeout(() => (atBeginning = false), RETRY_MS);
+    } finally {
+      if (mine === generation) {
+        busy = false;
+        moved(chart.range()); // who pans fast is ahead of what came
+      }
+    }
+  }
+
+  async function newer() {
+    if (busy || attached || !chart.bars.length) return;
+    busy = true;
+    held++;
+    const mine = generation;
+    const last = chart.bars[chart.bars.length - 1].time;
+    const start = last + shown.step;
+    try {
+      let view = await candlesOf({ start, end: start + PAGE * shown.step });
+      if (!view.bars.t.length && newest > start) {
+        view = await candlesOf({ start: Math.max(start, newest - PAGE * shown.step), end: newest + 60 });
+      }
+      if (mine !== generation) return;
+      newest = view.newest;
+      const more = unpack(view.bars).filter((bar) => bar.time > last);
+      let list = chart.bars.concat(more);
+      const dropped = Math.max(0, list.length - KEPT);
+      if (dropped) {
+        list = list.slice(dropped);
+        atBeginning = false;
+      }
+      if (more.length) chart.extend(list, -dropped);
+      attached = reachesNewest(list[list.length - 1].time);
+    } catch (error) {
+      console.info('newer bars:', error.message);
+    } finally {
+      if (mine === generation) busy = false;
+      release();
+    }
+  }
+
+  function moved(range) {
+    if (!range || !shown || !chart.bars.length) return;
+    const near = Math.max(NEAR, range.to - range.from);
+    if (range.from < near) older();
+    if (range.to > chart.bars.length - near) newer();
+  }
+
+  /* The stream. Its first event may say: load what you show, then apply what follows. */
+  function open() {
+    close();
+    if (document.hidden || !shown) return;
+    const query = new URLSearchParams({ symbol: shown.symbol, interval: shown.interval, after: lastId });
+    const mine = (source = new EventSource(`/api/stream?${query}`));
+    mine.onopen = () => on.connection(true);
+    mine.onerror = () => {
+      on.connection(false);
+      // The browser comes back by itself, unless it was refused.
+      if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === source && open(), RETRY_MS);
+    };
+    mine.onmessage = (event) => {
+      if (event.lastEventId) lastId = event.lastEventId;
+      take(JSON.parse(event.data));
+    };
+  }
+
+  function close() {
+    if (source) source.close();
+    source = null;
+  }
+
+  function take(message) {
+    if (message.bar) {
+      pending.push(message.bar);
+      if (pending.length > PAGE) pending.shift();
+      draw();
+    } else if (message.trades) on.trades(message.trades);
+    else if (message.state) on.feed(message.state);
+    else if (message.changed !== undefined) amending = amending.then(() => amend(message.changed));
+    else if (message.reset && chart.bars.length) refresh();
+  }
+
+  /* However many events come between two frames, one drawing. */
+  function draw() {
+    if (isDrawing) return;
+    isDrawing = true;
+    requestAnimationFrame(() => {
+      isDrawing = false;
+      flush();
+      on.bars();
+    });
+  }
+
+  function flush() {
+    if (held) return;
+    const rows = pending;
+    pending = [];
+    for (const row of rows) {
+      const bar = pushed(row);
+      const bars = chart.bars;
+      newest = Math.max(newest || 0, bar.time);
+      if (!bars.length && !want.from) return load(); // the first of this symbol
+      if (!attached) continue;
+      if (bar.time >= bars[bars.length - 1].time) chart.put(bar);
+      else chart.amend(bar);
+      measure('bar', row[row.length - 1]);
+    }
+  }
+
+  async function amend(time) {
+    if (!shown) return;
+    const view = await candlesOf({ start: time, end: time + shown.step }).catch(() => null);
+    if (!view || !shown || view.symbol !== shown.symbol || view.step !== shown.step) return;
+    unpack(view.bars).forEach((bar) => chart.amend(bar));
+  }
+
+  /* From the commit, or from the trade, to the screen: for whoever measures. */
+  function measure(kind, since) {
+    const list = candles.delays[kind];
+    list.push(Date.now() - since);
+    if (list.length > MEASURED) list.shift();
+  }
+
+  function start() {
+    chart.onRange(moved);
+    // A tab in the background costs nothing.
+    document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
+    setInterval(() => !document.hidden && !busy && chart.bars.length && refresh(), AGAIN_MS);
+  }
+
+  candles.data = {
+    on,
+    get,
+    load,
+    start,
+    measure,
+    get shown() {
+      return shown;
+    },
+    get newest() {
+      return newest;
+    },
+    get isBusy() {
+      return busy;
+    },
+    get isAttached() {
+      return attached;
+    },
+    get stream() {
+      return source;
+    },
+    /* Another symbol: nothing of the old one stays. */
+    clear() {
+      generation++;
+      lastId = '';
+      pending = [];
+      close();
+      shown = null;
+      chart.set([], 60);
+    },
+  };
+  candles.bars = () => chart.bars;
+  candles.pans = [];
+  candles.delays = { bar: [], trade: [] };
+})((window.candles = window.candles || {}));

@@ -1,0 +1,132 @@
+"""The dashboard: a page of live candles, the tape, history and what is known of both, for as many as look.
+
+An entry point; nobody imports it. One process, one event loop: SIGTERM ends the streams, which resume at another
+instance, and then the server.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import uvicorn
+from api import add_routes
+from cache import Cache
+from cloud_log import log
+from fastapi import FastAPI
+from page import add_page
+from postgres import Postgres
+from service import Service
+from stream import Hub
+from tape import Tape
+from warehouse import Warehouse
+
+from bitcoin_pipeline.broker import client_config
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.symbols import parse_symbol
+
+GRACE_SECONDS = 8
+"""Cloud Run kills ten seconds after SIGTERM."""
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(parse_symbol(part.strip()) for part in text.split(",")))
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise ValueError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment decides; libpq reads PGHOST and its like itself, here they are only missed in time."""
+
+    project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
+    postgres_host: str = setting("PGHOST", "Postgres' address")
+    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
+    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "offered even before they have data", _symbols, ("BTCUSDT",))
+    kafka_ca: str = setting(
+        "KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker; turns TLS on", str, ""
+    )
+    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
+    kafka_password: str = setting("KAFKA_SASL_PASSWORD", "SASL password", str, "")
+    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
+    cache_rows: int = setting("DASHBOARD_CACHE_ROWS", "rows of history held in DuckDB", _number, 1_000_000)
+    host: str = setting("HOST", "where the server listens", str, "127.0.0.1")
+    port: int = setting("PORT", "its port", _number, 8080)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which waits for open responses: at a signal the streams are told to end."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See uvicorn, which would also raise the signal again in the end: a stop that was asked for is no failure."""
+        log("INFO", "dashboard stops", signal=signal.Signals(sig).name, viewers=self._hub.viewers)
+        self._hub.close()
+        self.should_exit = True
+
+
+def application(settings: Settings) -> tuple[FastAPI, Service]:
+    """The server's application and what runs behind it."""
+    warehouse = Warehouse(settings.project)
+    cache = Cache(warehouse, settings.cache_rows, time.monotonic)
+    hub = Hub(cache, time.monotonic)
+    brokers = client_config(
+        settings.brokers,
+        ca=settings.kafka_ca,
+        user=settings.kafka_user,
+        password=settings.kafka_password,
+        mechanism=settings.kafka_mechanism,
+    )
+    service = Service(cache, hub, Postgres(), warehouse, Tape(brokers), settings.symbols)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            log("INFO", "dashboard started", port=settings.port)
+            yield
+        log("INFO", "dashboard stopped")
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    add_routes(app, service)
+    add_page(app)
+    return app, service
+
+
+def main() -> None:
+    """Read the settings and serve; the exit code tells a wrong setting (2) from a fault of ours (1)."""
+    try:
+        settings = read_settings(Settings, os.environ)
+    except SettingsError as error:
+        log("CRITICAL", "settings are wrong", reason=str(error))
+        sys.exit(2)
+    app, service = application(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+    )
+    Server(config, service.hub).run()
+    if service.failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

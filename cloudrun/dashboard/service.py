@@ -1,0 +1,237 @@
+"""What runs behind the page: who asks upstream, how often, and what becomes of the answers.
+
+Part of the dashboard; lives on the event loop, upstream is asked in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import signal
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any, Final
+
+from cache import Cache
+from cloud_log import log
+from detail import DAY, MINUTE
+from postgres import Feed, Postgres, PostgresError, Stored
+from stream import Hub
+from tape import Tape
+from warehouse import DayLoaded, Warehouse, WarehouseError
+
+from bitcoin_pipeline.times import MS_US, SECOND_US
+
+LIVE_S: Final = 0.1
+STATE_S: Final = 1.0
+DAYS_FRESH_S: Final = 60.0
+RETRY_S: Final = 1.0
+SILENT_S: Final = 5.0
+"""A proof comes every second; without one for so long the feed is away."""
+
+
+class Service:
+    """The cache, the hub, and the loops that feed them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # one of each
+        self,
+        cache: Cache,
+        hub: Hub,
+        postgres: Postgres,
+        warehouse: Warehouse,
+        tape: Tape,
+        symbols: tuple[str, ...],
+    ) -> None:
+        self.cache = cache
+        self.hub = hub
+        self._postgres = postgres
+        # Of its own: however many look, the next question to Postgres waits for none of them.
+        self._postgres_thread = ThreadPoolExecutor(1, "postgres")
+        self._warehouse = warehouse
+        self._tape = tape
+        self._symbols = symbols
+        self.failed = False
+        """By a fault of ours; the server ends."""
+        self._started = time.monotonic()
+        self._live_at: float | None = None
+        self._live_fault = ""
+        self._pushed_at = 0.0
+        self._feeds: dict[str, Feed] = {}
+        self._feeds_at = -STATE_S
+        self._proven_at: dict[str, tuple[int, float]] = {}
+        self._days: list[DayLoaded] = []
+        self._days_at: float | None = None
+        self._days_fault = ""
+        self._days_asked: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Ask upstream as long as the context lasts."""
+        with self._tape:
+            loops = [asyncio.create_task(loop()) for loop in (self._live_loop, self._tape_loop, self._state_loop)]
+            for loop in loops:
+                loop.add_done_callback(self._ended)
+            try:
+                yield
+            finally:
+                self.hub.close()
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.gather(*loops, return_exceptions=True)
+                self.cache.close()
+        self._postgres_thread.submit(self._postgres.close)
+        self._postgres_thread.shutdown()
+
+    def _ended(self, loop: asyncio.Task[None]) -> None:
+        """A loop ends by a fault of ours only: better no server than one that shows what is old as if it were new."""
+        if not loop.cancelled() and (error := loop.exception()) is not None:
+            log("CRITICAL", "dashboard failed", reason=repr(error))
+            self.failed = True
+            signal.raise_signal(signal.SIGTERM)
+
+    @property
+    def is_ready(self) -> bool:
+        """True once Postgres was read, or known not to answer: history is of use without it."""
+        return self._live_at is not None or bool(self._live_fault)
+
+    def health(self) -> dict[str, Any]:
+        """How each upstream does."""
+        return {
+            "live": self._live_fault or "ok",
+            "tape": self._tape.fault or "ok",
+            "days": self._days_fault or "ok",
+            "viewers": self.hub.viewers,
+            "history_rows": self.cache.held_rows(),
+        }
+
+    def end(self, symbol: str) -> int:
+        """Where a look at a symbol ends by default: behind its newest live minute, else now."""
+        newest = self.cache.newest(symbol)
+        return int(time.time()) if newest is None else newest + MINUTE
+
+    async def symbols(self) -> list[str]:
+        """The symbols of which there is anything, and those that are to come."""
+        await self._fresh_days()
+        return sorted({*self._symbols, *self.cache.live_symbols(), *(day.symbol for day in self._days)})
+
+    async def coverage(self, symbol: str) -> dict[str, Any]:
+        """What became of each day of a symbol: loaded, no_trades, failed with its reason, live, or missing."""
+        await self._fresh_days()
+        known = {day.day: day for day in self._days if day.symbol == symbol}
+        states: dict[str, dict[str, Any]] = {
+            str(day): {"state": str(item.status), "reason": item.reason, "quarantined": item.quarantined}
+            for day, item in known.items()
+        }
+        for day in {dt.date(1970, 1, 1) + dt.timedelta(t // DAY) for t in self.cache.live_times(symbol)} - set(known):
+            states[str(day)] = {"state": "live"}
+        days = [dt.date.fromisoformat(day) for day in states]
+        for offset in range((max(days) - min(days)).days) if days else ():
+            states.setdefault(str(min(days) + dt.timedelta(offset)), {"state": "missing"})
+        age = None if self._days_at is None else round(time.monotonic() - self._days_at)
+        return {"symbol": symbol, "days": dict(sorted(states.items())), "age_s": age, "fault": self._days_fault}
+
+    async def _fresh_days(self) -> None:
+        """Ask once for all who look, again when the answer is old; only the first look waits."""
+        due = self._days_at is None or time.monotonic() - self._days_at > DAYS_FRESH_S
+        if due and self._days_asked is None:
+            self._days_asked = asyncio.create_task(self._ask_days())
+        if self._days_at is None and self._days_asked is not None:
+            await asyncio.wait([self._days_asked])
+
+    async def _ask_days(self) -> None:
+        try:
+            self._days = await asyncio.to_thread(self._warehouse.days)
+            self._days_at, self._days_fault = time.monotonic(), ""
+        except WarehouseError as error:
+            self._days_fault = str(error)
+            await asyncio.sleep(RETRY_S)
+        finally:
+            self._days_asked = None
+
+    async def _live_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = time.monotonic()
+            try:
+                asked = loop.run_in_executor(self._postgres_thread, self._asked_postgres, began)
+                self._take(*await asked)
+                self._push()
+                if self._live_fault:
+                    log("INFO", "postgres answers again")
+                self._live_at, self._live_fault = time.monotonic(), ""
+            except PostgresError as error:
+                if not self._live_fault:
+                    log("WARNING", "postgres failed", reason=str(error))
+                self._live_fault = str(error)
+                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(max(0.01, LIVE_S - (time.monotonic() - began)))
+
+    def _asked_postgres(self, now: float) -> tuple[list[Stored], dict[str, Feed] | None]:
+        rows = self._postgres.changed()
+        if now - self._feeds_at < STATE_S:
+            return rows, None
+        self._feeds_at = now
+        return rows, self._postgres.feeds()
+
+    def _take(self, rows: list[Stored], feeds: dict[str, Feed] | None) -> None:
+        changed = self.cache.take(rows)
+        if changed:
+            self.hub.put_candles(changed)
+        if feeds is None:
+            return
+        self._feeds = feeds
+        for symbol, feed in feeds.items():
+            if self._proven_at.get(symbol, (0, 0.0))[0] != feed.proven_us:
+                self._proven_at[symbol] = (feed.proven_us, time.monotonic())
+
+    async def _tape_loop(self) -> None:
+        """The tape goes out with the candles, and by itself while Postgres keeps them waiting."""
+        while True:
+            if time.monotonic() - self._pushed_at > 2 * LIVE_S:
+                self._push()
+            await asyncio.sleep(LIVE_S)
+
+    def _push(self) -> None:
+        for symbol, trades in self._tape.taken().items():
+            self.hub.put_trades(symbol, trades)
+        self.hub.send()
+        self._pushed_at = time.monotonic()
+
+    async def _state_loop(self) -> None:
+        while True:
+            for symbol in self.hub.watched():
+                self.hub.put_state(symbol, self._state(symbol, time.monotonic()))
+            await asyncio.sleep(STATE_S)
+
+    def _state(self, symbol: str, now: float) -> dict[str, object]:
+        feed = self._feeds.get(symbol)
+        proven_at = self._proven_at.get(symbol, (0, self._started))[1]
+        day = self.cache.last_day(symbol)
+        state: dict[str, object] = {
+            "postgres": round(now - (self._live_at or self._started)) if self._live_fault else 0,
+            "tape": self._tape.fault,
+            "silent": round(now - proven_at) if now - proven_at > SILENT_S else 0,
+        }
+        if feed is not None:
+            state |= {
+                "proven": feed.proven_us // MS_US,
+                "lag": feed.lag_ms,
+                "reconnects": feed.reconnects,
+                "gaps": feed.open_gaps,
+                "gaps_since": None if feed.gaps_since_us is None else feed.gaps_since_us // SECOND_US,
+            }
+        if day:
+            bought = [candle.buy_volume for candle in day if candle.buy_volume is not None]
+            volume = sum((candle.volume for candle in day), Decimal(0))
+            state["day"] = {
+                "since": day[0].open_time_us // SECOND_US,
+                "open": float(day[0].open),
+                "high": float(max(candle.high for candle in day)),
+                "low": float(min(candle.low for candle in day)),
+                "volume": float(volume),
+                "delta": float(2 * sum(bought, Decimal(0)) - volume) if len(bought) == len(day) else None,
+            }
+        return state

@@ -1,0 +1,148 @@
+"""History as BigQuery has it: candles of a span at a level of detail, and what became of each day.
+
+Part of the dashboard. Every query has bound parameters and a ceiling on what it may bill.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+from google.api_core.exceptions import GoogleAPIError
+from google.api_core.retry import Retry, if_exception_type
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+from requests.exceptions import RequestException
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.candle import Status
+from bitcoin_pipeline.ingests import IngestStatus
+
+MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
+TIMEOUT_S: Final = 30
+
+AMOUNT: Final = pa.decimal128(38, 9)
+CANDLES: Final = pa.schema(
+    [
+        ("t", pa.int64()),
+        ("source", pa.string()),
+        *((name, AMOUNT) for name in ("open", "high", "low", "close", "volume", "turnover")),
+        ("trade_count", pa.int64()),
+        ("buy_volume", AMOUNT),
+        ("buy_turnover", AMOUNT),
+        ("doubt", pa.int64()),
+    ]
+)
+"""`t`: seconds when the candle opens. `doubt`: `Status.doubt`, so that the worst is the greatest."""
+
+MIXED: Final = "mixed"
+"""The source of a longer candle whose minutes have several."""
+
+# A look must not wait for minutes; who looks asks again.
+_ONCE: Final = Retry(predicate=if_exception_type(), timeout=TIMEOUT_S)
+
+_DOUBT: Final = " ".join(f"WHEN '{status}' THEN {status.doubt}" for status in Status)
+
+
+def merged_columns(time: str) -> str:
+    """The columns of CANDLES after `t`, merged from shorter candles that open at `time`; BigQuery and DuckDB alike."""
+
+    def sum_or_null(name: str) -> str:
+        return f"CASE WHEN COUNT({name}) = COUNT(*) THEN SUM({name}) END AS {name}"
+
+    return f"""
+      CASE WHEN MIN(source) = MAX(source) THEN MIN(source) ELSE '{MIXED}' END AS source,
+      MIN_BY(open, {time}) AS open, MAX(high) AS high, MIN(low) AS low, MAX_BY(close, {time}) AS close,
+      SUM(volume) AS volume, SUM(turnover) AS turnover,
+      {sum_or_null("trade_count")}, {sum_or_null("buy_volume")}, {sum_or_null("buy_turnover")},
+      MAX(doubt) AS doubt"""
+
+
+_MINUTES: Final = f"""
+SELECT UNIX_SECONDS(open_time) AS t, source, open, high, low, close, volume, turnover,
+  trade_count, buy_volume, buy_turnover, CASE status {_DOUBT} END AS doubt
+FROM `{names.CANDLES_BEST}`
+WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi
+"""  # noqa: S608  # the names are our own, the values bound
+
+_MERGED: Final = f"""
+WITH minutes AS ({_MINUTES})
+SELECT DIV(t, @level) * @level AS bucket, {merged_columns("t")}
+FROM minutes GROUP BY bucket
+"""  # noqa: S608  # as above
+
+_INGESTS: Final = f"""
+SELECT symbol, date, status, reason, row_count, quarantined, first_time, last_time FROM `{names.INGESTS}`
+"""  # noqa: S608  # as above
+
+
+class WarehouseError(Exception):
+    """BigQuery is away or refuses; asking a little later may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayLoaded:
+    """What became of one symbol-day in the batch plane. Times are None unless it was loaded."""
+
+    symbol: str
+    day: dt.date
+    status: IngestStatus
+    reason: str
+    quarantined: int
+    first_time: dt.datetime | None
+    last_time: dt.datetime | None
+
+
+class Warehouse:
+    """BigQuery's tables. Every method raises WarehouseError."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self._made: bigquery.Client | None = None
+
+    def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
+        """The best candles of `level` seconds that open from `start` to before `end`, in the columns of CANDLES."""
+        values = {
+            "symbol": symbol,
+            "lo": dt.datetime.fromtimestamp(start, dt.UTC),
+            "hi": dt.datetime.fromtimestamp(end, dt.UTC),
+            **({} if level == 60 else {"level": level}),
+        }
+        rows = self._arrow(_MINUTES if level == 60 else _MERGED, **values)
+        return rows.rename_columns(CANDLES.names).cast(CANDLES)
+
+    def days(self) -> list[DayLoaded]:
+        """Every day that the batch has dealt with."""
+        found = self._arrow(_INGESTS).to_pylist()
+        return [
+            DayLoaded(
+                row["symbol"],
+                row["date"],
+                IngestStatus(row["status"]),
+                row["reason"] or "",
+                row["quarantined"] or 0,
+                row["first_time"],
+                row["last_time"],
+            )
+            for row in found
+        ]
+
+    def _arrow(self, query: str, **values: Any) -> pa.Table:
+        kinds = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP"}
+        config = bigquery.QueryJobConfig(
+            maximum_bytes_billed=MAXIMUM_BYTES_BILLED,
+            query_parameters=[
+                bigquery.ScalarQueryParameter(name, kinds[type(value)], value) for name, value in values.items()
+            ],
+        )
+        try:
+            if self._made is None:
+                self._made = bigquery.Client(self._project)
+            rows = self._made.query_and_wait(
+                query, job_config=config, api_timeout=TIMEOUT_S, wait_timeout=TIMEOUT_S, retry=_ONCE, job_retry=_ONCE
+            )
+            return rows.to_arrow(create_bqstorage_client=False)
+        except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+            raise WarehouseError(str(error).strip().splitlines()[0][:300]) from error

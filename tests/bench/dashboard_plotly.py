@@ -1,0 +1,61 @@
+"""The page of the usual shape, a peer in `make bench-dashboard`: each tick asks the database and sends a whole figure.
+
+`python -m tests.bench.dashboard_plotly --port P --bars N`; libpq's variables lead to Postgres.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import plotly.graph_objects as go
+import psycopg
+from dash import Dash, Input, Output, dcc, html
+
+TICK_MS = 200
+_NEWEST = """
+SELECT open_time, open, high, low, close, extract(epoch FROM updated_at) * 1000
+FROM candles WHERE symbol = 'BTCUSDT' ORDER BY open_time DESC LIMIT %s
+"""
+# Tells, in the browser, when a figure was painted and how old its newest commit was.
+_WATCH = """
+function watch(figure) {
+  window.delays = window.delays || [];
+  const plot = document.querySelector('#chart .js-plotly-plot');
+  if (plot && !plot.watched) {
+    plot.watched = true;
+    plot.on('plotly_afterplot', () => {
+      const at = plot.layout.meta;
+      if (at !== window.seen) { window.seen = at; window.delays.push(Date.now() - at); }
+    });
+  }
+  return window.dash_clientside.no_update;
+}
+"""
+
+
+def main() -> None:
+    """Serve the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--bars", type=int, required=True)
+    options = parser.parse_args()
+    connection = psycopg.connect(autocommit=True)
+    app = Dash("plotly-page")
+    app.layout = html.Div(
+        [dcc.Graph(id="chart", style={"height": "90vh"}), dcc.Interval(id="tick", interval=TICK_MS), dcc.Store(id="x")]
+    )
+
+    @app.callback(Output("chart", "figure"), Input("tick", "n_intervals"))
+    def draw(_: int) -> go.Figure:
+        rows = connection.execute(_NEWEST, (options.bars,)).fetchall()
+        times, opens, highs, lows, closes, updated = zip(*reversed(rows), strict=True)
+        figure = go.Figure(go.Candlestick(x=times, open=opens, high=highs, low=lows, close=closes))
+        figure.update_layout(uirevision="keep", meta=float(max(updated)))
+        return figure
+
+    app.clientside_callback(_WATCH, Output("x", "data"), Input("chart", "figure"))  # type: ignore[no-untyped-call]
+    app.run(host="127.0.0.1", port=options.port, debug=False)
+
+
+if __name__ == "__main__":
+    main()

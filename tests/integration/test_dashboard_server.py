@@ -1,0 +1,207 @@
+"""The dashboard on a real Postgres: its API's rules, streams that end in good order, upstreams that are away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+import psycopg
+import pytest
+import requests
+
+from local.postgres import create_tables
+from local.services import ROOT
+from local.waiting import wait_for
+from tests.support.live import conninfo
+from tests.support.processes import RunningStack
+
+PATIENCE_SECONDS: Final = 60
+NEWEST_S: Final = 1_786_310_760
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Postgres with an hour of one symbol, and the dashboard; neither Kafka nor BigQuery answers."""
+    with RunningStack(tmp_path_factory.mktemp("dashboard"), ("metadata", "postgres")) as running:
+        create_tables(conninfo(running))
+        with psycopg.connect(conninfo(running)) as connection:
+            connection.execute(
+                """
+                INSERT INTO candles (symbol, open_time, open, high, low, close, volume, turnover, trade_count, status)
+                SELECT 'BTCUSDT', to_timestamp(%(newest)s - 60 * n), 100, 101, 99, 100 + n / 1000.0, 1.5, 150, 3,
+                  CASE n WHEN 0 THEN 'forming' ELSE 'final' END
+                FROM generate_series(0, 59) AS n
+                """,
+                {"newest": NEWEST_S},
+            )
+        running.start("dashboard")
+        yield running
+
+
+def get(stack: RunningStack, path: str, **query: object) -> requests.Response:
+    address = f"{stack.stack.url('dashboard')}{path}"
+    return requests.get(address, params={name: str(value) for name, value in query.items()}, timeout=PATIENCE_SECONDS)
+
+
+def test_live_candles_are_served_while_history_is_away(stack: RunningStack) -> None:
+    answer = get(stack, "/api/candles", symbol="BTCUSDT", span=3600).json()
+    assert answer["bars"]["t"] == [NEWEST_S - 60 * n for n in range(59, -1, -1)]
+    assert answer["bars"]["close"][-3:] == [100.002, 100.001, 100]
+    assert answer["interval"] == "1m"
+    assert answer["newest"] == NEWEST_S
+    assert answer["age_s"] is None
+    assert answer["fault"]
+
+
+def test_longer_bars_are_served(stack: RunningStack) -> None:
+    bars = get(stack, "/api/candles", symbol="BTCUSDT", span=3600, interval="15m").json()["bars"]
+    assert sum(bars["trade_count"]) == 180
+    assert [t % 900 for t in bars["t"]] == [0] * len(bars["t"])
+    assert bars["buy_volume"] == [None] * len(bars["t"])
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({}, "symbol is missing"),
+        ({"symbol": "btc"}, "symbol: a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got 'btc'"),
+        ({"symbol": "A" * 10_000}, "symbol: a symbol is"),
+        ({"symbol": "../../x"}, "symbol: a symbol is"),
+        ({"symbol": "BTCUSDT';--"}, "symbol: a symbol is"),
+        ({"symbol": "BTCUSDT", "interval": "7m"}, "interval must be one of 1m, 5m, 15m, 1h, 4h, 1d, auto, got '7m'"),
+        ({"symbol": "BTCUSDT", "start": "-1"}, "start: must be whole seconds since 1970, at most 4102444800, got '-1'"),
+        ({"symbol": "BTCUSDT", "end": "1e9"}, "end: must be whole seconds"),
+        ({"symbol": "BTCUSDT", "end": "9999999999"}, "end: must be whole seconds"),
+        ({"symbol": "BTCUSDT", "start": 10, "end": 10}, "start must be before end, got 10 and 10"),
+        ({"symbol": "BTCUSDT", "slide": "yes"}, "slide must be one of 1, 0, got 'yes'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(stack: RunningStack, query: dict[str, object], error: str) -> None:
+    answer = get(stack, "/api/candles", **query)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"symbol": "BTCUSDT"}, "start is missing"),
+        (
+            {"symbol": "BTCUSDT", "start": 0, "end": 60, "format": "xls"},
+            "format must be one of csv, parquet, got 'xls'",
+        ),
+        (
+            {"symbol": "BTCUSDT", "start": 0, "end": 60 * 100_001, "interval": "1m"},
+            "an export holds at most 100000 bars, got 100001",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(stack: RunningStack, query: dict[str, object], error: str) -> None:
+    answer = get(stack, "/api/export", **query)
+    assert (answer.status_code, answer.json()) == (400, {"error": error})
+
+
+def test_an_unknown_part_of_the_api_is_said_to_be_unknown(stack: RunningStack) -> None:
+    answer = get(stack, "/api/orders")
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is no /api/orders"})
+
+
+def test_health_tells_each_upstream(stack: RunningStack) -> None:
+    assert get(stack, "/live").json() == {"status": "live"}
+
+    def told() -> dict[str, Any] | None:
+        health: dict[str, Any] = get(stack, "/ready").json()
+        return health if health["tape"] != "ok" else None
+
+    health = wait_for("the tape's fault", told, PATIENCE_SECONDS)
+    assert health["live"] == "ok"
+
+
+def test_the_page_loads_nothing_from_elsewhere(stack: RunningStack) -> None:
+    answer = get(stack, "/")
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text
+    assert "lightweight-charts-5.2.1.js" in answer.text
+
+
+def test_open_gaps_are_told(stack: RunningStack) -> None:
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("INSERT INTO feed_status VALUES ('SOLUSDT', to_timestamp(1786310790.5), 250, 2)")
+        connection.execute(
+            """
+            INSERT INTO gaps (gap_id, symbol, from_time, to_time, state)
+            SELECT 'g' || n, 'SOLUSDT', to_timestamp(%(newest)s + 60 * n), NULL,
+              CASE n WHEN 0 THEN 'closed' ELSE 'opened' END
+            FROM generate_series(0, 2) AS n
+            """,
+            {"newest": NEWEST_S},
+        )
+    viewer = Viewer(stack, symbol="SOLUSDT", interval="1m")
+
+    def told() -> dict[str, Any] | None:
+        states = [event["state"] for event in viewer.events if "proven" in event.get("state", {})]
+        return states[-1] if states else None
+
+    state = wait_for("the feed's state", told, PATIENCE_SECONDS)
+    assert [state[name] for name in ("proven", "lag", "reconnects", "gaps")] == [1_786_310_790_500, 250, 2, 2]
+    assert state["gaps_since"] == NEWEST_S + 60
+
+
+class Viewer:
+    """A stream that is read in a thread until it ends."""
+
+    def __init__(self, stack: RunningStack, **query: object) -> None:
+        address = f"{stack.stack.url('dashboard')}/api/stream"
+        headers = {"Accept-Encoding": "gzip"}
+        self._answer = requests.get(address, params=query, headers=headers, stream=True, timeout=PATIENCE_SECONDS)  # type: ignore[arg-type]
+        self.events: list[Any] = []
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._answer.iter_lines(chunk_size=1):
+            if line.startswith(b"data: "):
+                self.events.append(json.loads(line[6:]))
+        self.ended.set()
+
+    def wait_for(self, name: str) -> Any:
+        def found() -> Any:
+            return next((event for event in self.events if name in event), None)
+
+        return wait_for(f"an event {name}", found, PATIENCE_SECONDS)
+
+
+def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> None:
+    viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
+    viewer.wait_for("reset")
+    assert viewer.wait_for("state")["state"]["tape"]
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("UPDATE candles SET trade_count = 4, close = 100.75 WHERE status = 'forming'")
+    bar = viewer.wait_for("bar")["bar"]
+    assert bar[:8] == [NEWEST_S, 100, 101, 99, 100.75, 1.5, 150, 4]
+    process = stack.processes.pop("dashboard")
+    process.send_signal(signal.SIGTERM)
+    assert viewer.ended.wait(PATIENCE_SECONDS)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    phrases = [json.loads(line)["message"] for line in stack.log("dashboard").splitlines() if line.startswith("{")]
+    assert phrases[-2:] == ["dashboard stops", "dashboard stopped"]
+    stack.start("dashboard")
+
+
+def test_wrong_settings_are_all_told_at_once() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "KAFKA", "GOOGLE"))}
+    command = [sys.executable, str(ROOT / "cloudrun" / "dashboard" / "main.py")]
+    wrong = {"PIPELINE_SYMBOLS": "btc", "DASHBOARD_CACHE_ROWS": "0", "PORT": "x"}
+    done = subprocess.run(command, env={**environ, **wrong}, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    reason = json.loads(done.stdout)["reason"]
+    for variable in ("GOOGLE_CLOUD_PROJECT", "PGHOST", "KAFKA_BOOTSTRAP_SERVERS", *wrong):
+        assert variable in reason
