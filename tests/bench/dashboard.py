@@ -121,7 +121,7 @@ def measured_page(  # noqa: PLR0917  # one of each
     """Look at a page for a while."""
     page = browser.new_page(viewport={"width": 1360, "height": 760})
     page.goto(url)
-    page.wait_for_function(f"{DELAYS}.length > 3", timeout=120_000)
+    wait_for(f"four updates of {name}", lambda: page.evaluate(f"{DELAYS}.length") > 3, 120)
     received = 0
 
     def count(event: dict[str, Any]) -> None:

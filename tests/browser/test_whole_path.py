@@ -56,14 +56,18 @@ def newest(page: Page) -> dict[str, Any]:
 
 def test_a_trade_of_the_exchange_changes_the_candle_on_screen_until_it_is_final(pipeline: Pipeline, page: Page) -> None:
     first = newest(page)
-    page.wait_for_function(
-        "was => { const bar = candles.bars().at(-1); return bar.time > was.time || bar.count > was.count; }", arg=first
-    )
+
+    def has_moved() -> bool:
+        now = newest(page)
+        return bool(now["time"] > first["time"] or now["count"] > first["count"])
+
+    wait_for("a trade to change the newest candle", has_moved, 60)
     expect(page.locator("#tape .row").first).to_be_visible()
     expect(page.locator("#feed")).to_have_class("feed ok")
     # The minute at hand ends, and the next one is on the screen; then the database and the screen agree.
     time = newest(page)["time"]
-    page.wait_for_function("time => candles.bars().some(bar => bar.time === time && bar.doubt !== 2)", arg=time)
+    ended = "time => candles.bars().some(bar => bar.time === time && bar.doubt !== 2)"
+    wait_for("the minute to end on the screen", lambda: page.evaluate(ended, time), 120)
 
     def agree() -> bool:
         [shown] = page.evaluate("time => candles.bars().filter(bar => bar.time === time)", time)

@@ -35,19 +35,31 @@ ARCHIVE_DAYS: Final = 40
 """Days of history before the live ones; with one day between that nobody has."""
 
 
+def _noise(n: int, period: int) -> float:
+    """-1 to 1, the same for the same `n`; smooth over `period`."""
+    ends = ((n // period + k) * 0x9E3779B97F4A7C15 % 2**64 >> 11 for k in (0, 1))
+    low, high = ((value ^ value >> 23) * 0x2127599BF4325C37 % 2**64 / 2**63 - 1 for value in ends)
+    return low + (high - low) * (n % period) / period
+
+
+def _level(n: int) -> Decimal:
+    """The price when minute `n` of the epoch begins: at every scale as restless as a market's."""
+    return Decimal(round(650_000 + sum(240 * 2**k * _noise(n, 3 * 4**k) for k in range(11)))) / 10
+
+
 def minute(open_us: int, source: Source, status: Status = Status.FINAL) -> Candle:
     """A candle that follows from its time alone, with decimals that a float would not keep."""
     n = open_us // MINUTE_US
-    open_, close = (Decimal(600_000 + (k * 7919) % 4001 + (k // 1440) * 13) / 10 for k in (n, n + 1))
-    volume = Decimal((n * 104_729) % 90_000 + 1) / 1000
-    bought = volume * (n % 8) / 8
+    open_, close = _level(n), _level(n + 1)
+    volume = Decimal(round(20_000 * 2 ** (2 * _noise(n, 2) + _noise(n, 300)))) / 1000
+    bought = volume * round(4 + 3 * _noise(n, 7)) / 8
     return Candle(
         symbol=SYMBOL,
         open_time_us=open_us,
         source=source,
         open=open_,
-        high=max(open_, close) + Decimal(n % 50) / 10,
-        low=min(open_, close) - Decimal(n % 30) / 10,
+        high=max(open_, close) + Decimal(n * 7919 % 150) / 10,
+        low=min(open_, close) - Decimal(n * 104_729 % 130) / 10,
         close=close,
         volume=volume,
         turnover=volume * close,

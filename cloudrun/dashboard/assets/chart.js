@@ -20,6 +20,7 @@ window.candleChart = (function () {
   let digits = 2;
   let studies = new Set();
   let hovered = null;
+  let aim = null; // the range that was asked for, until it is drawn
   let onHover = () => {};
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -164,8 +165,17 @@ window.candleChart = (function () {
     return Math.max(0, ...list.slice(-60).flatMap((bar) => [bar.open, bar.high, bar.low, bar.close].map(count)));
   }
 
-  const range = () => chart.timeScale().getVisibleLogicalRange();
-  const show = (from, to) => chart.timeScale().setVisibleLogicalRange({ from, to });
+  /* What was asked for counts at once: the chart itself moves, and says so, with its next drawing only. */
+  const range = () => aim || chart.timeScale().getVisibleLogicalRange();
+
+  function show(from, to) {
+    aim = { from, to };
+    const mine = aim;
+    chart.timeScale().setVisibleLogicalRange(aim);
+    requestAnimationFrame(() => {
+      if (aim === mine) aim = null;
+    });
+  }
 
   return {
     build,
