@@ -242,8 +242,11 @@ window.candleChart = (function (candles) {
     onRange(call) {
       chart.timeScale().subscribeVisibleLogicalRangeChange(call);
     },
+    /* At once: an animation would be cut short by bars that come meanwhile. */
     toNewest() {
-      chart.timeScale().scrollToRealTime();
+      const { from, to } = range();
+      const by = bars.length - 1 + Math.min(6, (to - from) / 10) - to;
+      show(from + by, to + by);
     },
     pan(share) {
       const now = range();

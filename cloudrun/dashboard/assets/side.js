@@ -139,7 +139,7 @@
     last();
   }
 
-  /* Each symbol's years, the newest first: a column a week, a row a weekday. `open(symbol, day)` when one is clicked. */
+  /* Each symbol's years, the newest first: a column a week, a row a weekday. `open(symbol, day)`: one was clicked. */
   async function coverage(symbols, open) {
     const box = $('calendar');
     box.replaceChildren(element('p', 'loading'));
