@@ -19,7 +19,12 @@ from bitcoin_pipeline.candle import Status
 
 RANGES: Final = {"1D": 1, "5D": 5, "1M": 30, "3M": 91, "1Y": 365, "All": 2500}
 """Days that each button shows."""
-STUDIES: Final = {"vwap": "VWAP", "ma20": "MA 20", "ma50": "MA 50", "delta": "Taker delta"}
+STUDIES: Final = {"vwap": "Day VWAP", "ma20": "MA 20", "ma50": "MA 50", "delta": "Taker delta"}
+MARKS: Final = {
+    "partial": "partial: trades may be missing",
+    "repaired": "repaired: they came after all",
+    "gap": "no candles in between",
+}
 _INDEX: Final = """<!DOCTYPE html>
 <html lang="en" data-theme="dark">
 <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
@@ -100,26 +105,54 @@ def _config() -> dict[str, Any]:
 def _header() -> html.Header:
     return html.Header(
         [
-            html.Button(["BTCUSDT"], id="symbol", title="Choose a symbol (/)", **_attributes(aria_haspopup="listbox")),
+            html.Div([_symbol(), _price(), _tools(), _feed()], className="line"),
+            # What is pushed stands in the other line, so that it moves no button.
             html.Div(
-                className="price",
-                children=[html.Span(id="last"), html.Span(id="change"), html.Span(id="day", className="day")],
-            ),
-            html.Div(_buttons("interval", {"auto": "Auto", **{name: name for name in INTERVALS}}), className="group"),
-            html.Div(_buttons("range", {name: name for name in RANGES}), className="group"),
-            html.Div(_buttons("study", STUDIES), className="group"),
-            html.Div(
-                className="group tools",
+                className="line",
                 children=[
-                    html.Button("Coverage", id="show-coverage", title="Which days are there (c)"),
-                    html.Button("CSV", **_attributes(data_export="csv"), title="Export what is shown"),
-                    html.Button("Parquet", **_attributes(data_export="parquet"), title="Export what is shown"),
-                    html.Button("◐", id="theme", title="Dark or light (t)", **_attributes(aria_label="Dark or light")),
+                    _group("Interval", _buttons("interval", {"auto": "Auto", **{name: name for name in INTERVALS}})),
+                    _group("Range", _buttons("range", {name: name for name in RANGES})),
+                    _group("Studies", _buttons("study", STUDIES)),
                 ],
             ),
-            html.Div("connecting", id="feed", className="feed wait", role="status"),
         ]
     )
+
+
+def _symbol() -> html.Button:
+    listbox = _attributes(aria_haspopup="listbox", aria_expanded="false")
+    return html.Button(["BTCUSDT"], id="symbol", title="Choose a symbol (/)", **listbox)
+
+
+def _price() -> html.Div:
+    day = html.Span(id="day", className="day", title="The last 24 hours: high, low, volume, taker delta")
+    return html.Div([html.Span(id="last"), html.Span(id="change"), day], className="price")
+
+
+def _tools() -> html.Div:
+    export = "Export what is shown, exact"
+    return _group(
+        "Tools",
+        [
+            html.Button("Coverage", id="show-coverage", title="Which days are there (c)"),
+            html.Button("CSV", **_attributes(data_export="csv"), title=export),
+            html.Button("Parquet", **_attributes(data_export="parquet"), title=export),
+            html.Button("◐", id="theme", title="Dark or light (t)", **_attributes(aria_label="Dark or light")),
+        ],
+        "group tools",
+    )
+
+
+def _feed() -> html.Div:
+    # The lag is no status: it would be read out every second.
+    state = html.Span("connecting", id="feed", className="feed wait", role="status")
+    return html.Div(
+        [state, html.Span(id="lag", title="How far what is proven is behind the exchange")], className="state-of-feed"
+    )
+
+
+def _group(label: str, buttons: list[html.Button], classes: str = "group") -> html.Div:
+    return html.Div(buttons, className=classes, role="group", **_attributes(aria_label=label))
 
 
 def _buttons(kind: str, names: dict[str, str]) -> list[html.Button]:
@@ -145,6 +178,7 @@ def _chart() -> html.Section:
                 **_attributes(aria_label="Candle chart; arrows pan, + and - zoom"),
             ),
             html.Div(id="legend", className="legend"),
+            html.Div("UTC", className="utc"),
             html.Div("loading", id="state", className="state"),
             html.Button("To the newest", id="newest", className="newest", hidden=True, title="End"),
         ],
@@ -159,6 +193,11 @@ def _side() -> html.Aside:
             html.Div(id="tape", className="tape"),
             html.H2("Feed"),
             html.Dl(id="health", className="health"),
+            html.H2("Marks"),
+            html.Div(
+                className="marks",
+                children=[html.Span(text, className=f"mark {mark}") for mark, text in MARKS.items()],
+            ),
         ]
     )
 

@@ -1,11 +1,12 @@
 /* The chart: bars, studies and marks of trust, drawn by lightweight-charts. Knows nothing of where bars come from.
    A bar: {time, open, high, low, close, volume, turnover, count, bought, doubt, source}; time in seconds; doubt is the
    core's: 0 final, 1 repaired, 2 forming, 3 partial. */
-window.candleChart = (function () {
+window.candleChart = (function (candles) {
   'use strict';
   const DAY = 86400;
   const REPAIRED = 1;
   const PARTIAL = 3;
+  const GAP = 600; // seconds without candles from which on a line says so; a quiet market leaves out single minutes
   const COLOURS = ['bg', 'grid', 'line', 'dim', 'up', 'down', 'up-soft', 'down-soft', 'partial', 'repaired'];
   const AVERAGES = { ma20: 20, ma50: 50 };
   const LINES = ['vwap', ...Object.keys(AVERAGES)];
@@ -19,7 +20,7 @@ window.candleChart = (function () {
   let step = 60;
   let digits = 2;
   let studies = new Set();
-  let hovered = null;
+  let hovered = null; // when the bar under the crosshair opens
   let aim = null; // the range that was asked for, until it is drawn
   let onHover = () => {};
 
@@ -41,6 +42,7 @@ window.candleChart = (function () {
       crosshair: { mode: 0, vertLine: crosshair, horzLine: crosshair },
       rightPriceScale: { borderColor: colours.line },
       timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.2 },
+      localization: { timeFormatter: (time) => `${candles.format.minute(time)} UTC` },
     };
   }
 
@@ -53,9 +55,10 @@ window.candleChart = (function () {
       lines[name] = chart.addSeries(LineSeries, { lineWidth: 1, crosshairMarkerVisible: false, ...OF_OURS });
     }
     marks = createSeriesMarkers(price, []);
+    price.attachPrimitive({ paneViews: () => [{ zOrder: () => 'bottom', renderer: () => ({ draw: drawGaps }) }] });
     paint();
     chart.subscribeCrosshairMove(({ point, logical }) => {
-      hovered = point && Number.isFinite(logical) ? bars[Math.round(logical)] || null : null;
+      hovered = point && Number.isFinite(logical) ? (bars[Math.round(logical)]?.time ?? null) : null;
       onHover();
     });
   }
@@ -152,6 +155,35 @@ window.candleChart = (function () {
     );
   }
 
+  /* Seconds without candles before a bar. */
+  const gapBefore = (place) => (place > 0 ? bars[place].time - bars[place - 1].time - step : 0);
+
+  /* Bars stand side by side, whatever time lies between them: where much does, a line and how much. */
+  function drawGaps(target) {
+    const place = chart.timeScale();
+    const seen = place.getVisibleLogicalRange();
+    if (!seen) return;
+    target.useMediaCoordinateSpace(({ context, mediaSize: { width, height } }) => {
+      context.strokeStyle = context.fillStyle = colours.dim;
+      context.font = `11px ${chart.options().layout.fontFamily}`;
+      context.setLineDash([2, 4]);
+      let free = 0; // where the next text has room
+      for (let i = Math.max(1, Math.floor(seen.from)); i < Math.min(bars.length, seen.to + 1); i++) {
+        if (gapBefore(i) < GAP) continue;
+        const x = (place.logicalToCoordinate(i - 1) + place.logicalToCoordinate(i)) / 2;
+        context.beginPath();
+        context.moveTo(x, 0);
+        context.lineTo(x, height);
+        context.stroke();
+        if (x < free) continue;
+        const text = `no candles ${candles.format.age(gapBefore(i))}`;
+        const { width: wide } = context.measureText(text);
+        context.fillText(text, x + 4 + wide < width ? x + 4 : x - 4 - wide, height - 6);
+        free = x + wide + 12;
+      }
+    });
+  }
+
   function draw() {
     price.setData(bars);
     volume.setData(bars.map(volumeOf));
@@ -159,10 +191,14 @@ window.candleChart = (function () {
     drawMarks();
   }
 
-  /* As many decimals as the prices have: a symbol's tick size is never assumed. */
-  function decimalsOf(list) {
-    const count = (value) => (value.toFixed(9).replace(/0+$/, '').split('.')[1] || '').length;
-    return Math.max(0, ...list.slice(-60).flatMap((bar) => [bar.open, bar.high, bar.low, bar.close].map(count)));
+  /* At least as many decimals as these prices have: a symbol's tick size is never assumed. */
+  function adopt(list, least) {
+    const prices = list.slice(-60).flatMap(({ open, high, low, close }) => [open, high, low, close]);
+    const needed = Math.max(least, ...prices.map(candles.format.decimals));
+    if (needed === digits) return;
+    digits = needed;
+    const minMove = Number((10 ** -digits).toFixed(digits));
+    price.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove } });
   }
 
   /* What was asked for counts at once: the chart itself moves, and says so, with its next drawing only. */
@@ -191,8 +227,11 @@ window.candleChart = (function () {
     get digits() {
       return digits;
     },
-    get hovered() {
-      return hovered;
+    gapBefore,
+    /* The place of the bar under the crosshair, else of the newest; -1 without any. */
+    get pointed() {
+      const place = hovered === null ? -1 : bars.findIndex(({ time }) => time === hovered);
+      return place < 0 ? bars.length - 1 : place;
     },
     get chart() {
       return chart;
@@ -203,8 +242,11 @@ window.candleChart = (function () {
     onRange(call) {
       chart.timeScale().subscribeVisibleLogicalRangeChange(call);
     },
+    /* At once: an animation would be cut short by bars that come meanwhile. */
     toNewest() {
-      chart.timeScale().scrollToRealTime();
+      const { from, to } = range();
+      const by = bars.length - 1 + Math.min(6, (to - from) / 10) - to;
+      show(from + by, to + by);
     },
     pan(share) {
       const now = range();
@@ -222,9 +264,8 @@ window.candleChart = (function () {
     },
     /* Other bars, of `seconds` each. */
     set(list, seconds) {
-      [bars, step, digits, hovered] = [list, seconds, decimalsOf(list), null];
-      const minMove = Number((10 ** -digits).toFixed(digits));
-      price.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove } });
+      [bars, step, hovered] = [list, seconds, null];
+      adopt(list, 0);
       draw();
     },
     /* The same and more bars, `added` of them before the first; what is in sight stays in sight. `follow`: who looks
@@ -234,6 +275,7 @@ window.candleChart = (function () {
       const isAtNewest = now && now.to >= bars.length - 1;
       const by = follow && isAtNewest ? list.length - bars.length : added;
       bars = list;
+      adopt(list, digits);
       draw();
       if (now) show(now.from + by, now.to + by);
     },
@@ -242,10 +284,12 @@ window.candleChart = (function () {
       const last = bars[bars.length - 1];
       const old = last && last.time === bar.time ? bars.pop() : null;
       bars.push(bar);
-      if (old && hovered === old) hovered = bar;
+      adopt([bar], digits);
       price.update(bar);
       volume.update(volumeOf(bar));
-      if (hasVwap()) lines.vwap.update(vwap(firstOfDay()).pop());
+      const isNewDay = last && Math.floor(last.time / DAY) < Math.floor(bar.time / DAY);
+      if (hasVwap() && isNewDay) lines.vwap.setData(vwap(0)); // yesterday's line ends
+      else if (hasVwap()) lines.vwap.update(vwap(firstOfDay()).pop());
       for (const [name, length] of Object.entries(AVERAGES)) {
         if (studies.has(name)) lines[name].update(means(length, bars.length - 1)[0]);
       }
@@ -257,6 +301,7 @@ window.candleChart = (function () {
       const place = bars.findIndex(({ time }) => time === bar.time);
       if (place < 0) return;
       bars[place] = bar;
+      adopt([bar], digits);
       price.update(bar, true);
       volume.update(volumeOf(bar), true);
       drawStudies();
@@ -267,4 +312,4 @@ window.candleChart = (function () {
       if (bars.length) drawStudies();
     },
   };
-})();
+})((window.candles = window.candles || {}));

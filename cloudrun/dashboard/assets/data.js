@@ -8,9 +8,11 @@
   const RETRY_MS = 3000;
   const FAULT_RETRY_MS = 11000; // the server asks upstream again after ten seconds
   const AGAIN_MS = 300000; // history may have been loaded meanwhile
+  const SILENT_MS = 10000; // the feed's state comes every second
+  const ANSWER_MS = 20000;
   const MEASURED = 1000;
 
-  const on = { answer() {}, bars() {}, connection() {}, feed() {}, trades() {} };
+  const on = { answer() {}, bars() {}, connection() {}, feed() {}, reset() {}, trades() {} };
   let want = null; // {symbol, interval, span} or {symbol, interval, from, to}
   let shown = null; // {symbol, interval, step} of the bars on the chart
   let generation = 0; // of loads: what an older one brings is dropped
@@ -23,14 +25,23 @@
   let isDrawing = false;
   let amending = Promise.resolve();
   let retry = 0;
+  let owed = null; // what was due while nobody looked
   let source = null;
+  let heardAt = 0;
   let lastId = '';
 
   async function get(path, query) {
-    const answer = await fetch(`${path}?${new URLSearchParams(query)}`);
+    const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { signal: AbortSignal.timeout(ANSWER_MS) });
     const content = await answer.json().catch(() => ({ error: `the server answers ${answer.status}` }));
-    if (!answer.ok) throw new Error(content.error);
+    if (!answer.ok) throw Object.assign(new Error(content.error), { isRefused: answer.status === 400 });
     return content;
+  }
+
+  /* Once more, a little later; in a tab in the background, when somebody looks again. */
+  function later(action, delay) {
+    clearTimeout(retry);
+    owed = null;
+    retry = setTimeout(() => (document.hidden ? (owed = action) : action()), delay);
   }
 
   const candlesOf = (query) => get('/api/candles', { symbol: shown.symbol, interval: shown.interval, ...query });
@@ -67,12 +78,14 @@
     busy = true;
     held++;
     clearTimeout(retry);
+    owed = null;
     on.answer({ state: 'loading' });
     try {
       const range = from ? { start: from, end: to } : { span, slide: 1 };
       const view = await get('/api/candles', { symbol, interval, ...range });
       if (mine !== generation) return;
       const isOther = !shown || shown.symbol !== view.symbol || shown.interval !== view.interval;
+      if (isOther) pending = []; // bars of what was shown before
       shown = { symbol: view.symbol, interval: view.interval, step: view.step };
       newest = view.newest;
       const list = unpack(view.bars);
@@ -84,8 +97,8 @@
       if (isOther || !source) open();
     } catch (error) {
       if (mine !== generation) return;
-      on.answer({ state: 'failed', reason: error.message });
-      retry = setTimeout(load, RETRY_MS);
+      on.answer({ state: 'failed', reason: error.message, isRefused: error.isRefused });
+      if (!error.isRefused) later(load, RETRY_MS);
     } finally {
       if (mine === generation) busy = false;
       release();
@@ -95,7 +108,7 @@
   function answered(view) {
     on.answer({ state: chart.bars.length ? 'ready' : 'empty', fault: view.fault, age: view.age_s });
     clearTimeout(retry);
-    if (view.fault) retry = setTimeout(() => (view.age_s === null ? load() : refresh()), FAULT_RETRY_MS);
+    if (view.fault) later(() => (view.age_s === null ? load() : refresh()), FAULT_RETRY_MS);
   }
 
   /* What was read may be older than events that came meanwhile: these are applied after it. */
@@ -118,6 +131,7 @@
       const view = await candlesOf({ start: bars[first].time, ...until });
       if (mine !== generation) return;
       newest = view.newest;
+      if (view.start > bars[bars.length - 1].time + shown.step) return load(); // more was missed than one answer holds
       const fresh = unpack(view.bars);
       if (fresh.length) {
         const before = chart.bars.filter((bar) => bar.time < fresh[0].time);
@@ -125,7 +139,8 @@
       }
       answered(view);
     } catch (error) {
-      console.info('refresh:', error.message); // the next one may succeed
+      console.info('refresh:', error.message);
+      if (mine === generation) later(refresh, RETRY_MS);
     } finally {
       release();
     }
@@ -208,6 +223,7 @@
     if (document.hidden || !shown) return;
     const query = new URLSearchParams({ symbol: shown.symbol, interval: shown.interval, after: lastId });
     const mine = (source = new EventSource(`/api/stream?${query}`));
+    heardAt = Date.now();
     mine.onopen = () => on.connection(true);
     mine.onerror = () => {
       on.connection(false);
@@ -215,9 +231,17 @@
       if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === source && open(), RETRY_MS);
     };
     mine.onmessage = (event) => {
+      heardAt = Date.now();
       if (event.lastEventId) lastId = event.lastEventId;
       take(JSON.parse(event.data));
     };
+  }
+
+  /* A connection whose other end is gone may look open for hours. */
+  function listen() {
+    if (!source || Date.now() - heardAt < SILENT_MS) return;
+    on.connection(false);
+    open();
   }
 
   function close() {
@@ -233,7 +257,10 @@
     } else if (message.trades) on.trades(message.trades);
     else if (message.state) on.feed(message.state);
     else if (message.changed !== undefined) amending = amending.then(() => amend(message.changed));
-    else if (message.reset && chart.bars.length) refresh();
+    else if (message.reset) {
+      on.reset();
+      if (chart.bars.length) refresh();
+    }
   }
 
   /* However many events come between two frames, one drawing. */
@@ -257,6 +284,7 @@
       newest = Math.max(newest || 0, bar.time);
       if (!bars.length && !want.from) return load(); // the first of this symbol
       if (!attached) continue;
+      if (bars.length >= KEPT + PAGE) chart.extend(bars.slice(PAGE), -PAGE);
       if (bar.time >= bars[bars.length - 1].time) chart.put(bar);
       else chart.amend(bar);
       measure('bar', row[row.length - 1]);
@@ -280,7 +308,13 @@
   function start() {
     chart.onRange(moved);
     // A tab in the background costs nothing.
-    document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) return close();
+      open();
+      owed?.();
+      owed = null;
+    });
+    setInterval(listen, SILENT_MS / 4);
     setInterval(() => !document.hidden && !busy && chart.bars.length && refresh(), AGAIN_MS);
   }
 
@@ -310,6 +344,7 @@
       generation++;
       lastId = '';
       pending = [];
+      clearTimeout(retry);
       close();
       shown = null;
       chart.set([], 60);

@@ -7,6 +7,7 @@
   const DAY = 86400;
   const END = 4102444800; // the API's own bound
   const SETTLE_MS = 300;
+  const TYPING_MS = 1000;
   const FEWEST_BARS = 60; // in sight, else `auto` takes a shorter interval
 
   /* `from` and `to`: seconds, of what is in sight; 0: the `range` up to the newest. */
@@ -15,11 +16,13 @@
   let symbols = [];
   let hasTouched = false; // what moves the chart is the user, not we
   let settling = 0;
+  let sought = ''; // in the menu of symbols
+  let typedAt = 0;
 
   /* The URL is the state, so that it can be sent to somebody. */
   function readUrl() {
     const query = new URLSearchParams(location.search);
-    const among = (name, choices) => (query.get(name) in choices ? query.get(name) : null);
+    const among = (name, choices) => (Object.hasOwn(choices, query.get(name)) ? query.get(name) : null);
     const symbol = query.get('symbol') || '';
     if (/^[A-Z0-9-]{3,38}$/.test(symbol)) state.symbol = symbol;
     state.interval = among('interval', config.intervals) || 'auto';
@@ -27,22 +30,27 @@
     const [from, to] = ['from', 'to'].map((name) => Math.floor(Number(query.get(name))) || 0);
     [state.from, state.to] = from > 0 && from < to && to <= END ? [from, to] : [0, 0];
     const studies = query.get('studies');
-    if (studies !== null) state.studies = new Set(studies.split(',').filter((name) => name in config.studies));
+    if (studies === null) return;
+    state.studies = new Set(studies.split(',').filter((name) => Object.hasOwn(config.studies, name)));
   }
 
-  function writeUrl() {
+  /* `isStep`: the browser's way back leads to what was before. */
+  function writeUrl(isStep) {
     const range = state.from ? { from: state.from, to: state.to } : { range: state.range };
     const query = { symbol: state.symbol, interval: state.interval, ...range, studies: [...state.studies].join(',') };
     const url = `?${new URLSearchParams(query)}`.replaceAll('%2C', ',');
-    if (url !== location.search) history.replaceState(null, '', url);
+    if (url !== location.search) history[isStep ? 'pushState' : 'replaceState'](null, '', url);
     press();
   }
+
+  const hasRoom = (range) =>
+    state.interval === 'auto' || config.ranges[range] * DAY <= config.intervals[state.interval] * config.maxBars;
 
   /* The buttons show the state. */
   function press() {
     const isPressed = {
       interval: (name) => name === state.interval,
-      range: (name) => !state.from && name === state.range,
+      range: (name) => !state.from && name === state.range && hasRoom(name),
       study: (name) => state.studies.has(name),
     };
     for (const [kind, test] of Object.entries(isPressed)) {
@@ -60,16 +68,30 @@
 
   /* Another symbol, interval or range. */
   function go(change) {
-    const isOther = change.symbol !== undefined && change.symbol !== state.symbol;
+    const before = state.symbol;
     Object.assign(state, change);
+    writeUrl(true);
+    begin(before);
+  }
+
+  /* Show the state as it is now; `before`: the symbol that was shown. */
+  function begin(before) {
     hasTouched = false;
     clearTimeout(settling);
-    if (isOther) {
+    if (state.symbol !== before) {
       data.clear();
       candles.side.clear();
     }
-    writeUrl();
     load();
+  }
+
+  /* The browser's back and forward. */
+  function returned() {
+    const before = state.symbol;
+    readUrl();
+    chart.study(state.studies);
+    press();
+    begin(before);
   }
 
   /* The bars in sight. */
@@ -107,7 +129,8 @@
   /* The chart has come to rest: the URL tells where, and `auto` may want another interval. */
   function settled() {
     const seen = inSight();
-    if (!seen || !hasTouched || data.isBusy) return;
+    if (!seen || !hasTouched) return;
+    if (data.isBusy) return moved(seen.range);
     const { step } = data.shown;
     const { from, to } = seen.range;
     // Beyond the bars there is time, too.
@@ -121,13 +144,13 @@
     if ((count > config.maxBars && place < steps.length - 1) || (count < FEWEST_BARS && place > 0)) load();
   }
 
-  function answered({ state: is, reason, fault, age }) {
+  function answered({ state: is, reason, isRefused, fault, age }) {
     $('chart').dataset.state = is;
     const words = {
       loading: chart.bars.length ? '' : 'loading',
       ready: '',
       empty: state.from ? 'No candles in this range' : `No candles of ${state.symbol} yet`,
-      failed: `The server does not answer as it should, it is asked again: ${reason}`,
+      failed: isRefused ? reason : `The server does not answer as it should, it is asked again: ${reason}`,
     };
     $('state').textContent = is === 'empty' && fault ? 'No history now; live candles appear as they come' : words[is];
     $('state').hidden = !$('state').textContent;
@@ -163,7 +186,13 @@
     });
   }
 
-  const closeMenu = () => $('symbols')?.remove();
+  function closeMenu() {
+    if (!$('symbols')) return;
+    const hadFocus = $('symbols').contains(document.activeElement);
+    $('symbols').remove();
+    $('symbol').setAttribute('aria-expanded', 'false');
+    if (hadFocus) $('symbol').focus();
+  }
 
   function chooseSymbol() {
     if ($('symbols')) return closeMenu();
@@ -183,6 +212,7 @@
     const box = $('symbol').getBoundingClientRect();
     Object.assign(menu.style, { left: `${box.left}px`, top: `${box.bottom + 4}px` });
     document.body.append(menu);
+    $('symbol').setAttribute('aria-expanded', 'true');
     (menu.querySelector('[aria-selected=true]') || menu.firstElementChild)?.focus();
   }
 
@@ -231,12 +261,15 @@
     else PRESSED[button.id]?.();
   }
 
-  const KEYS = {
+  const MOVES = {
     ArrowLeft: (far) => chart.pan(far ? -0.8 : -0.1),
     ArrowRight: (far) => chart.pan(far ? 0.8 : 0.1),
     '+': () => chart.zoom(0.8),
     '=': () => chart.zoom(0.8),
     '-': () => chart.zoom(1.25),
+  };
+  const KEYS = {
+    ...MOVES,
     End: newest,
     '/': chooseSymbol,
     c: coverage,
@@ -246,18 +279,30 @@
   function typed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || $('coverage').open) return;
     if ($('symbols')) return typedInMenu(event);
-    if (!(event.key in KEYS)) return;
+    if (!Object.hasOwn(KEYS, event.key)) return;
     event.preventDefault();
-    hasTouched = true;
+    if (Object.hasOwn(MOVES, event.key)) hasTouched = true;
     KEYS[event.key](event.shiftKey);
   }
 
   function typedInMenu(event) {
-    if (event.key === 'Escape') closeMenu();
-    const next = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
-    if (!next) return;
-    event.preventDefault();
-    document.activeElement[next]?.focus();
+    if (event.key === 'Escape' || event.key === 'Tab') return closeMenu();
+    const options = [...$('symbols').children];
+    const place = options.indexOf(document.activeElement);
+    const near = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: options.length - 1 }[event.key];
+    if (near !== undefined) {
+      event.preventDefault();
+      options[near]?.focus();
+    } else if (/^[a-z0-9]$/i.test(event.key)) {
+      find(options, event.key.toUpperCase());
+    }
+  }
+
+  /* What is typed without a pause is how the symbol begins. */
+  function find(options, letter) {
+    sought = Date.now() - typedAt < TYPING_MS ? sought + letter : letter;
+    typedAt = Date.now();
+    options.find((option) => option.textContent.startsWith(sought))?.focus();
   }
 
   async function start(given) {
@@ -277,15 +322,17 @@
       },
       connection: candles.side.connection,
       feed: candles.side.feed,
+      reset: candles.side.reset,
       trades: candles.side.tape,
     });
     data.start();
     document.addEventListener('click', clicked);
     document.addEventListener('keydown', typed);
+    window.addEventListener('popstate', returned);
     for (const kind of ['wheel', 'pointerdown', 'touchstart']) {
       $('chart').addEventListener(kind, () => (hasTouched = true), { passive: true, capture: true });
     }
-    press();
+    writeUrl();
     load();
     symbols = [state.symbol];
     const known = await data.get('/api/symbols', {}).catch(() => null);

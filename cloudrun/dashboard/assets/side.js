@@ -13,38 +13,65 @@
   let feed = {};
   let isConnected = false;
   let wasConnected = false;
+  let isTapeOld = false; // what comes next begins it anew
 
-  /* Every field of the candle under the crosshair, else of the newest. */
+  /* Every field of the candle under the crosshair, else of the newest, digit by digit. */
   function legend() {
-    const bar = chart.hovered || chart.bars[chart.bars.length - 1];
-    if (!bar || !data.shown) return $('legend').replaceChildren();
+    const place = chart.pointed;
+    if (place < 0 || !data.shown) return $('legend').replaceChildren();
+    const bar = chart.bars[place];
+    const gap = chart.gapBefore(place);
     const decimals = chart.digits;
     const change = bar.close - bar.open;
-    const delta = bar.bought === null ? null : 2 * bar.bought - bar.volume;
-    const pair = (name, text, className) => [element('span', name, 'key'), element('b', text, className)];
+    const delta = deltaOf(bar);
     const price = (name, value) => pair(name, format.price(value, decimals), format.sign(change));
     const status = statuses[bar.doubt];
     $('legend').replaceChildren(
-      element('strong', data.shown.symbol),
-      element('span', data.shown.interval, 'key'),
-      element('span', `${format.minute(bar.time)} UTC`, 'key'),
-      ...price('O', bar.open),
-      ...price('H', bar.high),
-      ...price('L', bar.low),
-      ...price('C', bar.close),
-      element('b', format.percent(change / bar.open), format.sign(change)),
-      ...pair('Volume', format.short(bar.volume)),
-      ...pair('Turnover', format.short(bar.turnover)),
-      ...pair('VWAP', bar.volume ? format.number(bar.turnover / bar.volume, decimals) : format.NONE),
-      ...pair('Trades', format.number(bar.count)),
-      ...pair('Delta', format.short(delta), delta === null ? '' : format.sign(delta)),
-      element('b', status, `status ${status}`),
-      element('span', bar.source, 'key'),
+      line(
+        element('span', data.shown.interval, 'key'),
+        element('span', `${format.minute(bar.time)} UTC`, 'key'),
+        price('O', bar.open),
+        price('H', bar.high),
+        price('L', bar.low),
+        price('C', bar.close),
+        element('b', format.percent(change / bar.open), format.sign(change)),
+        element('b', status, `status ${status}`),
+        element('span', bar.source, 'key'),
+        ...(gap > 0 ? [element('span', `no candles for ${format.age(gap)} before it`, 'key')] : []),
+      ),
+      line(
+        pair('Volume', format.number(bar.volume)),
+        pair('Bought', format.number(bar.bought)),
+        pair('Delta', format.number(delta), delta === null ? '' : format.sign(delta)),
+        pair('Turnover', format.number(bar.turnover)),
+        pair('VWAP', bar.volume ? format.number(bar.turnover / bar.volume, decimals) : format.NONE),
+        pair('Trades', format.number(bar.count)),
+      ),
     );
+  }
+
+  function pair(name, text, className) {
+    const made = element('span', undefined, 'pair');
+    made.append(element('span', name, 'key'), element('b', text, className));
+    return made;
+  }
+
+  function line(...parts) {
+    const made = element('div', undefined, 'line');
+    made.append(...parts);
+    return made;
+  }
+
+  /* What takers bought less what they sold; with no more decimals than these have, so that no float shows. */
+  function deltaOf({ bought, volume }) {
+    if (bought === null) return null;
+    return Number((2 * bought - volume).toFixed(Math.max(...[bought, volume].map(format.decimals))));
   }
 
   function tape(rows) {
     const box = $('tape');
+    if (isTapeOld) box.replaceChildren();
+    isTapeOld = false;
     for (const [time, price, size, bought] of rows) {
       const row = box.children.length >= TAPE_ROWS ? box.lastElementChild : element('div');
       row.className = `row ${bought ? 'up' : 'down'}`;
@@ -68,7 +95,7 @@
     const decimals = chart.digits;
     $('last').textContent = format.price(price, decimals);
     $('last').className = lastTrade ? (lastTrade.bought ? 'up' : 'down') : '';
-    document.title = `${format.number(price)} ${candles.state.symbol}`;
+    document.title = `${format.price(price, decimals)} ${candles.state.symbol}`;
     const day = feed.day;
     if (!day) return;
     const hours = (data.newest - day.since) / 3600;
@@ -91,7 +118,8 @@
 
   function health() {
     const bad = trouble();
-    $('feed').textContent = bad || (feed.proven ? `live · ${format.number(feed.lag)} ms` : 'live');
+    $('feed').textContent = bad || 'live';
+    $('lag').textContent = !bad && feed.proven ? `· ${format.number(feed.lag)} ms` : '';
     $('feed').className = `feed ${!isConnected ? 'wait' : bad ? 'bad' : feed.gaps ? 'warn' : 'ok'}`;
     const rows = [
       ['Connection', isConnected ? 'open' : wasConnected ? 'lost, reconnecting' : 'connecting'],
@@ -111,7 +139,7 @@
     last();
   }
 
-  /* Each symbol's years, the newest first: a column a week, a row a weekday. `open(symbol, day)` when one is clicked. */
+  /* Each symbol's years, the newest first: a column a week, a row a weekday. `open(symbol, day)`: one was clicked. */
   async function coverage(symbols, open) {
     const box = $('calendar');
     box.replaceChildren(element('p', 'loading'));
@@ -124,7 +152,8 @@
       box.replaceChildren(element('p', error.message));
       return;
     }
-    box.replaceChildren(...answers.flatMap((answer) => calendar(answer, open)));
+    box.replaceChildren(...answers.map((answer) => calendar(answer, open)));
+    box.querySelector('[open]')?.scrollIntoView();
   }
 
   function key(state) {
@@ -133,17 +162,59 @@
     return label;
   }
 
+  /* How many days of each kind; the days themselves once it is unfolded, the chosen symbol's at once. */
   function calendar({ symbol, days, fault, age_s: age }, open) {
     const known = age === null ? 'not known now' : `as of ${format.age(age)} ago`;
-    const parts = [element('h3', fault ? `${symbol}, ${known}: ${fault}` : symbol)];
-    const years = byYear(Object.keys(days));
-    if (!years.size) parts.push(element('p', 'no day is loaded'));
-    for (const [year, dates] of [...years].reverse()) {
-      const grid = element('div', undefined, 'year');
-      grid.append(...dates.map((date) => cell(symbol, date, days[date], open)));
-      parts.push(element('h4', year), grid);
-    }
-    return parts;
+    const all = Object.values(days);
+    const counts = DAY_STATES.map((state) => [all.filter((day) => day.state === state).length, state.replace('_', ' ')])
+      .filter(([count]) => count)
+      .map((words) => words.join(' '));
+    const box = element('details');
+    const summary = element('summary', symbol);
+    summary.append(element('span', counts.join(' · ') || 'no day is loaded', 'key'));
+    box.append(summary);
+    if (fault) box.append(element('p', `${known}: ${fault}`));
+    let isFilled = false;
+    box.ontoggle = () => {
+      if (!isFilled) for (const [year, dates] of [...byYear(Object.keys(days))].reverse()) {
+        box.append(element('h4', year), grid(symbol, year, dates, days, open));
+      }
+      isFilled = true;
+    };
+    box.open = symbol === candles.state.symbol;
+    return box;
+  }
+
+  const MOVES = { ArrowLeft: -7, ArrowRight: 7, ArrowUp: -1, ArrowDown: 1 };
+
+  /* One stop for the Tab key; the arrows go on from there. */
+  function grid(symbol, year, dates, days, open) {
+    const made = element('div', undefined, 'year');
+    const cells = dates.map((date) => cell(symbol, date, days[date], open));
+    cells[cells.length - 1].tabIndex = 0;
+    made.append(...months(year), ...cells);
+    made.onkeydown = (event) => {
+      const next = cells[cells.indexOf(event.target) + MOVES[event.key]];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+    };
+    return made;
+  }
+
+  /* A day's place in its year: the week, and the day of the week from Monday on. */
+  function placeOf(date) {
+    const newYear = new Date(`${date.slice(0, 4)}-01-01T00:00Z`);
+    const place = Math.round((Date.parse(`${date}T00:00Z`) - newYear) / 864e5) + ((newYear.getUTCDay() + 6) % 7);
+    return { column: Math.floor(place / 7) + 1, row: (place % 7) + 2 };
+  }
+
+  function months(year) {
+    return [...'JFMAMJJASOND'].map((letter, i) => {
+      const made = element('span', letter, 'month');
+      made.style.gridColumn = placeOf(`${year}-${String(i + 1).padStart(2, '0')}-01`).column;
+      return made;
+    });
   }
 
   function byYear(dates) {
@@ -158,11 +229,8 @@
 
   function cell(symbol, date, day, open) {
     const made = element('button', undefined, `day ${day.state}`);
-    const newYear = new Date(`${date.slice(0, 4)}-01-01T00:00Z`);
-    const monday = (newYear.getUTCDay() + 6) % 7;
-    const place = Math.round((Date.parse(`${date}T00:00Z`) - newYear) / 864e5) + monday;
-    made.style.gridColumn = Math.floor(place / 7) + 1;
-    made.style.gridRow = (place % 7) + 1;
+    const { column, row } = placeOf(date);
+    [made.style.gridColumn, made.style.gridRow, made.tabIndex] = [column, row, -1];
     const rows = day.quarantined ? `, ${day.quarantined} rows quarantined` : '';
     made.title = `${date}: ${day.state}${day.reason ? `, ${day.reason}` : ''}${rows}`;
     made.setAttribute('aria-label', made.title);
@@ -183,6 +251,9 @@
       feed = state;
       health();
     },
+    reset() {
+      isTapeOld = true;
+    },
     connection(is) {
       isConnected = is;
       wasConnected = wasConnected || is;
@@ -192,6 +263,7 @@
       lastTrade = null;
       feed = {};
       $('tape').replaceChildren();
+      document.title = candles.state.symbol;
       for (const id of ['last', 'change', 'day']) $(id).textContent = '';
     },
   };
