@@ -213,16 +213,15 @@ class Hub:
 
     def _bars(self, symbol: str, interval: int, changed: list[Stored]) -> Iterable[tuple[int, Candle | None, int]]:
         """The bars that hold the changed minutes; None for one whose minutes are not all here: it is asked for."""
-        newest = self._cache.newest(symbol) or 0
+        live = self._cache.live(symbol)
+        assert live is not None  # its minutes have just changed
         opens: dict[int, int] = {}
         for row in changed:
             t = row.candle.open_time_us // SECOND_US
             opens[t - t % interval] = max(opens.get(t - t % interval, 0), row.updated_us)
         for open_s, updated_us in sorted(opens.items()):
-            if open_s < newest - newest % interval - interval:
-                yield open_s, None, updated_us
-            else:
-                yield open_s, self._cache.live_bar(symbol, open_s, interval), updated_us
+            is_behind = open_s < live.newest - live.newest % interval - interval
+            yield open_s, None if is_behind else live.bar(open_s, interval), updated_us
 
     def put_trades(self, symbol: str, trades: list[Trade]) -> None:
         """Take in what was traded, in the order of time."""
