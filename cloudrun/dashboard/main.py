@@ -91,7 +91,7 @@ def application(settings: Settings) -> tuple[FastAPI, Service]:
         password=settings.kafka_password,
         mechanism=settings.kafka_mechanism,
     )
-    service = Service(cache, hub, Postgres(), warehouse, Tape(brokers), settings.symbols)
+    service = Service(cache, hub, Postgres(), warehouse, Tape(brokers), settings.symbols, time.monotonic)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -9,11 +9,11 @@ import asyncio
 import datetime as dt
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cache import PATIENCE_S, Cache
 from cloud_log import log
@@ -21,7 +21,7 @@ from detail import MINUTE
 from postgres import Feed, Postgres, PostgresError, Stored
 from stream import Hub
 from tape import Tape
-from warehouse import DayLoaded, Warehouse, WarehouseError
+from warehouse import DayLoaded, WarehouseError
 
 from bitcoin_pipeline.times import MS_US, SECOND_US
 
@@ -35,17 +35,25 @@ ROWS_AT_ONCE: Final = 500
 """The event loop takes the recent days of many symbols in pieces, between which it serves."""
 
 
+class Days(Protocol):
+    """Where the days are asked for; `warehouse.Warehouse` is one."""
+
+    def days(self) -> dict[str, list[DayLoaded]]:
+        """See there. Raises WarehouseError."""
+
+
 class Service:
-    """The cache, the hub, and the loops that feed them."""
+    """The cache, the hub, and the loops that feed them. `clock`: monotonic seconds."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # one of each
         self,
         cache: Cache,
         hub: Hub,
         postgres: Postgres,
-        warehouse: Warehouse,
+        warehouse: Days,
         tape: Tape,
         symbols: tuple[str, ...],
+        clock: Callable[[], float],
     ) -> None:
         self.cache = cache
         self.hub = hub
@@ -55,9 +63,10 @@ class Service:
         self._warehouse = warehouse
         self._tape = tape
         self._symbols = symbols
+        self._clock = clock
         self.failed = False
         """By a fault of ours; the server ends."""
-        self._started = time.monotonic()
+        self._started = self._clock()
         self._live_at: float | None = None
         self._live_fault = ""
         self._pushed_at = 0.0
@@ -97,11 +106,11 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """True once Postgres was read, or known not to answer: history is of use without it."""
-        return self._live_at is not None or self._late_s(time.monotonic()) > 0
+        return self._live_at is not None or self._late_s(self._clock()) > 0
 
     def health(self) -> dict[str, Any]:
         """How each upstream does."""
-        late = self._late_s(time.monotonic())
+        late = self._late_s(self._clock())
         return {
             "live": self._live_fault or (f"no answer for {late} s" if late else "ok"),
             "tape": self._tape.fault or "ok",
@@ -140,7 +149,7 @@ class Service:
         days = [dt.date.fromisoformat(day) for day in states]
         for offset in range((max(days) - min(days)).days) if days else ():
             states.setdefault(str(min(days) + dt.timedelta(offset)), {"state": "missing"})
-        age = None if self._days_at is None else round(time.monotonic() - self._days_at)
+        age = None if self._days_at is None else round(self._clock() - self._days_at)
         return {"symbol": symbol, "days": dict(sorted(states.items())), "age_s": age, "fault": self._days_fault}
 
     async def _fresh_days(self) -> None:
@@ -150,14 +159,14 @@ class Service:
             await asyncio.wait([self._days_asked], timeout=PATIENCE_S)
 
     def _renew_days(self) -> None:
-        is_due = self._days_at is None or time.monotonic() - self._days_at > DAYS_FRESH_S
+        is_due = self._days_at is None or self._clock() - self._days_at > DAYS_FRESH_S
         if is_due and self._days_asked is None:
             self._days_asked = asyncio.create_task(self._ask_days())
 
     async def _ask_days(self) -> None:
         try:
             self._days = await asyncio.to_thread(self._warehouse.days)
-            self._days_at, self._days_fault = time.monotonic(), ""
+            self._days_at, self._days_fault = self._clock(), ""
         except WarehouseError as error:
             if not self._days_fault:
                 log("WARNING", "the days failed", reason=str(error))
@@ -169,7 +178,7 @@ class Service:
     async def _live_loop(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            began = time.monotonic()
+            began = self._clock()
             try:
                 asked = loop.run_in_executor(self._postgres_thread, self._asked_postgres, began)
                 rows, feeds = await asked
@@ -180,13 +189,13 @@ class Service:
                 self._push()
                 if self._live_fault:
                     log("INFO", "postgres answers again")
-                self._live_at, self._live_fault = time.monotonic(), ""
+                self._live_at, self._live_fault = self._clock(), ""
             except PostgresError as error:
                 if not self._live_fault:
                     log("WARNING", "postgres failed", reason=str(error))
                 self._live_fault = str(error)
                 await asyncio.sleep(RETRY_S)
-            await asyncio.sleep(max(0.01, LIVE_S - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.01, LIVE_S - (self._clock() - began)))
 
     def _asked_postgres(self, now: float) -> tuple[list[Stored], dict[str, Feed]]:
         rows = self._postgres.changed()
@@ -199,12 +208,12 @@ class Service:
         self._feeds |= feeds
         for symbol, feed in feeds.items():
             if self._proven_at.get(symbol, (0, 0.0))[0] != feed.proven_us:
-                self._proven_at[symbol] = (feed.proven_us, time.monotonic())
+                self._proven_at[symbol] = (feed.proven_us, self._clock())
 
     async def _tape_loop(self) -> None:
         """The tape goes out with the candles, and by itself while Postgres keeps them waiting."""
         while True:
-            if time.monotonic() - self._pushed_at > 2 * LIVE_S:
+            if self._clock() - self._pushed_at > 2 * LIVE_S:
                 self._push()
             await asyncio.sleep(LIVE_S)
 
@@ -212,12 +221,12 @@ class Service:
         for symbol, trades in self._tape.taken().items():
             self.hub.put_trades(symbol, trades)
         self.hub.send()
-        self._pushed_at = time.monotonic()
+        self._pushed_at = self._clock()
 
     async def _state_loop(self) -> None:
         while True:
             for symbol in self.hub.watched():
-                self.hub.put_state(symbol, self._state(symbol, time.monotonic()))
+                self.hub.put_state(symbol, self._state(symbol, self._clock()))
                 await asyncio.sleep(0)
             await asyncio.sleep(STATE_S)
 

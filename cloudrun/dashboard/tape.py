@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final
 
 from cloud_log import log
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.records import read_trade
@@ -65,9 +65,11 @@ class Tape:
                 self._stop.wait(RETRY_S)
 
     def _read(self) -> None:
+        lost: list[KafkaError] = []  # a broker that is away is told here only, not where records are read
         consumer = Consumer(
             {
                 **self._config,
+                "error_cb": lost.append,
                 "group.id": "dashboard",
                 "client.id": "bitcoin-pipeline-dashboard",
                 "enable.auto.commit": False,
@@ -83,6 +85,8 @@ class Tape:
                     if error is not None:
                         raise KafkaException(error)
                     self._take(message.value())
+                if lost:
+                    raise KafkaException(lost[0])
                 self.fault = ""
         finally:
             consumer.close()
