@@ -58,8 +58,10 @@ class Service:
         self.cache = cache
         self.hub = hub
         self._postgres = postgres
-        # Of its own: however many look, the next question to Postgres waits for none of them.
+        # Of their own: however many look, the next question to Postgres waits for none of them; and none of the event
+        # loop's, which waits for its threads when it ends.
         self._postgres_thread = ThreadPoolExecutor(1, "postgres")
+        self._days_thread = ThreadPoolExecutor(1, "days")
         self._warehouse = warehouse
         self._tape = tape
         self._symbols = symbols
@@ -93,8 +95,9 @@ class Service:
                     loop.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
                 self.cache.close()
-        self._postgres_thread.submit(self._postgres.close)
-        self._postgres_thread.shutdown()
+                # An upstream that hangs must not hold what ends.
+                self._postgres_thread.shutdown(wait=False, cancel_futures=True)
+                self._days_thread.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, loop: asyncio.Task[None]) -> None:
         """A loop ends by a fault of ours only: better no server than one that shows what is old as if it were new."""
@@ -165,7 +168,8 @@ class Service:
 
     async def _ask_days(self) -> None:
         try:
-            self._days = await asyncio.to_thread(self._warehouse.days)
+            days = asyncio.get_running_loop().run_in_executor(self._days_thread, self._warehouse.days)
+            self._days = await days
             self._days_at, self._days_fault = self._clock(), ""
         except WarehouseError as error:
             if not self._days_fault:

@@ -22,6 +22,7 @@ KEPT: Final = 2000
 """Trades that wait to be taken at most; the oldest go, for a tape shows the newest."""
 RETRY_S: Final = 2.0
 TIMEOUT_S: Final = 10.0
+END_S: Final = 1.0
 
 
 class Tape:
@@ -43,7 +44,7 @@ class Tape:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(END_S)
 
     def taken(self) -> dict[str, list[Trade]]:
         """What came since the last call, by symbol."""
