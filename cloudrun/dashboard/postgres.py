@@ -111,8 +111,14 @@ class Postgres:
     def _connected(self) -> Iterator[psycopg.Connection]:
         try:
             if self._connection is None:
+                # A network that swallows what is sent ends the connection, too.
                 self._connection = psycopg.connect(
-                    autocommit=True, connect_timeout=3, options="-c statement_timeout=5s", keepalives_idle=5
+                    autocommit=True,
+                    connect_timeout=3,
+                    options="-c statement_timeout=20s",
+                    keepalives_idle=5,
+                    keepalives_interval=5,
+                    tcp_user_timeout=15_000,
                 )
             yield self._connection
         except psycopg.Error as error:

@@ -110,6 +110,12 @@ def test_what_cannot_be_exported_is_refused(stack: RunningStack, query: dict[str
     assert (answer.status_code, answer.json()) == (400, {"error": error})
 
 
+def test_nothing_is_exported_while_a_part_of_it_cannot_be_read(stack: RunningStack) -> None:
+    answer = get(stack, "/api/export", symbol="BTCUSDT", interval="1m", start=NEWEST_S - 3540, end=NEWEST_S + 60)
+    assert answer.status_code == 503
+    assert answer.json()["error"].startswith("history cannot be read now: ")
+
+
 def test_an_unknown_part_of_the_api_is_said_to_be_unknown(stack: RunningStack) -> None:
     answer = get(stack, "/api/orders")
     assert (answer.status_code, answer.json()) == (404, {"error": "there is no /api/orders"})

@@ -59,6 +59,16 @@ def test_the_best_of_a_minute_s_sources_counts_as_its_status_changes() -> None:
     assert minutes.bar(NOON, 60) == minute(NOON, "3", Source.ARCHIVE)
 
 
+def test_what_is_kept_merged_does_not_grow_with_the_minutes() -> None:
+    minutes = Minutes()
+    for t in range(MIDNIGHT, MIDNIGHT + DAY, 60):
+        minutes.take(minute(t))
+        for interval in (300, 900, HOUR, DAY):
+            minutes.bar(t - t % interval, interval)
+        minutes.last_day()
+    assert len(minutes._merged) < 2 * 24 + 300
+
+
 def test_the_newest_minute_before_a_time_is_found() -> None:
     minutes = taken(minute(NOON), minute(NOON + 120))
     assert [minutes.before(t) for t in (NOON, NOON + 60, NOON + 120, NOON + 180)] == [None, NOON, NOON, NOON + 120]
