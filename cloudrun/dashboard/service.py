@@ -186,9 +186,11 @@ class Service:
             try:
                 asked = loop.run_in_executor(self._postgres_thread, self._asked_postgres, began)
                 rows, feeds = await asked
+                changed = []
                 for start in range(0, len(rows), ROWS_AT_ONCE):
-                    self.hub.put_candles(self.cache.take(rows[start : start + ROWS_AT_ONCE]))
+                    changed += self.cache.take(rows[start : start + ROWS_AT_ONCE])
                     await asyncio.sleep(0)
+                self.hub.put_candles(changed)
                 self._take_feeds(feeds)
                 self._push()
                 if self._live_fault:
