@@ -30,6 +30,8 @@ from bitcoin_pipeline.symbols import parse_symbol
 
 EXPORT_BARS: Final = 100_000
 """Of one export at most: seventy days of minutes."""
+EXPORTS_AT_ONCE: Final = 2
+"""That are made, some 100 MB each; others wait for their turn."""
 
 _T = TypeVar("_T")
 
@@ -40,6 +42,7 @@ class InputError(ValueError):
 
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the API to `app`."""
+    exporting = asyncio.Semaphore(EXPORTS_AT_ONCE)
 
     @app.exception_handler(InputError)
     async def refuse(request: Request, error: InputError) -> Response:
@@ -92,12 +95,13 @@ def add_routes(app: FastAPI, service: Service) -> None:
         kind = asked.choice("format", {"csv": "csv", "parquet": "parquet"}, "csv")
         if interval and (end - start) // interval > EXPORT_BARS:
             raise InputError(f"an export holds at most {EXPORT_BARS} bars, got {(end - start) // interval}")
-        view = await service.cache.view(symbol, start, end, interval, limit=EXPORT_BARS if interval else MAX_BARS)
-        if view.fault and not view.bars.num_rows:
-            return JSONResponse({"error": f"history cannot be read now: {view.fault}"}, 503)
+        async with exporting:
+            view = await service.cache.view(symbol, start, end, interval, limit=EXPORT_BARS if interval else MAX_BARS)
+            if not view.is_whole:  # a file cannot say so
+                return JSONResponse({"error": f"history cannot be read now: {view.fault}"}, 503)
+            content = await asyncio.to_thread(exported, view, kind)
         name = next(name for name, seconds in INTERVALS.items() if seconds == view.interval)
         file = f"{symbol}-{name}-{_stamp(start)}-{_stamp(end)}.{kind}"
-        content = await asyncio.to_thread(exported, view, kind)
         media = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}[kind]
         return Response(content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{file}"'})
 

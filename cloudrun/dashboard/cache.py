@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
@@ -20,10 +20,11 @@ import duckdb
 import pyarrow as pa
 from cloud_log import log
 from detail import DAY, LEVELS, MAX_BARS, MINUTE, TILE_ROWS, Tile, interval_for, level_for, runs, tiles
+from minutes import Minutes
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError, merged_columns
 
-from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
+from bitcoin_pipeline.candle import Candle, Source, Status, precedence
 from bitcoin_pipeline.times import SECOND_US
 
 FRESH_S: Final = 120
@@ -31,6 +32,8 @@ FRESH_S: Final = 120
 SETTLED_FRESH_S: Final = 1800
 """The same of an older tile: its days may be loaded again."""
 SETTLED_AFTER: Final = 4 * DAY
+STALE_S: Final = DAY // 2
+"""A tile as old may lack days that were live when it was read: a look waits for its renewal."""
 RETRY_S: Final = 10
 """After a failure, nobody's look asks again before."""
 FIRST: Final = 1_546_300_800
@@ -38,6 +41,8 @@ FIRST: Final = 1_546_300_800
 PATIENCE_S: Final = 6.0
 """A look waits no longer for history: the live minutes are shown without it then, and that it is to come."""
 PARALLEL_QUERIES: Final = 4
+MAX_QUESTIONS: Final = 40
+"""That are asked of history or wait for it, so that nobody makes the others wait for minutes."""
 FORGET_FAULT_S: Final = 300
 LEAST_ROWS: Final = 100
 """What an empty tile counts as, so that their number is bounded, too."""
@@ -54,15 +59,16 @@ CREATE TABLE history (
 CREATE TABLE live AS FROM history;
 """
 
-# Rows of history before the live days, at their level; from there on the best minutes of both. Days divide so, and
-# every interval divides a day, so no bar has parts of both kinds.
+# Rows of history before the live days and after them, at their level; within them the best minutes of both. Days
+# divide so, and every interval divides a day, so no bar has parts of both kinds.
 _BARS: Final = f"""
 WITH parts AS (
-  SELECT * FROM history WHERE symbol = $symbol AND level = $level AND t >= $start AND t < least($end, $live_from)
+  SELECT * FROM history
+  WHERE symbol = $symbol AND level = $level AND t >= $start AND t < $end AND (t < $live_from OR t >= $live_until)
   UNION ALL
   SELECT * FROM (
     SELECT * FROM history
-    WHERE symbol = $symbol AND level = 60 AND t >= greatest($start, $live_from) AND t < $end
+    WHERE symbol = $symbol AND level = 60 AND t >= greatest($start, $live_from) AND t < least($end, $live_until)
       AND NOT (source = 'live' AND t IN (SELECT t FROM live WHERE symbol = $symbol AND source = 'live'))
     UNION ALL
     SELECT * FROM live WHERE symbol = $symbol AND t >= $start AND t < $end
@@ -94,7 +100,7 @@ class View:
     """Bars of one symbol, oldest first.
 
     `interval`: seconds. `bars`: columns of CANDLES, exact. `history_age_s`: of the oldest part that history gave, None
-    when all is live. `fault`: why a part of history is missing or could not be refreshed.
+    when all is live. `fault`: why a part of history is missing or could not be refreshed. `is_whole`: none is missing.
     """
 
     symbol: str
@@ -104,6 +110,7 @@ class View:
     bars: pa.Table
     history_age_s: float | None
     fault: str
+    is_whole: bool = True
 
 
 @dataclass(slots=True)
@@ -146,10 +153,11 @@ class Cache:
         self._tiles: dict[Tile, _Loaded] = {}
         self._failed: dict[Tile, tuple[float, str]] = {}
         self._asked: dict[Tile, asyncio.Task[None]] = {}
-        self._live: dict[tuple[str, int, Source], Stored] = {}
-        self._unwritten: dict[tuple[str, int, Source], Candle] = {}
+        self._minutes: dict[str, Minutes] = {}
+        self._unwritten: dict[str, dict[tuple[int, Source], Candle]] = {}
         self._forgotten: dict[str, int] = {}
-        self._newest: dict[str, int] = {}
+        self.fault = ""
+        """Why history could not be read when it was last asked."""
 
     # Live.
 
@@ -158,75 +166,43 @@ class Cache:
         changed = []
         for row in rows:
             candle = row.candle
-            key = (candle.symbol, candle.open_time_us // SECOND_US, candle.source)
-            known = self._live.get(key)
-            if (known is not None and known.candle == candle) or key[1] < self.live_from(candle.symbol):
+            minutes = self._minutes.setdefault(candle.symbol, Minutes())
+            since = minutes.since
+            if not minutes.take(candle):
                 continue
-            with self._taking:
-                self._live[key] = row
-                self._unwritten[key] = candle
             changed.append(row)
-            if key[1] > self._newest.get(candle.symbol, -1):
-                new_day = key[1] // DAY > self._newest.get(candle.symbol, key[1]) // DAY
-                self._newest[candle.symbol] = key[1]
-                if new_day:
-                    self._forget_live(candle.symbol)
+            with self._taking:
+                unwritten = self._unwritten.setdefault(candle.symbol, {})
+                unwritten[candle.open_time_us // SECOND_US, candle.source] = candle
+                if minutes.since > since:
+                    self._forgotten[candle.symbol] = minutes.since
+                    for key in [key for key in unwritten if key[0] < minutes.since]:
+                        del unwritten[key]
         return changed
 
-    def live_from(self, symbol: str) -> int:
-        """Where a symbol's live minutes begin: the day before its newest one; 0 without any."""
-        newest = self._newest.get(symbol)
-        return 0 if newest is None else newest - newest % DAY - DAY
+    def live(self, symbol: str) -> Minutes | None:
+        """The live minutes of a symbol, None without any."""
+        return self._minutes.get(symbol)
 
     def newest(self, symbol: str) -> int | None:
         """When the newest live minute opens."""
-        return self._newest.get(symbol)
+        live = self.live(symbol)
+        return None if live is None else live.newest
 
     def live_symbols(self) -> set[str]:
         """The symbols that have live minutes."""
-        return set(self._newest)
-
-    def live_times(self, symbol: str) -> set[int]:
-        """When the live minutes of a symbol open."""
-        return {t for of, t, _ in list(self._live) if of == symbol}
-
-    def last_day(self, symbol: str) -> list[Candle]:
-        """The live minutes of the 24 hours up to the newest one, oldest first."""
-        newest = self._newest.get(symbol, 0)
-        bars = (self.live_bar(symbol, t, MINUTE) for t in range(newest - DAY + MINUTE, newest + MINUTE, MINUTE))
-        return [bar for bar in bars if bar is not None]
-
-    def live_bar(self, symbol: str, open_s: int, interval: int) -> Candle | None:
-        """The bar of the live minutes from `open_s` on, the best of each; None without any."""
-        best = []
-        for t in range(open_s, open_s + interval, MINUTE):
-            found = [self._live[key].candle for source in Source if (key := (symbol, t, source)) in self._live]
-            if found:
-                best.append(min(found, key=precedence))
-        if interval == MINUTE or not best:
-            return best[0] if best else None
-        # The best minutes may come of several sources; a longer candle of them is still one.
-        [bar] = merge((replace(minute, source=best[0].source) for minute in best), interval * SECOND_US)
-        return bar
-
-    def _forget_live(self, symbol: str) -> None:
-        first = self.live_from(symbol)
-        with self._taking:
-            for key in [key for key in self._live if key[0] == symbol and key[1] < first]:
-                del self._live[key]
-                self._unwritten.pop(key, None)
-            self._forgotten[symbol] = first
+        return set(self._minutes)
 
     def _write_live(self) -> None:
         """Bring what came since the last look into DuckDB: one write for a look, not one for a change."""
         with self._writing:
             with self._taking:
-                candles, self._unwritten = self._unwritten, {}
+                unwritten, self._unwritten = self._unwritten, {}
                 forgotten, self._forgotten = self._forgotten, {}
-            if not candles and not forgotten:
+            if not unwritten and not forgotten:
                 return
             cursor = self._db.cursor()
-            cursor.register("rows", _live_table(candles))
+            cursor.register("rows", _live_table([row for rows in unwritten.values() for row in rows.values()]))
             cursor.execute("BEGIN")
             for symbol, first in forgotten.items():
                 cursor.execute("DELETE FROM live WHERE symbol = ? AND t < ?", [symbol, first])
@@ -270,8 +246,15 @@ class Cache:
 
     async def _view(self, symbol: str, start: int, end: int, interval: int, limit: int) -> View:
         start -= start % interval
-        level, live_from = level_for(interval), self.live_from(symbol)
-        wanted = self._wanted(symbol, level, live_from, start, end)
+        level, live = level_for(interval), self.live(symbol)
+        live_from, live_until = (end, end) if live is None else (live.since, live.until)
+        wanted = sorted(
+            {
+                *tiles(symbol, level, start, min(end, live_from)),
+                *tiles(symbol, MINUTE, max(start, live_from), min(end, live_until)),
+                *tiles(symbol, level, max(start, live_until), end),
+            }
+        )
         await self._have(wanted)
         if self._read_ahead and wanted:
             ahead = min(wanted, key=attrgetter("start")).before
@@ -282,23 +265,21 @@ class Cache:
             "level": level,
             "start": start,
             "end": end,
-            "live_from": live_from if symbol in self._newest else end,
+            "live_from": live_from,
+            "live_until": live_until,
             "interval": interval,
             "limit": limit,
         }
         # Before the rows are read: what is renewed meanwhile makes them younger, never older than is told.
         now = self._clock()
         ages = [now - self._tiles[tile].at for tile in wanted if tile in self._tiles]
+        missing = [tile for tile in wanted if tile not in self._tiles]
         faults = [self._failed[tile][1] for tile in wanted if tile in self._failed]
-        faults += ["it is still being read" for tile in wanted if tile in self._asked and tile not in self._tiles]
+        if missing:
+            faults.append("it is still being read" if self._asked.keys() & missing else "too much is being read")
         bars = await asyncio.to_thread(self._bars, values)
-        return View(symbol, interval, start, end, bars, max(ages, default=None), faults[0] if faults else "")
-
-    def _wanted(self, symbol: str, level: int, live_from: int, start: int, end: int) -> list[Tile]:
-        if symbol not in self._newest:
-            return tiles(symbol, level, start, end)
-        recent = tiles(symbol, MINUTE, max(start, live_from), end)
-        return sorted({*tiles(symbol, level, start, min(end, live_from)), *recent})
+        is_whole = not missing and all(tile in self._tiles for tile in wanted)
+        return View(symbol, interval, start, end, bars, max(ages, default=None), faults[0] if faults else "", is_whole)
 
     def _bars(self, values: dict[str, Any]) -> pa.Table:
         self._write_live()
@@ -309,13 +290,15 @@ class Cache:
 
     async def _newest_before(self, symbol: str, before: int) -> int | None:
         """Where the newest piece that opens before `before` ends, None when there is none."""
-        live = max((t for t in self.live_times(symbol) if t < before), default=None)
-        if live is not None:
-            return live + MINUTE
+        live = self.live(symbol)
+        newest = None if live is None else live.before(before)
+        if live is not None and newest is not None and before <= live.until:
+            return newest + MINUTE  # no history is newer
         await self._have(tiles(symbol, LEVELS[-1], FIRST, before))
         values = {"symbol": symbol, "level": LEVELS[-1], "before": before}
         found = await asyncio.to_thread(self._newest_coarse, values)
-        return None if found is None else min(before, found + LEVELS[-1])
+        ends = [0 if newest is None else newest + MINUTE, 0 if found is None else min(before, found + LEVELS[-1])]
+        return max(ends) or None
 
     def _newest_coarse(self, values: dict[str, Any]) -> int | None:
         [(found,)] = self._db.cursor().execute(_NEWEST_BEFORE, values).fetchall()
@@ -328,7 +311,7 @@ class Cache:
         deadline = asyncio.get_running_loop().time() + self._patience_s
         while True:
             self._ask_for(wanted)
-            waiting = {self._asked[tile] for tile in wanted if tile in self._asked and tile not in self._tiles}
+            waiting = {self._asked[tile] for tile in wanted if tile in self._asked and not self._is_of_use(tile)}
             if not waiting:
                 return
             left = deadline - asyncio.get_running_loop().time()
@@ -352,11 +335,16 @@ class Cache:
             elif now - loaded.at > self._fresh_for(tile):
                 old.append(tile)
         for group in (*runs(missing), *runs(old)):
+            if len(set(self._asked.values())) >= MAX_QUESTIONS:
+                return
             task = asyncio.create_task(self._fetch(group))
             self._asked.update(dict.fromkeys(group, task))
 
+    def _is_of_use(self, tile: Tile) -> bool:
+        return tile in self._tiles and self._clock() - self._tiles[tile].at < STALE_S
+
     def _fresh_for(self, tile: Tile) -> float:
-        newest = self._newest.get(tile.symbol)
+        newest = self.newest(tile.symbol)
         is_recent = newest is None or tile.end > newest - SETTLED_AFTER
         return FRESH_S if is_recent else SETTLED_FRESH_S
 
@@ -374,11 +362,12 @@ class Cache:
             self._tiles.update(loaded)
             for tile in group:
                 self._failed.pop(tile, None)
+            self.fault = ""
         except WarehouseError as error:
             if not any(tile in self._failed for tile in group):
                 first = group[0]
                 log("WARNING", "history failed", symbol=first.symbol, level=first.level, reason=str(error))
-            now = self._clock()
+            now, self.fault = self._clock(), str(error)
             # Who asks for what nobody has is not remembered for ever.
             self._failed = {tile: known for tile, known in self._failed.items() if now - known[0] < FORGET_FAULT_S}
             self._failed.update(dict.fromkeys(group, (now, str(error))))
@@ -450,12 +439,11 @@ def _delete(cursor: duckdb.DuckDBPyConnection, symbol: str, level: int, start: i
     )
 
 
-def _live_table(candles: dict[tuple[str, int, Source], Candle]) -> pa.Table:
-    rows = list(candles.values())
+def _live_table(rows: list[Candle]) -> pa.Table:
     columns: dict[str, Any] = {
         "symbol": pa.array([row.symbol for row in rows], pa.string()),
         "level": pa.array([MINUTE] * len(rows), pa.int64()),
-        "t": pa.array([t for _, t, _ in candles], pa.int64()),
+        "t": pa.array([row.open_time_us // SECOND_US for row in rows], pa.int64()),
         "source": pa.array([str(row.source) for row in rows], pa.string()),
         **{name: pa.array([getattr(row, name) for row in rows], pa.decimal128(38, 9)) for name in _AMOUNTS},
         "trade_count": pa.array([row.trade_count for row in rows], pa.int64()),

@@ -17,8 +17,8 @@ import psycopg
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import from_datetime
 
-OVERLAP: Final = dt.timedelta(seconds=1)
-"""Rows are read again that long: what was stamped first may be committed last."""
+OVERLAP: Final = dt.timedelta(seconds=30)
+"""Rows are read again that long: what was stamped first may be committed last. They are some two a symbol."""
 
 _COLUMNS: Final = """
 SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,
@@ -34,7 +34,8 @@ WITH newest AS (
 {_COLUMNS} JOIN newest ON symbol = of AND open_time >= since ORDER BY updated_at
 """  # noqa: S608  # our own words
 
-_CHANGED: Final = f"{_COLUMNS} WHERE updated_at >= %s ORDER BY updated_at"
+# Should Postgres' clock have run ahead, time goes on from where it stands now.
+_CHANGED: Final = f"{_COLUMNS} WHERE updated_at >= LEAST(%s, now()) - %s ORDER BY updated_at"
 
 _FEED: Final = """
 SELECT feed_status.symbol, proven_until, min(from_time), lag_ms, reconnects, count(gap_id)
@@ -77,13 +78,14 @@ class Postgres:
         self._since: dt.datetime | None = None
 
     def close(self) -> None:
-        """Leave; the next question connects again."""
+        """Leave; the next question connects again, maybe to another server, and so begins anew."""
+        self._since = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def changed(self) -> list[Stored]:
-        """The rows that were written since the last call, oldest write first; the first call's are the recent days.
+        """The rows that were written since the last call, oldest write first; a connection's first are the recent days.
 
         A row may come twice.
         """
@@ -91,9 +93,9 @@ class Postgres:
             if self._since is None:
                 rows = connection.execute(_RECENT).fetchall()
             else:
-                rows = connection.execute(_CHANGED, (self._since,)).fetchall()
+                rows = connection.execute(_CHANGED, (self._since, OVERLAP)).fetchall()
         if rows:
-            self._since = rows[-1][-1] - OVERLAP
+            self._since = rows[-1][-1]
         return [_stored(row) for row in rows]
 
     def feeds(self) -> dict[str, Feed]:
@@ -109,8 +111,14 @@ class Postgres:
     def _connected(self) -> Iterator[psycopg.Connection]:
         try:
             if self._connection is None:
+                # A network that swallows what is sent ends the connection, too.
                 self._connection = psycopg.connect(
-                    autocommit=True, connect_timeout=3, options="-c statement_timeout=5s", keepalives_idle=5
+                    autocommit=True,
+                    connect_timeout=3,
+                    options="-c statement_timeout=20s",
+                    keepalives_idle=5,
+                    keepalives_interval=5,
+                    tcp_user_timeout=15_000,
                 )
             yield self._connection
         except psycopg.Error as error:

@@ -34,9 +34,12 @@ MAX_STREAMS: Final = 400
 """Of one instance; Cloud Run's concurrency is set below it, so that other requests find room."""
 BARS_KEPT: Final = 300
 BATCHES_KEPT: Final = 40
+CHANGED_SENT: Final = 10
+"""Bars that viewers ask for one by one at most; where more have changed, all that is shown is loaded again."""
 TRADES_SENT: Final = 30
 """Of one batch at most: the newest; a tape of thousands a second cannot be read."""
 
+_RESET: Final = b'{"reset":1}'
 _RETRY: Final = b"retry: 1000\n\n"
 
 
@@ -64,6 +67,10 @@ class Channel:
         self._bars.move_to_end(open_s)
         if len(self._bars) > BARS_KEPT:
             _, (self._lost, _) = self._bars.popitem(last=False)
+
+    def put_reset(self) -> None:
+        """Take in that more has changed than can be told bar by bar."""
+        self.put_bar(-1, _RESET)
 
     def put_trades(self, event: bytes) -> None:
         """Take in a batch of the tape."""
@@ -108,7 +115,7 @@ class Channel:
     def reset(self) -> bytes:
         """The first event of who begins here: the feed's state and the latest trades follow it."""
         state = [self._state[1]] if self._state[1] else []
-        return self._piece([b'{"reset":1}', *(event for _, event in self._trades), *state])
+        return self._piece([_RESET, *(event for _, event in self._trades), *state])
 
     def _piece(self, events: list[bytes]) -> bytes:
         *earlier, last = events
@@ -194,11 +201,12 @@ class Hub:
         return self._channels[key]
 
     def _of(self, symbol: str) -> list[Channel]:
-        """The symbol's channels; those that nobody came back to are dropped."""
+        """The symbol's channels; those that nobody came back to are dropped, and what is known of their feed."""
         now = self._clock()
         for key, channel in list(self._channels.items()):
             if not channel.viewers and now - channel.used_at > IDLE_S:
                 del self._channels[key]
+                self._states.pop(channel.symbol, None)  # told anew each second where somebody looks
         return [channel for (of, _), channel in self._channels.items() if of == symbol]
 
     def put_candles(self, rows: Iterable[Stored]) -> None:
@@ -208,21 +216,24 @@ class Hub:
             by_symbol.setdefault(row.candle.symbol, []).append(row)
         for symbol, changed in by_symbol.items():
             for channel in self._of(symbol):
-                for open_s, bar, updated_us in self._bars(symbol, channel.interval, changed):
+                bars = list(self._bars(symbol, channel.interval, changed))
+                if sum(bar is None for _, bar, _ in bars) > CHANGED_SENT:
+                    channel.put_reset()
+                    bars = [made for made in bars if made[1] is not None]
+                for open_s, bar, updated_us in bars:
                     channel.put_bar(open_s, bar_event(open_s, bar, updated_us))
 
     def _bars(self, symbol: str, interval: int, changed: list[Stored]) -> Iterable[tuple[int, Candle | None, int]]:
         """The bars that hold the changed minutes; None for one whose minutes are not all here: it is asked for."""
-        newest = self._cache.newest(symbol) or 0
+        live = self._cache.live(symbol)
+        assert live is not None  # its minutes have just changed
         opens: dict[int, int] = {}
         for row in changed:
             t = row.candle.open_time_us // SECOND_US
             opens[t - t % interval] = max(opens.get(t - t % interval, 0), row.updated_us)
         for open_s, updated_us in sorted(opens.items()):
-            if open_s < newest - newest % interval - interval:
-                yield open_s, None, updated_us
-            else:
-                yield open_s, self._cache.live_bar(symbol, open_s, interval), updated_us
+            is_behind = open_s < live.newest - live.newest % interval - interval
+            yield open_s, None if is_behind else live.bar(open_s, interval), updated_us
 
     def put_trades(self, symbol: str, trades: list[Trade]) -> None:
         """Take in what was traded, in the order of time."""

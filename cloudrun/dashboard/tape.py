@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final
 
 from cloud_log import log
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.records import read_trade
@@ -22,6 +22,7 @@ KEPT: Final = 2000
 """Trades that wait to be taken at most; the oldest go, for a tape shows the newest."""
 RETRY_S: Final = 2.0
 TIMEOUT_S: Final = 10.0
+END_S: Final = 1.0
 
 
 class Tape:
@@ -43,7 +44,7 @@ class Tape:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(END_S)
 
     def taken(self) -> dict[str, list[Trade]]:
         """What came since the last call, by symbol."""
@@ -65,9 +66,11 @@ class Tape:
                 self._stop.wait(RETRY_S)
 
     def _read(self) -> None:
+        lost: list[KafkaError] = []  # a broker that is away is told here only, not where records are read
         consumer = Consumer(
             {
                 **self._config,
+                "error_cb": lost.append,
                 "group.id": "dashboard",
                 "client.id": "bitcoin-pipeline-dashboard",
                 "enable.auto.commit": False,
@@ -83,6 +86,8 @@ class Tape:
                     if error is not None:
                         raise KafkaException(error)
                     self._take(message.value())
+                if lost:
+                    raise KafkaException(lost[0])
                 self.fault = ""
         finally:
             consumer.close()

@@ -74,7 +74,7 @@ FROM minutes GROUP BY bucket
 """  # noqa: S608  # as above
 
 _INGESTS: Final = f"""
-SELECT symbol, date, status, reason, row_count, quarantined, first_time, last_time FROM `{names.INGESTS}`
+SELECT symbol, date, status, reason, quarantined, last_time FROM `{names.INGESTS}` ORDER BY symbol, date
 """  # noqa: S608  # as above
 
 
@@ -84,14 +84,12 @@ class WarehouseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DayLoaded:
-    """What became of one symbol-day in the batch plane. Times are None unless it was loaded."""
+    """What became of one symbol-day in the batch plane. `last_time`: of its last trade, None unless it was loaded."""
 
-    symbol: str
     day: dt.date
     status: IngestStatus
     reason: str
     quarantined: int
-    first_time: dt.datetime | None
     last_time: dt.datetime | None
 
 
@@ -113,21 +111,19 @@ class Warehouse:
         rows = self._arrow(_MINUTES if level == 60 else _MERGED, **values)
         return rows.rename_columns(CANDLES.names).cast(CANDLES)
 
-    def days(self) -> list[DayLoaded]:
-        """Every day that the batch has dealt with."""
-        found = self._arrow(_INGESTS).to_pylist()
-        return [
-            DayLoaded(
-                row["symbol"],
+    def days(self) -> dict[str, list[DayLoaded]]:
+        """Every day that the batch has dealt with, by symbol, in order."""
+        days: dict[str, list[DayLoaded]] = {}
+        for row in self._arrow(_INGESTS).to_pylist():
+            day = DayLoaded(
                 row["date"],
                 IngestStatus(row["status"]),
                 row["reason"] or "",
                 row["quarantined"] or 0,
-                row["first_time"],
                 row["last_time"],
             )
-            for row in found
-        ]
+            days.setdefault(row["symbol"], []).append(day)
+        return days
 
     def _arrow(self, query: str, **values: Any) -> pa.Table:
         kinds = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP"}
@@ -144,5 +140,6 @@ class Warehouse:
                 query, job_config=config, api_timeout=TIMEOUT_S, wait_timeout=TIMEOUT_S, retry=_ONCE, job_retry=_ONCE
             )
             return rows.to_arrow(create_bqstorage_client=False)
-        except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-            raise WarehouseError(str(error).strip().splitlines()[0][:300]) from error
+        except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
+            reason = str(error).strip() or f"BigQuery did not answer within {TIMEOUT_S} s"
+            raise WarehouseError(reason.splitlines()[0][:300]) from error

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
+import psutil
 import psycopg
 import pytest
 import requests
 
+from local.kafka import create_topics
 from local.postgres import create_tables
 from local.services import ROOT
 from local.waiting import wait_for
@@ -107,6 +110,12 @@ def test_what_cannot_be_exported_is_refused(stack: RunningStack, query: dict[str
     assert (answer.status_code, answer.json()) == (400, {"error": error})
 
 
+def test_nothing_is_exported_while_a_part_of_it_cannot_be_read(stack: RunningStack) -> None:
+    answer = get(stack, "/api/export", symbol="BTCUSDT", interval="1m", start=NEWEST_S - 3540, end=NEWEST_S + 60)
+    assert answer.status_code == 503
+    assert answer.json()["error"].startswith("history cannot be read now: ")
+
+
 def test_an_unknown_part_of_the_api_is_said_to_be_unknown(stack: RunningStack) -> None:
     answer = get(stack, "/api/orders")
     assert (answer.status_code, answer.json()) == (404, {"error": "there is no /api/orders"})
@@ -182,7 +191,9 @@ class Viewer:
 def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> None:
     viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
     viewer.wait_for("reset")
-    assert viewer.wait_for("state")["state"]["tape"]
+    wait_for(
+        "word of the tape", lambda: any(event.get("state", {}).get("tape") for event in viewer.events), PATIENCE_SECONDS
+    )
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("UPDATE candles SET trade_count = 4, close = 100.75 WHERE status = 'forming'")
     bar = viewer.wait_for("bar")["bar"]
@@ -194,6 +205,77 @@ def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> 
     phrases = [json.loads(line)["message"] for line in stack.log("dashboard").splitlines() if line.startswith("{")]
     assert phrases[-2:] == ["dashboard stops", "dashboard stopped"]
     stack.start("dashboard")
+
+
+def rewrite(stack: RunningStack, minutes_ago: int, close: str, stamped: str) -> None:
+    """Write a row as another server would have it: with a time of writing of its own."""
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("ALTER TABLE candles DISABLE TRIGGER guard_candle")
+        connection.execute(
+            f"UPDATE candles SET close = %s, updated_at = {stamped} WHERE open_time = to_timestamp(%s)",
+            (close, NEWEST_S - 60 * minutes_ago),
+        )
+        connection.execute("ALTER TABLE candles ENABLE TRIGGER guard_candle")
+
+
+def closes(stack: RunningStack) -> list[float]:
+    found: list[float] = get(stack, "/api/candles", symbol="BTCUSDT", span=3600).json()["bars"]["close"]
+    return found
+
+
+def test_a_clock_that_ran_ahead_hides_nothing(stack: RunningStack) -> None:
+    rewrite(stack, 3, "100.125", "now() + interval '1 hour'")
+    wait_for("the row of a later hour", lambda: closes(stack)[-4] == 100.125, PATIENCE_SECONDS)
+    rewrite(stack, 2, "100.25", "now()")
+    wait_for("the row after it", lambda: closes(stack)[-3] == 100.25, PATIENCE_SECONDS)
+
+
+def test_a_connection_that_is_lost_is_followed_by_a_new_look_at_all(stack: RunningStack) -> None:
+    rewrite(stack, 5, "100.375", "now() - interval '1 day'")
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    wait_for("what the server holds now", lambda: closes(stack)[-6] == 100.375, PATIENCE_SECONDS)
+
+
+def test_a_broker_that_goes_away_is_told_and_comes_back(stack: RunningStack) -> None:
+    def tape() -> str:
+        told: str = get(stack, "/ready").json()["tape"]
+        return told
+
+    stack.start("kafka")
+    create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+    wait_for("the tape", lambda: tape() == "ok", PATIENCE_SECONDS)
+    stack.kill("kafka")
+    wait_for("the tape's fault", lambda: tape() != "ok", PATIENCE_SECONDS)
+    stack.start("kafka")
+    wait_for("the tape again", lambda: tape() == "ok", PATIENCE_SECONDS)
+
+
+def test_upstreams_that_hang_are_told_and_do_not_hold_the_end(stack: RunningStack) -> None:
+    processes = [psutil.Process(stack.processes["postgres"].pid)]
+    processes += processes[0].children(recursive=True)
+    viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
+    viewer.wait_for("reset")
+    with socket.create_server(("127.0.0.1", stack.stack.ports["bigquery"])):  # takes the question and never answers
+        wait_for("a question to history", lambda: "still being read" in looked(stack), PATIENCE_SECONDS)
+        try:
+            for process in processes:
+                process.suspend()
+            wait_for("Postgres' silence", lambda: "no answer" in get(stack, "/ready").json()["live"], PATIENCE_SECONDS)
+            wait_for("its age", lambda: any(event.get("state", {}).get("postgres") for event in viewer.events), 5)
+            dashboard = stack.processes.pop("dashboard")
+            dashboard.send_signal(signal.SIGTERM)
+            assert dashboard.wait(10) == 0  # what Cloud Run gives
+            assert viewer.ended.wait(PATIENCE_SECONDS)
+        finally:
+            for process in processes:
+                process.resume()
+    stack.start("dashboard")
+
+
+def looked(stack: RunningStack) -> str:
+    fault: str = get(stack, "/api/candles", symbol="XRPUSDT", span=3600).json()["fault"]
+    return fault
 
 
 def test_wrong_settings_are_all_told_at_once() -> None:

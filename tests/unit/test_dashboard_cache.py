@@ -12,7 +12,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 import pytest
-from cache import FRESH_S, LEAST_ROWS, RETRY_S, WRITES_PER_CLEANING, Cache, View
+from cache import FRESH_S, LEAST_ROWS, MAX_QUESTIONS, RETRY_S, STALE_S, WRITES_PER_CLEANING, Cache, View
 from detail import DAY, MINUTE, TILE_ROWS
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError
@@ -241,20 +241,69 @@ def test_live_minutes_are_those_of_two_days() -> None:
     run = Harness()
     day = NOON - DAY // 2
     run.take(minute(day - DAY), minute(day - 60), minute(NOON))
-    assert run.cache.live_from("BTCUSDT") == day - DAY
     run.take(minute(day + DAY))
-    assert run.cache.live_from("BTCUSDT") == day
     assert times(run.view(day - DAY, day + DAY + 60, limit=5000)) == [NOON, day + DAY]
     assert run.take(minute(day - 60, close="9")) == []
 
 
-def test_a_longer_live_bar_is_of_its_minutes() -> None:
+def test_minutes_that_nobody_looks_at_do_not_pile_up() -> None:
     run = Harness()
-    run.take(minute(NOON), minute(NOON + 60, close="7", status=Status.PARTIAL), minute(NOON + 120, close="8"))
-    bar = run.cache.live_bar("BTCUSDT", NOON, 300)
-    assert bar is not None
-    assert (bar.close, bar.trade_count, bar.status) == (Decimal(8), 9, Status.PARTIAL)
-    assert run.cache.live_bar("BTCUSDT", NOON + 300, 300) is None
+    for n in range(10):
+        run.take(minute(NOON + n * DAY))
+    assert [sorted(t for t, _ in rows) for rows in run.cache._unwritten.values()] == [[NOON + 8 * DAY, NOON + 9 * DAY]]
+
+
+#   archive  |--live--|  archive
+def test_a_feed_that_ended_hides_nothing_that_came_after() -> None:
+    day = NOON - DAY // 2
+    run = Harness([minute(t, Source.ARCHIVE) for t in (day - 2 * DAY, day + DAY, day + 300 * DAY)])
+    run.take(minute(NOON))
+    view = run.view(day - 2 * DAY, day + 301 * DAY, DAY)
+    assert times(view) == [day - 2 * DAY, day, day + DAY, day + 300 * DAY]
+    minutes_asked = sum(end - start for _, level, start, end in run.warehouse.asked if level == MINUTE)
+    assert minutes_asked == 2 * TILE_ROWS * MINUTE  # those of the live days: they lie in two tiles
+    slid = run.view(day + 400 * DAY, day + 401 * DAY, slide=True)
+    assert times(slid) == [day + 300 * DAY]
+
+
+def test_a_tile_that_may_lack_days_which_were_live_is_waited_for() -> None:
+    run = Harness([minute(NOON - 20 * DAY, Source.ARCHIVE)])
+    run.view(NOON - 20 * DAY, NOON - 19 * DAY, 900)
+    run.warehouse.minutes.append(minute(NOON - 19 * DAY, Source.LIVE))
+    run.clock.now += STALE_S
+    assert times(run.view(NOON - 20 * DAY, NOON - 18 * DAY, 900)) == [NOON - 20 * DAY, NOON - 19 * DAY]
+    run.clock.now += STALE_S
+    run.warehouse.fault = "away"
+    view = run.view(NOON - 20 * DAY, NOON - 18 * DAY, 900)
+    assert (times(view), view.fault, view.is_whole) == ([NOON - 20 * DAY, NOON - 19 * DAY], "away", True)
+
+
+def test_who_asks_for_much_does_not_make_the_others_wait_for_ever() -> None:
+    warehouse = Warehouse()
+    cache = Cache(warehouse, 10**6, Clock(), 0.01, read_ahead=False)
+
+    async def looks() -> View:
+        for n in range(MAX_QUESTIONS + 10):
+            view = await cache.view("BTCUSDT", n * 10 * DAY, n * 10 * DAY + 60, MINUTE)
+        assert len(cache._asked) == MAX_QUESTIONS
+        warehouse.answering.set()
+        await asyncio.wait(list(cache._asked.values()))
+        return view
+
+    view = asyncio.run(looks())
+    assert (view.fault, view.is_whole) == ("too much is being read", False)
+    assert len(warehouse.asked) == MAX_QUESTIONS
+
+
+def test_history_s_fault_is_told_until_it_answers() -> None:
+    run = Harness()
+    run.warehouse.fault = "away"
+    assert not run.view(NOON, NOON + 60).is_whole
+    assert run.cache.fault == "away"
+    run.warehouse.fault = ""
+    run.clock.now += RETRY_S
+    assert run.view(NOON, NOON + 60).is_whole
+    assert run.cache.fault == ""
 
 
 def test_refreshing_for_ever_takes_no_more_memory() -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from cache import Cache
 from postgres import Stored
-from stream import BARS_KEPT, IDLE_S, TRADES_SENT, Channel, Hub, bar_event, trades_event
+from stream import BARS_KEPT, CHANGED_SENT, IDLE_S, TRADES_SENT, Channel, Hub, bar_event, trades_event
 from warehouse import WarehouseError
 
 from bitcoin_pipeline.candle import Candle, Source, Status
@@ -200,6 +200,33 @@ def test_a_bar_far_behind_is_to_be_asked_for() -> None:
         await anext(viewer)
         running.put(minute(NOON - 7200, "9"))
         assert data(await anext(viewer)) == [{"changed": NOON - 7200}]
+
+    run(test)
+
+
+def test_who_has_much_to_ask_for_loads_anew() -> None:
+    async def test(running: Running) -> None:
+        running.put(minute(NOON))
+        viewer = running.view()
+        await anext(viewer)
+        running.put(*(minute(NOON - 3600 + 60 * n) for n in range(CHANGED_SENT)))
+        assert [list(event) for event in data(await anext(viewer))] == [["changed"]] * CHANGED_SENT
+        running.put(*(minute(NOON - 7200 + 60 * n) for n in range(CHANGED_SENT + 1)), minute(NOON, "7"))
+        assert [list(event) for event in data(await anext(viewer))] == [["reset"], ["bar"]]
+
+    run(test)
+
+
+def test_what_nobody_looks_at_is_forgotten() -> None:
+    async def test(running: Running) -> None:
+        for n in range(5):
+            viewer = running.hub.stream(f"S{n}USDT", 60, "", 0.0)
+            await anext(viewer)
+            running.hub.put_state(f"S{n}USDT", {"lag": n})
+            await viewer.aclose()  # type: ignore[attr-defined]  # it is a generator
+        running.clock.now += IDLE_S + 1
+        running.hub.put_state("BTCUSDT", {"lag": 1})
+        assert (list(running.hub._states), running.hub._channels) == (["BTCUSDT"], {})
 
     run(test)
 
