@@ -710,6 +710,25 @@ def test_what_comes_before_the_first_drawing_does_not_move_the_chart(open_page: 
     assert seen == pytest.approx([110, 400], abs=1)
 
 
+def test_a_bar_cut_by_the_edge_does_not_flatten_the_others(open_page: Callable[..., Page]) -> None:
+    page = open_page("?interval=1m&range=1D")
+    page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself
+    page.evaluate(
+        """() => {
+          const low = { open: 1, high: 1, low: 1, close: 1 };
+          candleChart.set(candles.bars().slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar)), 60);
+          candleChart.show(9.5, 19.5);
+        }"""
+    )
+    page.evaluate(TWO_FRAMES)
+    seen = page.evaluate("candleChart.chart.panes()[0].getSeries()[0].priceScale().getVisibleRange()")
+    ten = live_minutes()[-20:-10]
+    low, high = (float(f(getattr(bar, name) for bar in ten)) for f, name in ((min, "low"), (max, "high")))
+    room = 0.5 * (high - low)  # above and below
+    assert low - room <= seen["from"] <= low
+    assert high <= seen["to"] <= high + room
+
+
 def test_a_tab_in_the_background_costs_nothing(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m")
     hidden = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"

@@ -49,11 +49,15 @@ window.candleChart = (function (candles) {
   function build(element) {
     const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, LineSeries } = LightweightCharts;
     chart = createChart(element, { autoSize: true, ...options() });
-    price = chart.addSeries(CandlestickSeries, { borderVisible: false });
-    volume = chart.addSeries(HistogramSeries, { priceFormat: { type: 'volume' }, ...OF_OURS }, 1);
-    for (const name of LINES) {
-      lines[name] = chart.addSeries(LineSeries, { lineWidth: 1, crosshairMarkerVisible: false, ...OF_OURS });
-    }
+    price = chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: priceScale });
+    volume = chart.addSeries(
+      HistogramSeries,
+      { priceFormat: { type: 'volume' }, autoscaleInfoProvider: volumeScale, ...OF_OURS },
+      1,
+    );
+    // The candles alone make the scale: a line far away must not flatten them.
+    const line = { lineWidth: 1, crosshairMarkerVisible: false, autoscaleInfoProvider: () => null, ...OF_OURS };
+    for (const name of LINES) lines[name] = chart.addSeries(LineSeries, line);
     marks = createSeriesMarkers(price, []);
     price.attachPrimitive({ paneViews: () => [{ zOrder: () => 'bottom', renderer: () => ({ draw: drawGaps }) }] });
     paint();
@@ -62,6 +66,21 @@ window.candleChart = (function (candles) {
       onHover();
     });
   }
+
+  /* From the lowest to the highest of the bars whose middle is in sight: one cut by the edge, from before a gap perhaps,
+     must not flatten the others. */
+  function extent(lowOf, highOf) {
+    const seen = chart.timeScale().getVisibleLogicalRange();
+    if (!seen) return null;
+    const shown = bars.slice(Math.max(0, Math.ceil(seen.from)), Math.max(0, Math.floor(seen.to) + 1));
+    if (!shown.length) return null;
+    const minValue = shown.reduce((least, bar) => Math.min(least, lowOf(bar)), Infinity);
+    const maxValue = shown.reduce((most, bar) => Math.max(most, highOf(bar)), -Infinity);
+    return { priceRange: { minValue, maxValue } };
+  }
+
+  const priceScale = () => extent((bar) => bar.low, (bar) => bar.high);
+  const volumeScale = () => extent(() => 0, (bar) => bar.volume);
 
   /* In the colours of the page as they are now. */
   function paint() {
