@@ -679,6 +679,18 @@ def test_the_forming_candle_grows_and_becomes_final(stores: Stores, open_page: C
     until(page, "candles.bars().at(-6).volume === 123.456")
 
 
+def test_a_minute_that_comes_late_takes_its_place(stores: Stores, open_page: Callable[..., Page]) -> None:
+    page = open_page("?interval=1m&range=1D")
+    newest = bars(page)[-1]["time"]
+    stores.write([minute((newest + 120) * SECOND_US, Source.LIVE, Status.FORMING)])
+    until(page, f"candles.bars().at(-1).time === {newest + 120}")
+    late = minute((newest + 60) * SECOND_US, Source.LIVE, Status.REPAIRED)
+    stores.write([late])
+    until(page, f"candles.bars().at(-2).time === {newest + 60}")
+    assert [bar["time"] for bar in bars(page)[-3:]] == [newest, newest + 60, newest + 120]
+    assert held(bars(page)[-2]) == values(late)
+
+
 def test_zoom_survives_what_comes(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     page.focus("#chart")

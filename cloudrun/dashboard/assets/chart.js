@@ -315,10 +315,16 @@ window.candleChart = (function (candles) {
       if (delta) delta.update(deltaOf(bar));
       if (isMarked(bar) ? !old || old.doubt !== bar.doubt : old && isMarked(old)) drawMarks();
     },
-    /* A bar behind the newest one, as it is now; one that is not here is left. */
+    /* A bar behind the newest one, as it is now; one from before the first is left. */
     amend(bar) {
-      const place = bars.findIndex(({ time }) => time === bar.time);
-      if (place < 0) return;
+      const place = bars.findIndex(({ time }) => time >= bar.time);
+      if (place < 0 || bar.time < bars[0].time) return;
+      if (bars[place].time > bar.time) {
+        // There was none between its neighbours.
+        const added = place <= range().from ? 1 : 0;
+        this.extend([...bars.slice(0, place), bar, ...bars.slice(place)], added, true);
+        return;
+      }
       bars[place] = bar;
       adopt([bar], digits);
       price.update(bar, true);
