@@ -246,19 +246,21 @@ class Service:
         proven_at = self._proven_at.get(symbol, (0, self._started))[1]
         live = self.cache.live(symbol)
         day = [] if live is None else live.last_day()
-        state: dict[str, object] = {
+        faults = {
             "postgres": self._late_s(now),
             "tape": self._tape.fault,
             "silent": round(now - proven_at) if now - proven_at > SILENT_S else 0,
         }
+        # It goes out every second, to everybody: what is well is left out.
+        state: dict[str, object] = {name: value for name, value in faults.items() if value}
         if feed is not None:
             state |= {
                 "proven": feed.proven_us // MS_US,
                 "lag": feed.lag_ms,
                 "reconnects": feed.reconnects,
-                "gaps": feed.open_gaps,
-                "gaps_since": None if feed.gaps_since_us is None else feed.gaps_since_us // SECOND_US,
             }
+            if feed.gaps_since_us is not None:
+                state |= {"gaps": feed.open_gaps, "gaps_since": feed.gaps_since_us // SECOND_US}
         if day:
             bought = [candle.buy_volume for candle in day if candle.buy_volume is not None]
             volume = sum((candle.volume for candle in day), Decimal(0))

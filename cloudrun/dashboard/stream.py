@@ -252,22 +252,16 @@ class Hub:
 def bar_event(open_s: int, bar: Candle | None, updated_us: int) -> bytes:
     """A bar as the page reads it, amounts as they are and not as floats; without one, word that it has changed.
 
-    `{"bar":[open time, open, high, low, close, volume, turnover, trades, bought, bought turnover, doubt, source,
-    written at (ms)]}` or `{"changed":open time}`.
+    `{"bar":[open time, open, high, low, close, volume, turnover, trades, bought, doubt, source, written at (ms)]}` or
+    `{"changed":open time}`.
     """
     if bar is None:
         return f'{{"changed":{open_s}}}'.encode()
     amounts = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover)
-    count, bought, bought_turnover = (
-        "null" if value is None else value
-        for value in (
-            bar.trade_count,
-            None if bar.buy_volume is None else plain(bar.buy_volume),
-            None if bar.buy_turnover is None else plain(bar.buy_turnover),
-        )
-    )
+    count = "null" if bar.trade_count is None else bar.trade_count
+    bought = "null" if bar.buy_volume is None else plain(bar.buy_volume)
     return (
-        f'{{"bar":[{open_s},{",".join(map(plain, amounts))},{count},{bought},{bought_turnover},'
+        f'{{"bar":[{open_s},{",".join(map(plain, amounts))},{count},{bought},'
         f'{bar.status.doubt},"{bar.source}",{updated_us // 1000}]}}'
     ).encode()
 

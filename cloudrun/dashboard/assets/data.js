@@ -63,7 +63,7 @@
   }
 
   function pushed(row) {
-    const [time, open, high, low, close, volume, turnover, count, bought, , doubt, source] = row;
+    const [time, open, high, low, close, volume, turnover, count, bought, doubt, source] = row;
     return { time, open, high, low, close, volume, turnover, count, bought, doubt, source };
   }
 
