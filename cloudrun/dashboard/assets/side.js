@@ -84,7 +84,7 @@
       if (!lastTrade || time >= lastTrade.time) lastTrade = { time, price, bought };
     }
     if (rows.length) data.measure('trade', rows[rows.length - 1][0]);
-    last();
+    health();
   }
 
   /* The last price and the last 24 hours. */
