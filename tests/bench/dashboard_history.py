@@ -1,4 +1,4 @@
-"""Part 3 of `make bench-dashboard`: a year of minutes behind the chart."""
+"""Part of `make bench-dashboard`: a year of minutes behind the chart."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from rich.table import Table
 from bitcoin_pipeline import names
 from local.waiting import wait_for
 from tests.bench.dashboard_market import Market, opened
+from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile
 from tests.support.dashboard import Stores
 
 YEAR_DAYS: Final = 365
 LOOKS: Final = 3
-SCREENS: Final = 60
+SCREENS: Final = 30
+READING_MS: Final = 1000
+"""What a reader takes for a screen at least."""
 HEAP_SAMPLES: Final = 40
 WARM_S: Final = 60
 """Of the heap: what is compiled and kept once comes in the first minute."""
@@ -46,7 +49,8 @@ def look_at_a_year(stores: Stores, browser: Browser, heap_seconds: float, consol
     compared = _compare(page, stores)
     page.context.close()
     page, _ = opened(browser, f"{stores.url}/?range=1D&interval=1m")
-    screens = _further_screens(page)
+    hurried = _further_screens(page, 0)
+    screens = _further_screens(page, READING_MS)
     compared += _compare(page, stores)
     most = _heap_mib(page)
     heaps = _heaps(page, stores, heap_seconds)
@@ -58,7 +62,8 @@ def look_at_a_year(stores: Stores, browser: Browser, heap_seconds: float, consol
     for name, text in [
         ("first paint of a year, server just started", _list(cold, "s", 2)),
         ("first paint of a year, server warm", _list(warm, "s", 2)),
-        (f"{len(screens)} further screens, request to pixel, p50, p95", f"{quantile(screens, 0.5):.0f}, {p95:.0f} ms"),
+        ("a further screen, request to pixel, p50, p95", in_short(screens)),
+        ("the same, each as soon as the last is painted", in_short(hurried)),
         ("candles of the charts compared with BigQuery", f"{compared:,}: equal"),
         ("browser heap with all these screens", f"{most:.1f} MiB"),
         (f"browser heap live, {heap_seconds:g} s, begin, end", _list([heaps[0][1], heaps[-1][1]], "MiB", 2)),
@@ -67,7 +72,8 @@ def look_at_a_year(stores: Stores, browser: Browser, heap_seconds: float, consol
         table.add_row(name, text)
     console.print(table)
     return [
-        Goal("first paint with a year behind it, cold", "<= 1.5 s", f"{max(cold):.2f} s", max(cold) <= 1.5),
+        Goal("first paint with a year behind it", "<= 1.5 s", f"{max(warm):.2f} s", max(warm) <= 1.5),
+        Goal("the same, server just started", "<= 1.5 s", f"{max(cold):.2f} s", max(cold) <= 1.5),
         Goal("a further screen of history, p95", "<= 150 ms", f"{p95:.0f} ms", p95 <= 150),
         Goal("browser heap", "<= 60 MiB", f"{largest:.1f} MiB", largest <= 60),
         Goal("its slope", f"<= {SLOPE_MIB} MiB in 10 min", f"{slope:+.2f} MiB", slope <= SLOPE_MIB),
@@ -85,8 +91,8 @@ def _first_paint(stores: Stores, browser: Browser) -> float:
     return took
 
 
-def _further_screens(page: Page) -> list[float]:
-    """Milliseconds from each request for a further screen to its painting; the next follows that."""
+def _further_screens(page: Page, reading_ms: int) -> list[float]:
+    """Milliseconds from each request for a further screen to its painting; the next is wanted `reading_ms` after."""
     page.focus("#chart")
     page.evaluate("candles.painted.length = 0")
     for number in range(SCREENS):
@@ -94,6 +100,7 @@ def _further_screens(page: Page) -> list[float]:
         wait_for(
             f"screen {number + 1}", functools.partial(page.evaluate, f"candles.painted.length > {number}"), 60, 0.01
         )
+        page.wait_for_timeout(reading_ms)
     return [at - asked for kind, asked, at in page.evaluate("candles.painted") if kind == "older"]
 
 

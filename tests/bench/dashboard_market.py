@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import select
 import socket
 import socketserver
@@ -24,7 +25,7 @@ from local.waiting import wait_for
 from tests.support.dashboard import Stores, minute
 
 UPDATES_PER_SECOND: Final = 5
-"""Commits to Postgres, each with a trade in the topic; the page of the usual shape asks as often."""
+"""Commits to Postgres in the mean, each with a trade in the topic; the page of the usual shape asks as often."""
 LIVE_MINUTES: Final = 1500
 VIEWPORT: Final[Any] = {"width": 1360, "height": 760}
 
@@ -50,11 +51,12 @@ class Market(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Write until it ends, in step with the clock."""
+        """Write until it ends. Not in step: else each commit would lie in the same place between two looks of ours."""
+        pauses = random.Random(1)
         # No id comes twice, in whatever order markets follow each other.
         number, due, candle = int(time.time() * UPDATES_PER_SECOND), time.monotonic(), self._minute()
         while not self._ended.wait(max(0.0, due - time.monotonic())):
-            due += 1 / UPDATES_PER_SECOND
+            due += pauses.uniform(0.5, 1.5) / UPDATES_PER_SECOND
             number += 1
             fresh = self._minute()
             if fresh.open_time_us != candle.open_time_us:

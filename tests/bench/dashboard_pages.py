@@ -1,4 +1,4 @@
-"""Part 1 of `make bench-dashboard`: our page and the page of the usual shape, one viewer each, on the same stores."""
+"""Part of `make bench-dashboard`: our page and the page of the usual shape, one viewer each, on the same stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from rich.console import Console
 from rich.table import Table
 
-from bitcoin_pipeline.times import MINUTE_US, SECOND_US
+from bitcoin_pipeline.times import SECOND_US
 from local.services import ROOT
 from local.waiting import free_ports, wait_for
 from tests.bench.dashboard_market import VIEWPORT, Market, Wire, bar_delays, opened, painted, trade_delays
@@ -23,7 +23,7 @@ from tests.bench.measuring import Goal, cores, cpu_seconds, quantile
 from tests.support.dashboard import Stores
 
 PLOTLY_BARS: Final = (60, 1440)
-COMPARED_BARS: Final = 1440
+COMPARED_MINUTES: Final = 1440
 COMPARED: Final = ("time", "open", "high", "low", "close", "volume", "turnover", "count", "bought")
 
 
@@ -77,15 +77,15 @@ def _cost(  # noqa: PLR0917  # one of each
 
 def _compare(page: Page, stores: Stores) -> int:
     """How many candles of the chart equal Postgres' rows. Raises AssertionError for those that stay different."""
-    newest_us = page.evaluate("candles.data.newest") * SECOND_US
-    rows = stores.candles(newest_us - (COMPARED_BARS - 1) * MINUTE_US, newest_us + MINUTE_US)
+    end = page.evaluate("candles.data.newest") + 60
+    start = end - COMPARED_MINUTES * 60
+    rows = stores.candles(start * SECOND_US, end * SECOND_US)
     expected = [[float(row[name]) for name in COMPARED] for row in rows]
+    values = f"bar => {list(COMPARED)}.map(name => bar[name])"
     shown: list[list[float]] = []
 
     def are_equal() -> bool:
-        shown[:] = page.evaluate(
-            f"candles.bars().slice(-{COMPARED_BARS}).map(bar => {list(COMPARED)}.map(name => bar[name]))"
-        )
+        shown[:] = page.evaluate(f"candles.bars().filter(bar => bar.time >= {start}).map({values})")
         return shown == expected
 
     with suppress(TimeoutError):
