@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
 import plotly.graph_objects as go
 import psycopg
@@ -16,16 +17,20 @@ _NEWEST = """
 SELECT open_time, open, high, low, close, extract(epoch FROM updated_at) * 1000
 FROM candles WHERE symbol = 'BTCUSDT' ORDER BY open_time DESC LIMIT %s
 """
-# Tells, in the browser, when a figure was painted and how old its newest commit was.
+# Tells what our own page tells: when a figure was painted, and when (ms) the newest candle in it had been written.
 _WATCH = """
 function watch(figure) {
-  window.delays = window.delays || [];
   const plot = document.querySelector('#chart .js-plotly-plot');
   if (plot && !plot.watched) {
     plot.watched = true;
+    window.candles = { painted: [] };
+    let seen = 0;
     plot.on('plotly_afterplot', () => {
-      const at = plot.layout.meta;
-      if (at !== window.seen) { window.seen = at; window.delays.push(Date.now() - at); }
+      const written = plot.layout.meta;
+      if (written === seen) return;
+      seen = written;
+      requestAnimationFrame(() =>
+        requestAnimationFrame(() => candles.painted.push(['bar', [written], Date.now()])));
     });
   }
   return window.dash_clientside.no_update;
@@ -48,12 +53,13 @@ def main() -> None:
     @app.callback(Output("chart", "figure"), Input("tick", "n_intervals"))
     def draw(_: int) -> go.Figure:
         rows = connection.execute(_NEWEST, (options.bars,)).fetchall()
-        times, opens, highs, lows, closes, updated = zip(*reversed(rows), strict=True)
+        times, opens, highs, lows, closes, written = zip(*reversed(rows), strict=True)
         figure = go.Figure(go.Candlestick(x=times, open=opens, high=highs, low=lows, close=closes))
-        figure.update_layout(uirevision="keep", meta=float(max(updated)))
+        figure.update_layout(uirevision="keep", meta=float(max(written)))
         return figure
 
     app.clientside_callback(_WATCH, Output("x", "data"), Input("chart", "figure"))  # type: ignore[no-untyped-call]
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would be CPU of the peer's
     app.run(host="127.0.0.1", port=options.port, debug=False)
 
 

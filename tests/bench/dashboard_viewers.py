@@ -1,7 +1,7 @@
 """Many viewers of one stream, in one process: `python -m tests.bench.dashboard_viewers URL VIEWERS SECONDS`.
 
-Prints `reading` when all are connected and it counts, `over` when that has ended, and a line of JSON: bytes, bars and
-errors of all viewers, and delays (ms) from the commit (bar_ms) and from the trade (trade_ms).
+Prints `reading` when all have had a bar and it counts, `over` when that has ended, and a line of JSON: what `Seen` says
+of all viewers while it counted.
 """
 
 from __future__ import annotations
@@ -11,38 +11,49 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
+PATIENCE_S = 60
+
 
 @dataclass
 class Seen:
-    """What all viewers have seen while it counts."""
+    """What all viewers have seen while it counts.
 
+    `bytes`: all that TCP carried, HTTP's chunks with it. `bar_ms`, `trade_ms`: delays from the commit and the trade.
+    `forms`: [open time, close, trades] of each form of a bar that anybody saw.
+    """
+
+    begun: int = 0
     is_counting: bool = False
     is_over: bool = False
     bytes: int = 0
-    bars: int = 0
     errors: int = 0
     bar_ms: list[float] = field(default_factory=list)
     trade_ms: list[float] = field(default_factory=list)
+    forms: set[tuple[int, float, int]] = field(default_factory=set)
 
 
-async def view(url: str, seen: Seen, connected: asyncio.Semaphore) -> None:
+async def view(url: str, seen: Seen, connecting: asyncio.Semaphore) -> None:
     """Read one stream until it is over."""
     parts = urlsplit(url)
-    async with connected:  # not all at once: that is another question
+    async with connecting:  # not all at once: that is another question
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 20)
         writer.write(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
         if b" 200 " not in await reader.readline():
             seen.errors += 1
-            return
+    has_begun = False
     while not seen.is_over:
         line = await reader.readline()
         if not line:
             seen.errors += 1
             break
+        if not has_begun and line.startswith(b'data: {"bar"'):  # what a stream begins with is older
+            has_begun = True
+            seen.begun += 1
         if seen.is_counting:
             seen.bytes += len(line)
             if line.startswith(b"data: "):
@@ -50,21 +61,23 @@ async def view(url: str, seen: Seen, connected: asyncio.Semaphore) -> None:
     writer.close()
 
 
-def take(event: dict[str, list[list[float]] | list[float]], seen: Seen) -> None:
+def take(event: dict[str, Any], seen: Seen) -> None:
     """Count an event."""
     now_ms = time.time_ns() / 1e6
     if bar := event.get("bar"):
-        seen.bars += 1
-        seen.bar_ms.append(now_ms - float(bar[-1]))  # type: ignore[arg-type]  # a bar is a list of numbers
-    elif trades := event.get("trades"):
-        seen.trade_ms.append(now_ms - float(trades[-1][0]))  # type: ignore[index]  # trades are lists
+        seen.bar_ms.append(now_ms - bar[-1])
+        seen.forms.add((bar[0], bar[4], bar[7]))
+    for trade in event.get("trades", ()):
+        seen.trade_ms.append(now_ms - trade[0])
 
 
 async def run(url: str, viewers: int, seconds: float) -> Seen:
     """All viewers for so long."""
-    seen, connected = Seen(), asyncio.Semaphore(20)
-    tasks = [asyncio.create_task(view(url, seen, connected)) for _ in range(viewers)]
-    await asyncio.sleep(3 + viewers / 100)
+    seen, connecting = Seen(), asyncio.Semaphore(20)
+    tasks = [asyncio.create_task(view(url, seen, connecting)) for _ in range(viewers)]
+    async with asyncio.timeout(PATIENCE_S):
+        while seen.begun < viewers:
+            await asyncio.sleep(0.05)
     seen.is_counting = True
     sys.stdout.write("reading\n")
     sys.stdout.flush()
@@ -72,7 +85,8 @@ async def run(url: str, viewers: int, seconds: float) -> Seen:
     seen.is_counting, seen.is_over = False, True
     sys.stdout.write("over\n")
     sys.stdout.flush()
-    await asyncio.wait(tasks, timeout=20)
+    await asyncio.wait(tasks, timeout=PATIENCE_S)
+    seen.errors += sum(not task.done() or task.exception() is not None for task in tasks)
     return seen
 
 
@@ -80,8 +94,8 @@ def main() -> None:
     """Read, and print what was seen."""
     url, viewers, seconds = sys.argv[1:]
     seen = asyncio.run(run(url, int(viewers), float(seconds)))
-    told = {name: getattr(seen, name) for name in ("bytes", "bars", "errors", "bar_ms", "trade_ms")}
-    sys.stdout.write(json.dumps(told) + "\n")
+    told = {name: getattr(seen, name) for name in ("bytes", "errors", "bar_ms", "trade_ms")}
+    sys.stdout.write(json.dumps({**told, "forms": sorted(seen.forms)}) + "\n")
 
 
 if __name__ == "__main__":

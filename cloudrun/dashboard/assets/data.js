@@ -10,7 +10,6 @@
   const AGAIN_MS = 300000; // history may have been loaded meanwhile
   const SILENT_MS = 10000; // the feed's state comes every second
   const ANSWER_MS = 20000;
-  const MEASURED = 1000;
 
   const on = { answer() {}, bars() {}, connection() {}, feed() {}, reset() {}, trades() {} };
   let want = null; // {symbol, interval, span} or {symbol, interval, from, to}
@@ -151,7 +150,7 @@
     busy = true;
     const mine = generation;
     const first = chart.bars[0].time;
-    const began = performance.now();
+    const began = Date.now();
     try {
       const start = Math.max(0, first - PAGE * shown.step);
       const view = await candlesOf({ start, end: first, slide: 1 });
@@ -166,7 +165,7 @@
         attached = false;
       }
       chart.extend(list, more.length);
-      candles.pans.push(performance.now() - began);
+      painted('older', began);
     } catch (error) {
       console.info('older bars:', error.message);
       atBeginning = true;
@@ -287,7 +286,7 @@
       if (bars.length >= KEPT + PAGE) chart.extend(bars.slice(PAGE), -PAGE);
       if (bar.time >= bars[bars.length - 1].time) chart.put(bar);
       else chart.amend(bar);
-      measure('bar', row[row.length - 1]);
+      painted('bar', row);
     }
   }
 
@@ -298,11 +297,11 @@
     unpack(view.bars).forEach((bar) => chart.amend(bar));
   }
 
-  /* From the commit, or from the trade, to the screen: for whoever measures. */
-  function measure(kind, since) {
-    const list = candles.delays[kind];
-    list.push(Date.now() - since);
-    if (list.length > MEASURED) list.shift();
+  /* For whoever measures, and set `candles.painted = []`: what came to the screen, and when (ms). */
+  function painted(kind, what) {
+    if (!candles.painted) return;
+    // The chart draws in the next frame; as the one after it begins, that one is painted.
+    requestAnimationFrame(() => requestAnimationFrame(() => candles.painted.push([kind, what, Date.now()])));
   }
 
   function start() {
@@ -323,7 +322,7 @@
     get,
     load,
     start,
-    measure,
+    painted,
     get shown() {
       return shown;
     },
@@ -351,6 +350,5 @@
     },
   };
   candles.bars = () => chart.bars;
-  candles.pans = [];
-  candles.delays = { bar: [], trade: [] };
+  candles.painted = null;
 })((window.candles = window.candles || {}));

@@ -83,7 +83,7 @@
       box.prepend(row);
       if (!lastTrade || time >= lastTrade.time) lastTrade = { time, price, bought };
     }
-    if (rows.length) data.measure('trade', rows[rows.length - 1][0]);
+    data.painted('trades', rows);
     health();
   }
 

@@ -1,0 +1,93 @@
+"""Part of `make bench-dashboard`: the whole live path under the invented market, from the exchange to the pixel.
+
+Exchange simulator -> producer -> Kafka -> Flink -> Postgres -> dashboard -> Chromium. A trade's time runs from its T at
+the exchange to the painted frame whose tape shows it, and to the one whose candle counts it: the k-th trade of a minute
+counts as seen once the candle's trades have reached k. All clocks are this machine's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser
+from rich.console import Console
+from rich.table import Table
+
+from local.kafka import create_topics
+from local.postgres import create_tables
+from local.services import Invented
+from local.warehouse import create_warehouse
+from tests.bench.dashboard_market import bar_delays, opened, painted, trade_delays
+from tests.bench.dashboard_pages import in_short
+from tests.bench.measuring import Goal, quantile
+from tests.support.dashboard import SYMBOL
+from tests.support.live import FLINK, STORES, conninfo
+from tests.support.processes import RunningStack
+
+RATE: Final = 20
+"""Trades a second: the tape, from which trades are counted, leaves some out above 300."""
+WARM_S: Final = 60
+"""A JVM that has just started is slow."""
+LEAST_SECONDS: Final = 130
+"""So that a whole minute lies in them."""
+
+Event = tuple[str, Any, int]
+
+
+def follow_trades(browser: Browser, seconds: float, console: Console) -> list[Goal]:
+    """How long trades and commits take to the screen; the candles on it are held to the tape."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = RunningStack(Path(folder), ("metadata", "bigquery", "exchange", *STORES))
+        running.stack = dataclasses.replace(running.stack, invented=Invented(symbols=(SYMBOL,), rate=RATE))
+        with running as stack:
+            create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+            create_tables(conninfo(stack))
+            create_warehouse(stack.bigquery())
+            for name in (*FLINK, "producer", "dashboard"):
+                stack.start(name)
+            page, _ = opened(browser, stack.stack.url("dashboard"))
+            painted(page, WARM_S)
+            events = painted(page, max(seconds, LEAST_SECONDS))
+            page.context.close()
+    candle_ms = candle_delays(events)
+    tape_ms, bar_ms = trade_delays(events), bar_delays(events)
+    table = Table("", "measured", "p50, p95", title=f"the whole live path at {RATE} trades/s")
+    table.add_row("trade to pixel, tape", f"{len(tape_ms):,}", in_short(tape_ms))
+    table.add_row("trade to pixel, candle that counts it", f"{len(candle_ms):,}", in_short(candle_ms))
+    table.add_row("commit to pixel", f"{len(bar_ms):,}", in_short(bar_ms))
+    console.print(table)
+    return [
+        Goal(f"trade to pixel, p95, {name}", "<= 500 ms", f"{p95:.0f} ms", p95 <= 500)
+        for name, p95 in (("tape", quantile(tape_ms, 0.95)), ("candle", quantile(candle_ms, 0.95)))
+    ]
+
+
+def candle_delays(events: list[Event]) -> list[float]:
+    """Milliseconds from each trade to the first painted candle that counts it, over the minutes seen whole.
+
+    Raises AssertionError when a whole minute's candle counts other trades than the tape has shown.
+    """
+    traded: dict[int, list[int]] = defaultdict(list)
+    grown: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for kind, what, at in events:
+        if kind == "bar":
+            grown[what[0]].append((what[7], at))
+        else:
+            for time_ms, *_ in what:
+                traded[time_ms // 60_000 * 60].append(time_ms)
+    whole = sorted(traded)[1:-1]  # the first and the last minute are cut off
+    assert whole, f"no whole minute in {len(events)} events"
+    delays = []
+    for minute in whole:
+        times, forms = sorted(traded[minute]), iter(grown[minute])
+        assert grown[minute][-1][0] == len(times), f"{minute}: candle {grown[minute][-1][0]}, tape {len(times)} trades"
+        count = at = 0
+        for number, time_ms in enumerate(times, 1):
+            while count < number:
+                count, at = next(forms)
+            delays.append(float(at - time_ms))
+    return delays
