@@ -87,6 +87,7 @@ class Service:
             loops = [asyncio.create_task(loop()) for loop in (self._live_loop, self._tape_loop, self._state_loop)]
             for loop in loops:
                 loop.add_done_callback(self._ended)
+            self._renew_days()  # the first question to BigQuery takes longest: before anybody looks
             try:
                 yield
             finally:

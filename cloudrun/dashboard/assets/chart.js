@@ -41,7 +41,7 @@ window.candleChart = (function (candles) {
       grid: { vertLines: { color: colours.grid }, horzLines: { color: colours.grid } },
       crosshair: { mode: 0, vertLine: crosshair, horzLine: crosshair },
       rightPriceScale: { borderColor: colours.line },
-      timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.2 },
+      timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.5 },
       localization: { timeFormatter: (time) => `${candles.format.minute(time)} UTC` },
     };
   }

@@ -3,7 +3,7 @@
   'use strict';
   const chart = window.candleChart;
   const PAGE = 1000; // bars of one step further
-  const KEPT = 20000; // bars in the browser at most; the far end goes
+  const KEPT = 10000; // bars in the browser at most, more than a wide screen shows; the far end goes
   const NEAR = 150; // bars from the end when more are asked for
   const RETRY_MS = 3000;
   const FAULT_RETRY_MS = 11000; // the server asks upstream again after ten seconds
