@@ -419,6 +419,7 @@ def test_two_fingers_zoom(open_page: Callable[..., Page]) -> None:
     for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 90), ("touchMove", 120), ("touchEnd", 0)):
         points = [{"x": 250 + side * apart, "y": 250, "id": side + 1} for side in (-1, 1)] if apart else []
         touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.evaluate(TWO_FRAMES)
     until(page, f"candleChart.range().to - candleChart.range().from < {0.8 * before}")
     at_rest(page)
 
