@@ -117,6 +117,7 @@ class Stores:
         return self
 
     def __exit__(self, *_: object) -> None:
+        del self._producer  # it would look for its broker, and say so, as long as it lives
         self.stack.stop()
 
     @property
