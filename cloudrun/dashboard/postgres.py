@@ -17,8 +17,10 @@ import psycopg
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import from_datetime
 
-OVERLAP: Final = dt.timedelta(seconds=30)
-"""Rows are read again that long: what was stamped first may be committed last. They are some two a symbol."""
+OVERLAP: Final = dt.timedelta(seconds=1)
+"""Rows are read again that long: what was stamped first may be committed last."""
+LONG_OVERLAP: Final = dt.timedelta(seconds=30)
+"""The same now and then, for a commit that took long."""
 
 _COLUMNS: Final = """
 SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,
@@ -84,16 +86,16 @@ class Postgres:
             self._connection.close()
             self._connection = None
 
-    def changed(self) -> list[Stored]:
+    def changed(self, overlap: dt.timedelta = OVERLAP) -> list[Stored]:
         """The rows that were written since the last call, oldest write first; a connection's first are the recent days.
 
-        A row may come twice.
+        A row may come twice: those of the last `overlap` do.
         """
         with self._connected() as connection:
             if self._since is None:
                 rows = connection.execute(_RECENT).fetchall()
             else:
-                rows = connection.execute(_CHANGED, (self._since, OVERLAP)).fetchall()
+                rows = connection.execute(_CHANGED, (self._since, overlap)).fetchall()
         if rows:
             self._since = rows[-1][-1]
         return [_stored(row) for row in rows]

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from cache import PATIENCE_S, Cache
 from cloud_log import log
 from detail import MINUTE
-from postgres import Feed, Postgres, PostgresError, Stored
+from postgres import LONG_OVERLAP, Feed, Postgres, PostgresError, Stored
 from stream import Hub
 from tape import Tape
 from warehouse import DayLoaded, WarehouseError
@@ -205,9 +205,9 @@ class Service:
             await asyncio.sleep(max(0.01, LIVE_S - (self._clock() - began)))
 
     def _asked_postgres(self, now: float) -> tuple[list[Stored], dict[str, Feed]]:
-        rows = self._postgres.changed()
         if now - self._feeds_at < STATE_S:
-            return rows, {}
+            return self._postgres.changed(), {}
+        rows = self._postgres.changed(LONG_OVERLAP)
         self._feeds_at = now
         return rows, self._postgres.feeds()
 

@@ -163,6 +163,26 @@ def test_open_gaps_are_told(stack: RunningStack) -> None:
     assert state["gaps_since"] == NEWEST_S + 60
 
 
+def test_a_commit_that_took_long_is_read(stack: RunningStack) -> None:
+    def write(open_s: int, stamped: str) -> None:
+        with psycopg.connect(conninfo(stack)) as connection:
+            connection.execute(
+                "INSERT INTO candles (symbol, open_time, open, high, low, close, volume, turnover, trade_count, status,"
+                " updated_at) VALUES ('XRPUSDT', to_timestamp(%s), 1, 1, 1, 1, 1, 1, 1, 'final',"
+                " clock_timestamp() - %s::interval)",
+                (open_s, stamped),
+            )
+
+    def newest() -> int | None:
+        found: int | None = get(stack, "/api/candles", symbol="XRPUSDT").json()["newest"]
+        return found
+
+    write(NEWEST_S, "0 s")
+    wait_for("the first minute", lambda: newest() == NEWEST_S, PATIENCE_SECONDS)
+    write(NEWEST_S + 60, "10 s")
+    wait_for("the minute that was stamped before it", lambda: newest() == NEWEST_S + 60, PATIENCE_SECONDS)
+
+
 class Viewer:
     """A stream that is read in a thread until it ends."""
 
