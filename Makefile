@@ -96,7 +96,7 @@ bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the 
 bench-live: setup $(BENCH)/.ready ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(VENV)/bin/python -m tests.bench.live
 
-bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 20 minutes)
+bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 22 minutes)
 	@$(VENV)/bin/python -m tests.bench.dashboard
 
 # A peer, not a part: where its C code cannot be built, the plain loop is the peer.

@@ -31,7 +31,7 @@ KEEP_ALIVE_S: Final = 15.0
 IDLE_S: Final = 120.0
 """A channel nobody looks at is kept that long for who comes back."""
 MAX_STREAMS: Final = 400
-"""Of one instance; Cloud Run's concurrency is set below it, so that other requests find room."""
+"""Of one instance; Cloud Run's concurrency is set below it, so that another one starts before this one refuses."""
 BARS_KEPT: Final = 300
 BATCHES_KEPT: Final = 40
 CHANGED_SENT: Final = 10

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 from google.api_core.exceptions import GoogleAPIError
 from google.api_core.retry import Retry, if_exception_type
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
@@ -140,6 +140,9 @@ class Warehouse:
                 query, job_config=config, api_timeout=TIMEOUT_S, wait_timeout=TIMEOUT_S, retry=_ONCE, job_retry=_ONCE
             )
             return rows.to_arrow(create_bqstorage_client=False)
-        except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
+        except (RequestException, TransportError) as error:
+            # Its own words are the client's insides.
+            raise WarehouseError(f"BigQuery cannot be reached ({type(error).__name__})") from error
+        except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
             reason = str(error).strip() or f"BigQuery did not answer within {TIMEOUT_S} s"
             raise WarehouseError(reason.splitlines()[0][:300]) from error

@@ -831,7 +831,9 @@ def test_without_history_the_live_candles_stay(
     stores.stack.kill("bigquery")
     stores.stack.start("dashboard")
     page = open_page("?interval=1m&range=1D")
-    expect(page.locator("#notice")).to_contain_text("History: not available")
+    expect(page.locator("#notice")).to_have_text(
+        "History: not available, it is asked again. (BigQuery cannot be reached (ConnectionError))"
+    )
     assert len(bars(page)) >= 1440
     picture(page, "broken-upstream")
     stores.stack.start("bigquery")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import Forbidden, NotFound
+from google.auth.exceptions import TransportError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from warehouse import TIMEOUT_S, Warehouse, WarehouseError
 
@@ -29,7 +30,12 @@ class Refusing:
         (TimeoutError(), f"BigQuery did not answer within {TIMEOUT_S} s"),
         (Forbidden("quota exceeded"), "403 quota exceeded"),
         (NotFound("no table market.candles_best"), "404 no table market.candles_best"),
-        (RequestsConnectionError("refused\nmore"), "refused"),
+        (NotFound("one line\nand more"), "404 one line"),
+        (
+            RequestsConnectionError("HTTPConnectionPool(host='127.0.0.1')"),
+            "BigQuery cannot be reached (ConnectionError)",
+        ),
+        (TransportError("no token"), "BigQuery cannot be reached (TransportError)"),
     ],
 )
 def test_what_bigquery_refuses_is_its_fault_in_one_line(
