@@ -727,6 +727,19 @@ def test_what_comes_before_the_first_drawing_does_not_move_the_chart(open_page: 
     assert seen == pytest.approx([110, 400], abs=1)
 
 
+def test_a_gap_in_sight_changes_no_interval(open_page: Callable[..., Page]) -> None:
+    page = open_page("?range=1D")
+    gap = "candles.bars().findIndex((bar, i, all) => i && bar.time - all[i - 1].time > 86400)"
+    until(page, f"{gap} > 200 && !candles.data.isBusy")
+    page.evaluate(f"candleChart.show({gap} - 100, {gap} + 100)")
+    page.focus("#chart")
+    page.keyboard.press("ArrowLeft")
+    until(page, "location.search.includes('from=')")
+    page.evaluate(TWO_FRAMES)
+    assert page.evaluate("candles.state.to - candles.state.from") > 2000 * 60
+    assert page.evaluate("[candles.data.shown.interval, candles.data.isBusy]") == ["1m", False]
+
+
 def test_a_bar_cut_by_the_edge_does_not_flatten_the_others(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself

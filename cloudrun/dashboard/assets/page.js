@@ -139,9 +139,11 @@
     writeUrl();
     if (state.interval !== 'auto') return;
     const steps = Object.values(config.intervals);
-    const count = (state.to - state.from) / step;
     const place = steps.indexOf(step);
-    if ((count > config.maxBars && place < steps.length - 1) || (count < FEWEST_BARS && place > 0)) load();
+    // A gap makes the span longer, not the bars more.
+    const isCrowded = to - from > config.maxBars && place < steps.length - 1;
+    const isSparse = (state.to - state.from) / step < FEWEST_BARS && place > 0;
+    if (isCrowded || isSparse) load();
   }
 
   function answered({ state: is, reason, isRefused, fault, age }) {
