@@ -99,7 +99,7 @@ def main() -> None:
     goals: list[Goal] = []
     with ExitStack() as stack:
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = chromium(playwright)
         stack.callback(browser.close)
         if PATH in parts:
             goals += follow_trades(browser, options.seconds, console)

@@ -37,7 +37,7 @@ def page(pipeline: Pipeline) -> Iterator[Page]:
     address = next(item["address"] for item in pipeline.status()["services"] if item["name"] == "dashboard")
     errors: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = chromium(playwright)
         page = browser.new_page(viewport={"width": 1360, "height": 760})
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Producer
 from google.cloud import bigquery
+from playwright.sync_api import Browser, Playwright
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Candle, Source, Status
@@ -202,11 +203,12 @@ class Stores:
         ).result()
 
 
-def chromium() -> str:
-    """Chromium's program. Raises RuntimeError that says how to get it."""
+def chromium(playwright: Playwright) -> Browser:
+    """Chromium, started. Raises RuntimeError that says how to get it."""
     found = os.environ.get("CHROMIUM") or next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if not found:
         raise RuntimeError("no Chromium found: install it (Debian: apt-get install chromium) or set CHROMIUM to it")
-    return found
+    # A container may run it as root, and give it little shared memory.
+    return playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
