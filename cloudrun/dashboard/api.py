@@ -100,8 +100,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
             if not view.is_whole:  # a file cannot say so
                 return JSONResponse({"error": f"history cannot be read now: {view.fault}"}, 503)
             content = await asyncio.to_thread(exported, view, kind)
-        name = next(name for name, seconds in INTERVALS.items() if seconds == view.interval)
-        file = f"{symbol}-{name}-{_stamp(start)}-{_stamp(end)}.{kind}"
+        file = f"{symbol}-{_name(view.interval)}-{_stamp(start)}-{_stamp(end)}.{kind}"
         media = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}[kind]
         return Response(content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{file}"'})
 
@@ -162,7 +161,7 @@ def columns(view: View) -> dict[str, Any]:
     """A view as the page reads it: one list per column."""
     return {
         "symbol": view.symbol,
-        "interval": next(name for name, seconds in INTERVALS.items() if seconds == view.interval),
+        "interval": _name(view.interval),
         "step": view.interval,
         "start": view.start,
         "end": view.end,
@@ -198,6 +197,10 @@ def exported(view: View, kind: str) -> bytes:
     else:
         pyarrow.csv.write_csv(table, sink)
     return sink.getvalue()
+
+
+def _name(interval: int) -> str:
+    return next(name for name, seconds in INTERVALS.items() if seconds == interval)
 
 
 def _stamp(seconds: int) -> str:

@@ -31,14 +31,10 @@ from warehouse import Warehouse
 
 from bitcoin_pipeline.broker import client_config
 from bitcoin_pipeline.settings import SettingsError, read_settings, setting
-from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.symbols import parse_symbols
 
 GRACE_SECONDS = 5
 """For answers under way; Cloud Run kills ten seconds after SIGTERM."""
-
-
-def _symbols(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(parse_symbol(part.strip()) for part in text.split(",")))
 
 
 def _number(text: str) -> int:
@@ -54,7 +50,9 @@ class Settings:
     project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
     postgres_host: str = setting("PGHOST", "Postgres' address")
     brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
-    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "offered even before they have data", _symbols, ("BTCUSDT",))
+    symbols: tuple[str, ...] = setting(
+        "PIPELINE_SYMBOLS", "offered even before they have data", parse_symbols, ("BTCUSDT",)
+    )
     kafka_ca: str = setting(
         "KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker; turns TLS on", str, ""
     )

@@ -30,7 +30,7 @@ from worker import Worker
 from bitcoin_pipeline.feed import Feed
 from bitcoin_pipeline.session import SessionTimes
 from bitcoin_pipeline.settings import SettingsError, read_settings, setting
-from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.symbols import parse_symbols
 from bitcoin_pipeline.times import MS_US
 
 FLUSH_SECONDS = 8.0
@@ -45,10 +45,6 @@ def _url(*schemes: str) -> Callable[[str], str]:
         return text.rstrip("/")
 
     return parse
-
-
-def _symbols(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(parse_symbol(part.strip()) for part in text.split(",")))
 
 
 def _port(text: str) -> int:
@@ -67,7 +63,7 @@ def _ms(text: str) -> int:
 class Settings:
     """What the environment decides."""
 
-    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "linear symbols, with commas between", _symbols)
+    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "linear symbols, with commas between", parse_symbols)
     brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     ws_url: str = setting(
         "BYBIT_WS_URL", "the public websocket", _url("wss", "ws"), "wss://stream.bybit.com/v5/public/linear"

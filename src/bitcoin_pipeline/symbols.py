@@ -28,3 +28,8 @@ def parse_symbol(text: str) -> str:
 def is_inverse(symbol: str) -> bool:
     """True when size counts contracts of 1 USD and turnover is in the base coin."""
     return _INVERSE.fullmatch(symbol) is not None
+
+
+def parse_symbols(text: str) -> tuple[str, ...]:
+    """The symbols of a text with commas between, each once, in its order. Raises ValueError as `parse_symbol`."""
+    return tuple(dict.fromkeys(parse_symbol(part.strip()) for part in text.split(",")))

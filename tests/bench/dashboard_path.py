@@ -7,7 +7,6 @@ counts as seen once the candle's trades have reached k. All clocks are this mach
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -41,9 +40,8 @@ Event = tuple[str, Any, int]
 def follow_trades(browser: Browser, seconds: float, console: Console) -> list[Goal]:
     """How long trades and commits take to the screen; the candles on it are held to the tape."""
     with tempfile.TemporaryDirectory() as folder:
-        running = RunningStack(Path(folder), ("metadata", "bigquery", "exchange", *STORES))
-        running.stack = dataclasses.replace(running.stack, invented=Invented(symbols=(SYMBOL,), rate=RATE))
-        with running as stack:
+        names = ("metadata", "bigquery", "exchange", *STORES)
+        with RunningStack(Path(folder), names, invented=Invented(symbols=(SYMBOL,), rate=RATE)) as stack:
             create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
             create_tables(conninfo(stack))
             create_warehouse(stack.bigquery())

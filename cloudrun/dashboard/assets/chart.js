@@ -240,9 +240,6 @@ window.candleChart = (function (candles) {
     get bars() {
       return bars;
     },
-    get step() {
-      return step;
-    },
     get digits() {
       return digits;
     },
