@@ -1,0 +1,59 @@
+"""`python3 -m local.setup COMMAND`: what the Makefile calls. Imported by nobody.
+
+Exit codes: 0 done, 1 not done (the last line says why and what to do), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from local.setup import doctor, install, locks
+from local.setup.environments import AUDIT, PEER, ROOT, SetupError
+
+_OLDEST = (3, 9)
+
+
+def main() -> int:
+    """Do what the command says."""
+    parser = argparse.ArgumentParser(prog="python3 -m local.setup", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help="all that the demo and the tests need")
+    commands.add_parser("peer", help="the peer of `make bench-live`; it needs a C compiler")
+    lock = commands.add_parser("lock", help="compiles every lock")
+    lock.add_argument("--upgrade", action="store_true", help="to the newest versions that pyproject.toml allows")
+    lock.add_argument("--only", help="the file of a single lock")
+    commands.add_parser("outdated", help="pins that are behind, and known advisories")
+    commands.add_parser("doctor", help="what this machine has, and what is missing")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    try:
+        if options.command == "install":
+            install.install(install.WHOLE, os.environ, with_jars=True)
+        elif options.command == "peer":
+            install.install([PEER], os.environ, with_jars=False)
+        elif options.command == "lock":
+            install.install([], os.environ, with_jars=False)
+            locks.compile_all(os.environ, upgrade=options.upgrade, only=options.only)
+        elif options.command == "outdated":
+            install.install([AUDIT], os.environ, with_jars=False)
+            return int(locks.outdated(os.environ))
+        else:
+            return int(not doctor.examine(os.environ))
+    except SetupError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"error: {error}; the same command goes on where it stopped\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted; the same command goes on where it stopped\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.version_info[:2] < _OLDEST:
+        sys.exit("error: Python 3.9 or newer starts the set-up; name one: make setup PYTHON=/path/to/python3")
+    sys.exit(main())

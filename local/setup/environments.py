@@ -1,0 +1,108 @@
+"""The environments of this checkout and the locks that they are installed from: one fact, one place.
+
+Imported by the other modules of `local.setup`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class SetupError(Exception):
+    """The set-up cannot go on; the message says in one line why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A requirements file with hashes, compiled from groups of `pyproject.toml` for one version of Python.
+
+    `constraint`: another lock whose pins it shares. `override`: requirements that replace what packages ask for; they
+    count when the lock is compiled and never when it is installed.
+    """
+
+    file: str
+    python: str
+    groups: tuple[str, ...]
+    constraint: str | None = None
+    override: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the lock lies."""
+        return ROOT / self.file
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that is installed from one lock. `holds`: its content in words; `mib`: its size on disk."""
+
+    folder: str
+    lock: Lock
+    holds: str
+    mib: int
+
+    @property
+    def path(self) -> Path:
+        """Where the environment lies."""
+        return ROOT / self.folder
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.path / "bin" / "python"
+
+    @property
+    def packages(self) -> Path:
+        """Its folder of packages."""
+        return self.path / "lib" / f"python{self.lock.python}" / "site-packages"
+
+
+MAIN_LOCK = Lock(
+    "local/requirements.txt",
+    "3.11",
+    (
+        *("fetch-archive", "candles-job", "producer", "publish-live", "archive-live", "dashboard"),
+        *("local", "dev"),
+    ),
+)
+"""One environment for all that one process or one test may need together."""
+
+
+def _deployable(folder: str, group: str) -> Lock:
+    # A deployable installs exactly what was tested beside the others.
+    return Lock(f"{folder}/requirements.txt", "3.11", (group,), constraint=MAIN_LOCK.file)
+
+
+UV_LOCK = Lock("local/setup/uv.txt", "3.11", ("setup",))
+"""Its one wheel is for any Python 3."""
+BUILD_LOCK = Lock("local/setup/build.txt", "3.11", ("build",))
+"""What builds the few packages that have no wheel."""
+BIGQUERY_LOCK = Lock(
+    "local/bigquery/requirements.txt", "3.13", ("bigquery-stand-in",), override="local/bigquery/overrides.txt"
+)
+FLINK_LOCK = Lock("flink/candles/requirements.txt", "3.11", ("flink",))
+PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
+AUDIT_LOCK = Lock("local/setup/audit.txt", "3.11", ("audit",))
+
+LOCKS = (
+    *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, PEER_LOCK, AUDIT_LOCK),
+    _deployable("functions/fetch_archive", "fetch-archive"),
+    _deployable("dataproc_jobs/candles", "candles-job"),
+    _deployable("cloudrun/producer", "producer"),
+    _deployable("functions/publish_live", "publish-live"),
+    _deployable("functions/archive_live", "archive-live"),
+    _deployable("cloudrun/dashboard", "dashboard"),
+)
+
+UV = Environment(".venv-uv", UV_LOCK, "uv", 80)
+MAIN = Environment(".venv", MAIN_LOCK, "libraries, Spark, Java, Postgres", 1700)
+BIGQUERY = Environment(".venv-bigquery", BIGQUERY_LOCK, "the BigQuery stand-in", 700)
+FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 850)
+PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
+AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
+
+JARS = ROOT / ".jars"
+JARS_LOCK = ROOT / "local" / "jars.toml"

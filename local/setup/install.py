@@ -1,0 +1,232 @@
+"""Brings the environments to what their locks say, step by step; what is done already is not done again.
+
+Imported by `local.setup` only. Each step leaves a stamp when it is whole, so an interrupted set-up goes on where it
+stopped, and one that is up to date takes no time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from local.setup import interpreters, packages
+from local.setup.environments import (
+    BIGQUERY,
+    BUILD_LOCK,
+    FLINK,
+    JARS,
+    JARS_LOCK,
+    MAIN,
+    ROOT,
+    UV,
+    Environment,
+    SetupError,
+)
+
+WHOLE = (MAIN, BIGQUERY, FLINK)
+"""What the demo and the tests need, the jars aside."""
+
+JARS_MIB = 60
+_STAMP = ".whole"
+_FORMAT = "2"
+"""Changes when environments are made in another way, so that older ones are made anew."""
+
+
+def install(environments: Iterable[Environment], environ: Mapping[str, str], *, with_jars: bool) -> None:
+    """Bring the environments, and with `with_jars` the Java archives, to what their locks say.
+
+    Raises SetupError, which says in one line what is missing and what to do.
+    """
+    steps: list[Environment | None] = [*environments, *([None] if with_jars else [])]
+    if UV.python.exists() and all(_is_whole(step) for step in (UV, *steps)):
+        return
+    _require_platform()
+    began, received = time.monotonic(), _received_bytes()
+    with _alone():
+        installer = _Installer(environ)
+        for number, step in enumerate(steps, 1):
+            if not _is_whole(step):
+                installer.bring(step, f"set-up {number}/{len(steps)}")
+    mib = (_received_bytes() - received) >> 20
+    _tell(f"set-up is whole: {mib} MiB received from the network, {time.monotonic() - began:.0f} s")
+
+
+def state(step: Environment | None) -> str:
+    """Whether an environment, or with None the Java archives, is installed as its lock says."""
+    if _is_whole(step):
+        return "installed"
+    return "to be brought up to its lock by `make setup`" if _stamp_of(step).exists() else "not installed yet"
+
+
+class _Installer:
+    """Installs with uv, which it brings first."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        if not _is_whole(UV):
+            self._bring_uv()
+        sources = packages.pip_sources(UV.python, environ)
+        self._uv_environ = packages.uv_environ(environ, sources, ROOT / ".uv_cache")
+        self._uv = UV.path / "bin" / "uv"
+
+    def bring(self, step: Environment | None, title: str) -> None:
+        """Do one step: an environment, or with None the Java archives."""
+        began = time.monotonic()
+        if step is None:
+            _tell(f"{title}: Kafka and Flink's connectors ({JARS.name}, {JARS_MIB} MiB on disk)")
+            self._run([str(MAIN.python), "-m", "local.jars", "fetch"], "the Java archives")
+        else:
+            _require_room(step)
+            _tell(f"{title}: {step.holds} ({step.folder}, {step.mib} MiB on disk)")
+            if not _is_usable(step):
+                self._create(step)
+            command = packages.sync(
+                self._uv, step.python, step.lock.path, BUILD_LOCK.path, quiet=not sys.stderr.isatty()
+            )
+            self._run(command, f"installing {step.lock.file} into {step.folder}")
+            _complete(step)
+        _stamp_of(step).write_text(_digest(step))
+        _tell(f"{title}: done in {time.monotonic() - began:.0f} s")
+
+    def _create(self, step: Environment) -> None:
+        version = step.lock.python
+        python = interpreters.find(version, self._environ)
+        if python is None:
+            _tell(f"Python {version} is not on this machine; uv fetches one")
+            python = interpreters.fetch(version, self._uv, self._uv_environ)
+        _remove(step.path)
+        # Relocatable: its programs find their interpreter beside them, wherever the folder is moved.
+        command = [str(self._uv), "venv", "--quiet", "--relocatable", "--python", str(python), str(step.path)]
+        packages.run(command, self._uv_environ, f"making {step.folder} with {python}", shown=False)
+
+    def _run(self, command: list[str], what: str) -> None:
+        packages.run(command, self._uv_environ, what, shown=sys.stderr.isatty())
+
+    def _bring_uv(self) -> None:
+        _require_room(UV)
+        _tell(f"set-up: uv ({UV.folder}), with {sys.executable}")
+        _remove(UV.path)
+        plain = packages.pip_environ(self._environ, {})
+        command = [sys.executable, "-m", "venv", str(UV.path)]
+        try:
+            packages.run(command, plain, "python -m venv", shown=False)
+        except SetupError as error:
+            _remove(UV.path)
+            raise SetupError(
+                f"{sys.executable} cannot make a virtual environment; install its venv module (Debian and Ubuntu: "
+                f"apt-get install python3-venv) or name another one (make setup PYTHON=/path/to/python3): {error}"
+            ) from error
+        environ = packages.pip_environ(self._environ, packages.pip_sources(UV.python, self._environ))
+        lock = str(UV.lock.path)
+        install = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--require-hashes"]
+        packages.run([str(UV.python), *install, "-r", lock], environ, "installing uv", shown=False)
+        _stamp_of(UV).write_text(_digest(UV))
+
+
+def _complete(step: Environment) -> None:
+    """What an environment needs beside its packages."""
+    if step is MAIN:
+        # Relative lines: this checkout, wherever it lies. The command is a program of the environment.
+        (step.packages / "bitcoin_pipeline.pth").write_text("../../../../src\n../../../..\n")
+        command = step.path / "bin" / "pipeline"
+        command.unlink(missing_ok=True)
+        command.symlink_to("../../local/pipeline")
+    elif step is BIGQUERY:
+        # DuckDB looks for extensions below its home, and the wheels keep theirs among the packages.
+        for extension in step.packages.glob("duckdb_extension_*/extensions/*/*.duckdb_extension"):
+            folder = step.path / "home" / ".duckdb" / "extensions" / extension.parent.name / "linux_amd64"
+            folder.mkdir(parents=True, exist_ok=True)
+            link = folder / extension.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(extension, folder))
+
+
+def _is_whole(step: Environment | None) -> bool:
+    stamp = _stamp_of(step)
+    is_stamped = stamp.exists() and stamp.read_text() == _digest(step)
+    return is_stamped and (step is None or step.python.exists())
+
+
+def _is_usable(step: Environment) -> bool:
+    """True for an environment of the right Python, to which packages may be added or from which they may be taken."""
+    configuration = step.path / "pyvenv.cfg"
+    if not step.python.exists() or not configuration.exists():
+        return False
+    text = configuration.read_text()
+    return f"version_info = {step.lock.python}." in text and "relocatable = true" in text
+
+
+def _stamp_of(step: Environment | None) -> Path:
+    return (JARS if step is None else step.path) / _STAMP
+
+
+def _digest(step: Environment | None) -> str:
+    files = [JARS_LOCK] if step is None else [step.lock.path] if step is UV else [step.lock.path, BUILD_LOCK.path]
+    digest = hashlib.sha256(_FORMAT.encode())
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _require_platform() -> None:
+    machine, libc = platform.machine(), platform.libc_ver()[0]
+    if sys.platform != "linux" or machine != "x86_64" or libc != "glibc":
+        raise SetupError(f"the stand-ins run on Linux with glibc on x86_64, this is {sys.platform} {libc} {machine}")
+
+
+def _require_room(step: Environment) -> None:
+    # The cache holds the packages once more where it lies on another disk, and downloads while they are unpacked.
+    free = shutil.disk_usage(ROOT).free >> 20
+    if free < step.mib * 3 // 2:
+        raise SetupError(
+            f"{step.folder} needs {step.mib * 3 // 2} MiB of disk while it is installed, and {ROOT} has {free} MiB left"
+        )
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Only one set-up at a time works in this folder; a second one waits for the first."""
+    try:
+        file = (ROOT / ".setup.lock").open("w")
+    except OSError as error:
+        raise SetupError(f"{ROOT} cannot be written: {error.strerror}; clone it to a folder of your own") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            _tell("another set-up is at work in this folder; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _received_bytes() -> int:
+    """What this machine has received over its network, loopback aside; 0 where Linux does not count it."""
+    try:
+        lines = Path("/proc/net/dev").read_text().splitlines()[2:]
+    except OSError:
+        return 0
+    rows = (line.partition(":") for line in lines)
+    return sum(int(figures.split()[0]) for name, _, figures in rows if name.strip() != "lo")
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

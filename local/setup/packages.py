@@ -1,0 +1,141 @@
+"""Installs packages from a lock, and from nothing but the lock.
+
+The user's settings of pip and uv decide where packages come from (index, mirror, proxy, certificates) and never which:
+constraints, overrides, a target folder or a resolution mode of the user's would install something else than what was
+tested, so they are not passed on. Imported by `local.setup` only.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local.setup.environments import SetupError
+
+_PIP_SOURCES = (
+    *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert", "client-cert"),
+    *("timeout", "retries", "keyring-provider"),
+)
+"""The settings of pip that say where and how, never what."""
+
+_UV_SOURCES = re.compile(
+    "UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INSECURE_HOST|OFFLINE|INDEX_.*_(USERNAME|"
+    "PASSWORD)|KEYRING_PROVIDER|NATIVE_TLS|SYSTEM_CERTS|HTTP_.*|CONCURRENT_.*|CACHE_DIR|LINK_MODE|PYTHON_INSTALL_DIR|"
+    "PYTHON_INSTALL_MIRROR|PYTHON_DOWNLOADS|PYTHON_DOWNLOADS_JSON_URL|PYTHON_CACHE_DIR)"
+)
+"""The variables of uv that say the same."""
+
+_OTHERS = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
+"""Variables by which an interpreter or an installer would look into another environment."""
+
+
+def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Where pip takes packages from by the user's own configuration: setting -> value, lists parted by blanks."""
+    outcome = subprocess.run(
+        [str(python), "-m", "pip", "--disable-pip-version-check", "config", "list"],
+        env=_plain(environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found: dict[str, tuple[int, str]] = {}
+    for line in outcome.stdout.splitlines():
+        match = re.fullmatch(r"([^=]+)\.([^.=]+)=('.*'|\".*\")", line)
+        if match is None or match[2] not in _PIP_SOURCES or match[1] not in ("global", "install", ":env:"):
+            continue
+        # A command's own section stands above the global one, and the environment above both.
+        rank = ("global", "install", ":env:").index(match[1])
+        if rank >= found.get(match[2], (-1, ""))[0]:
+            found[match[2]] = (rank, " ".join(str(ast.literal_eval(match[3])).split()))
+    return {name: value for name, (_, value) in found.items()}
+
+
+def pip_environ(environ: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which pip installs: the user's, with `sources` as pip's only settings."""
+    kept = {name: value for name, value in _plain(environ).items() if not name.startswith("PIP_")}
+    settings = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in sources.items()}
+    return {**kept, **settings, "PIP_CONFIG_FILE": os.devnull}
+
+
+def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Path) -> dict[str, str]:
+    """The environment in which uv installs: where pip would take packages from, unless uv's own variables say else.
+
+    `cache`: a folder for uv's cache, used where the user's own cannot be written.
+    """
+    kept = {
+        name: value
+        for name, value in _plain(environ).items()
+        if not name.startswith(("UV_", "PIP_")) or _UV_SOURCES.fullmatch(name)
+    }
+    links = [link for link in sources.get("find-links", "").split() if "://" in link or Path(link).exists()]
+    translated = {
+        "UV_DEFAULT_INDEX": sources.get("index-url", ""),
+        "UV_INDEX": sources.get("extra-index-url", ""),
+        "UV_FIND_LINKS": ",".join(links),
+        "UV_NO_INDEX": "1" if sources.get("no-index", "") in ("1", "true", "True", "yes") else "",
+        "UV_INSECURE_HOST": sources.get("trusted-host", ""),
+        "UV_HTTP_TIMEOUT": sources.get("timeout", ""),
+        "SSL_CERT_FILE": sources.get("cert", ""),
+        "SSL_CLIENT_CERT": sources.get("client-cert", ""),
+        "HTTPS_PROXY": sources.get("proxy", ""),
+    }
+    if "UV_INDEX_URL" in kept or "UV_EXTRA_INDEX_URL" in kept:
+        translated.update(UV_DEFAULT_INDEX="", UV_INDEX="")
+    for name, value in translated.items():
+        if value:
+            kept.setdefault(name, value)
+    folder = Path(kept.get("UV_CACHE_DIR") or _user_cache(kept))
+    if not _writable(folder):
+        kept["UV_CACHE_DIR"] = str(cache)
+    return {**kept, "UV_NO_CONFIG": "1"}
+
+
+def run(command: Sequence[str], environ: Mapping[str, str], what: str, *, shown: bool) -> None:
+    """Run an installer; `shown`: its progress goes to the terminal. Raises SetupError with its last words."""
+    outcome = subprocess.run(
+        list(command),
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=None if shown else subprocess.PIPE,
+        stderr=None if shown else subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if outcome.returncode:
+        said = "" if shown else "\n" + "\n".join(outcome.stdout.strip().splitlines()[-12:])
+        raise SetupError(f"{what} failed with exit code {outcome.returncode}{said}")
+
+
+def sync(uv: Path, python: Path, lock: Path, build_lock: Path, *, quiet: bool) -> list[str]:
+    """The command that makes an environment hold exactly what a lock says, byte-compiled.
+
+    `build_lock`: what may build packages that have no wheel.
+    """
+    return [
+        *(str(uv), "pip", "sync", *(("--quiet",) if quiet else ())),
+        *("--require-hashes", "--compile-bytecode", "--python", str(python)),
+        *("--build-constraints", str(build_lock), "--require-build-hashes", str(lock)),
+    ]
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in _OTHERS}
+
+
+def _user_cache(environ: Mapping[str, str]) -> str:
+    return str(Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/nonexistent", ".cache"), "uv"))
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
