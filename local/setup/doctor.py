@@ -26,7 +26,7 @@ ROOM_MIB = 512
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `fault`: what is wrong and what to do; empty when all is well. `for_`: targets that need it."""
+    """One thing looked at. `for_`: the targets that need it. `fault`: what is wrong and what to do, or empty."""
 
     what: str
     found: str
@@ -175,9 +175,9 @@ def _loopback() -> Finding:
 
 
 def _environments() -> list[Finding]:
-    return [
-        Finding(f"{step.folder}", f"{step.holds}: {install.state(step)}") for step in install.WHOLE
-    ] + [Finding(".jars", f"Kafka and Flink's connectors: {install.state(None)}")]
+    return [Finding(f"{step.folder}", f"{step.holds}: {install.state(step)}") for step in install.WHOLE] + [
+        Finding(".jars", f"Kafka and Flink's connectors: {install.state(None)}")
+    ]
 
 
 def _available_mib() -> int:

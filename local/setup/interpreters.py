@@ -38,7 +38,7 @@ def find(version: str, environ: Mapping[str, str]) -> Path | None:
         if is_found != version or found is None:
             raise SetupError(f"{variable(version)} must name a CPython {version}, got {named} ({is_found})")
         return found
-    for candidate in _candidates(version, environ):
+    for candidate in candidates(version, environ):
         is_found, found = _probe(str(candidate), environ)
         if is_found == version and found is not None:
             return found
@@ -66,7 +66,8 @@ def fetch(version: str, uv: Path, environ: Mapping[str, str]) -> Path:
     )
 
 
-def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
+def candidates(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where an interpreter of `version` may lie, the likeliest first; nothing says that it is there."""
     names = (f"python{version}", "python3", "python")
     folders = [Path(folder) for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder]
     yield Path(sys.executable)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,8 +34,12 @@ _OTHERS = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "CONDA_P
 """Variables by which an interpreter or an installer would look into another environment."""
 
 
+_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
+"""Where distributions keep the authorities that a machine trusts; an interpreter built elsewhere knows none of them."""
+
+
 def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Where pip takes packages from by the user's own configuration: setting -> value, lists parted by blanks."""
+    """Where pip takes packages from by the user's own configuration: value by setting, lists with blanks between."""
     outcome = subprocess.run(
         [str(python), "-m", "pip", "--disable-pip-version-check", "config", "list"],
         env=_plain(environ),
@@ -56,7 +61,7 @@ def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 def pip_environ(environ: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, str]:
     """The environment in which pip installs: the user's, with `sources` as pip's only settings."""
-    kept = {name: value for name, value in _plain(environ).items() if not name.startswith("PIP_")}
+    kept = {name: value for name, value in _plain(environ).items() if not name.startswith(("PIP_", "UV_"))}
     settings = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in sources.items()}
     return {**kept, **settings, "PIP_CONFIG_FILE": os.devnull}
 
@@ -80,6 +85,8 @@ def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Pa
         "UV_INSECURE_HOST": sources.get("trusted-host", ""),
         "UV_HTTP_TIMEOUT": sources.get("timeout", ""),
         "SSL_CERT_FILE": sources.get("cert", ""),
+        # Read by requests, with which jgo fetches the Java archives; by itself it knows no authority of the machine's.
+        "REQUESTS_CA_BUNDLE": sources.get("cert", "") or kept.get("SSL_CERT_FILE", "") or _system_authorities(),
         "SSL_CLIENT_CERT": sources.get("client-cert", ""),
         "HTTPS_PROXY": sources.get("proxy", ""),
     }
@@ -88,8 +95,8 @@ def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Pa
     for name, value in translated.items():
         if value:
             kept.setdefault(name, value)
-    folder = Path(kept.get("UV_CACHE_DIR") or _user_cache(kept))
-    if not _writable(folder):
+    users = kept.get("UV_CACHE_DIR") or _user_cache(kept)
+    if not users or not _writable(Path(users)):
         kept["UV_CACHE_DIR"] = str(cache)
     return {**kept, "UV_NO_CONFIG": "1"}
 
@@ -122,12 +129,18 @@ def sync(uv: Path, python: Path, lock: Path, build_lock: Path, *, quiet: bool) -
     ]
 
 
+def _system_authorities() -> str:
+    return ssl.get_default_verify_paths().cafile or next(filter(os.path.exists, _AUTHORITIES), "")
+
+
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _OTHERS}
 
 
 def _user_cache(environ: Mapping[str, str]) -> str:
-    return str(Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/nonexistent", ".cache"), "uv"))
+    home = environ.get("HOME")
+    folder = environ.get("XDG_CACHE_HOME") or (str(Path(home, ".cache")) if home else "")
+    return str(Path(folder, "uv")) if folder else ""
 
 
 def _writable(folder: Path) -> bool:

@@ -1,0 +1,214 @@
+"""The set-up, run as `make` runs it, on locks of small packages of ours in a folder: no network is used."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local.setup import interpreters
+from local.setup.environments import ROOT, UV, SetupError
+
+PACKAGE = "duckdb"
+"""A package of which a newer release than the pinned one is on the index."""
+
+
+class Checkout:
+    """A folder with the set-up's code and locks that pin `PACKAGE` at 2.0.0, beside an index that also has 2.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "a checkout with blanks"
+        self.home = folder / "home"
+        self.index = folder / "index"
+        self.home.mkdir()
+        self.index.mkdir()
+        shutil.copytree(ROOT / "local" / "setup", self.folder / "local" / "setup")
+        (self.folder / "local" / "__init__.py").touch()
+        (self.folder / "local" / "jars.py").write_text("import pathlib; pathlib.Path('.jars').mkdir(exist_ok=True)\n")
+        (self.folder / "local" / "jars.toml").touch()
+        # uv itself is there already: it would come from the network.
+        (self.folder / UV.folder).symlink_to(UV.path)
+        for version in ("2.0.0", "2.0.1"):
+            wheel(self.index, version)
+        self.pin("2.0.0")
+
+    def pin(self, version: str) -> None:
+        """Write every lock anew."""
+        digest = hashlib.sha256((self.index / f"{PACKAGE}-{version}-py3-none-any.whl").read_bytes()).hexdigest()
+        for name in ("local/requirements.txt", "local/bigquery/requirements.txt", "flink/candles/requirements.txt"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(f"{PACKAGE}=={version} --hash=sha256:{digest}\n")
+
+    def start(self, **variables: str) -> subprocess.Popen[str]:
+        """Begin the set-up."""
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "UV_CACHE_DIR": str(self.home / "cache")}
+        where = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.index)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "local.setup", "install"],
+            cwd=self.folder,
+            env={**environ, **where, **variables},
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **variables: str) -> tuple[int, str]:
+        """The set-up's exit code and what it printed."""
+        process = self.start(**variables)
+        told = process.communicate(timeout=120)[1]
+        return process.returncode, told
+
+    def installed(self, environment: str) -> str:
+        """The version of `PACKAGE` that an environment has, as a program of its own prints it."""
+        command = str(self.folder / environment / "bin" / "version-of-it")
+        return subprocess.run([command], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def wheel(folder: Path, version: str) -> None:
+    """A wheel of `PACKAGE` that holds one module and one program."""
+    info = f"{PACKAGE}-{version}.dist-info"
+    files = {
+        f"{PACKAGE}.py": f"def main():\n    print('{version}')\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\nversion-of-it = {PACKAGE}:main\n",
+    }
+    record = "".join(
+        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},"
+        f"{len(text.encode())}\n"
+        for name, text in files.items()
+    )
+    with zipfile.ZipFile(folder / f"{PACKAGE}-{version}-py3-none-any.whl", "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(name, text)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def test_a_pin_stands_whatever_the_settings_of_the_folder_and_of_the_user_say(checkout: Checkout) -> None:
+    override = f'override-dependencies = ["{PACKAGE}>=2,<3"]\n'
+    (checkout.folder / "pyproject.toml").write_text(f'[project]\nname = "x"\nversion = "1"\n[tool.uv]\n{override}')
+    (checkout.home / ".config" / "uv").mkdir(parents=True)
+    (checkout.home / ".config" / "uv" / "uv.toml").write_text(override)
+    (checkout.home / "newer.txt").write_text(f"{PACKAGE}==2.0.1\n")
+    (checkout.home / ".config" / "pip").mkdir()
+    (checkout.home / ".config" / "pip" / "pip.conf").write_text("[install]\nuser = true\n")
+    newer = str(checkout.home / "newer.txt")
+    code, told = checkout.run(UV_OVERRIDE=newer, UV_CONSTRAINT=newer, PIP_CONSTRAINT=newer, PIP_TARGET="/nonexistent")
+    assert (code, told.splitlines()[-1].startswith("set-up is whole: ")) == (0, True), told
+    assert [checkout.installed(name) for name in (".venv", ".venv-bigquery", ".venv-flink")] == ["2.0.0"] * 3
+
+    # The settings are of the kind that does replace pins: uv alone obeys them, and has no hash of what they ask for.
+    environ = {"PATH": os.environ["PATH"], "HOME": str(checkout.home), "UV_CACHE_DIR": str(checkout.home / "cache")}
+    alone = subprocess.run(
+        [
+            *(str(UV.path / "bin" / "uv"), "pip", "install", "--require-hashes", "--no-deps", "--no-index"),
+            "--reinstall",
+            *("--find-links", str(checkout.index), "--python", ".venv/bin/python", "-r", "local/requirements.txt"),
+        ],
+        cwd=checkout.folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert alone.returncode != 0
+    assert "no hashes were provided" in alone.stderr.replace("\n", " ")
+
+
+def test_a_set_up_that_is_whole_says_nothing_and_a_new_pin_is_brought_in(checkout: Checkout) -> None:
+    assert checkout.run()[0] == 0
+    assert checkout.run() == (0, "")
+    checkout.pin("2.0.1")
+    assert checkout.run()[0] == 0
+    assert checkout.installed(".venv") == "2.0.1"
+
+
+def test_a_moved_folder_works_at_once(checkout: Checkout) -> None:
+    assert checkout.run()[0] == 0
+    checkout.folder = checkout.folder.rename(checkout.folder.with_name("moved"))
+    assert checkout.installed(".venv") == "2.0.0"
+    path = subprocess.run(
+        [str(checkout.folder / ".venv" / "bin" / "python"), "-P", "-c", "import local; print(local.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    ).stdout.strip()
+    assert Path(path).resolve() == checkout.folder / "local" / "__init__.py"
+    assert checkout.run() == (0, "")
+
+
+def test_what_an_interruption_left_is_made_whole(checkout: Checkout) -> None:
+    assert checkout.run()[0] == 0
+    (checkout.folder / ".venv" / ".whole").unlink()
+    (checkout.folder / ".venv" / "bin" / "python").unlink()
+    shutil.rmtree(checkout.folder / ".venv-flink" / "bin")
+    code, told = checkout.run()
+    assert (code, "2/4" in told, checkout.installed(".venv"), checkout.installed(".venv-flink")) == (
+        *(0, False),
+        *("2.0.0", "2.0.0"),
+    )
+
+
+def test_two_at_once_do_the_work_once(checkout: Checkout) -> None:
+    with (checkout.folder / ".setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = checkout.start()
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "another set-up is at work in this folder; waiting for it\n"
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert waiting.communicate(timeout=120)[1].startswith("set-up 1/4")
+    assert (waiting.returncode, checkout.installed(".venv")) == (0, "2.0.0")
+
+
+def test_a_home_that_cannot_be_written_is_left_alone(checkout: Checkout) -> None:
+    code, told = checkout.run(HOME="/dev/null", UV_CACHE_DIR="")
+    assert (code, checkout.installed(".venv")) == (0, "2.0.0"), told
+    assert (checkout.folder / ".uv_cache").is_dir()
+
+
+def test_a_wrong_interpreter_is_one_line(checkout: Checkout) -> None:
+    code, told = checkout.run(PYTHON313="/bin/true")
+    assert code == 1
+    assert told.splitlines()[-1] == "error: PYTHON313 must name a CPython 3.13, got /bin/true (not CPython)"
+
+
+def test_an_interpreter_that_cannot_be_fetched_is_one_line_with_the_two_ways_to_give_it(tmp_path: Path) -> None:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "UV_NO_CONFIG": "1",
+        "UV_PYTHON_INSTALL_MIRROR": "http://127.0.0.1:9",
+        "UV_HTTP_RETRIES": "0",
+    }
+    with pytest.raises(SetupError) as caught:
+        interpreters.fetch("3.13", UV.path / "bin" / "uv", environ)
+    told = str(caught.value)
+    assert told.count("\n") == 0
+    assert told.startswith("Python 3.13 is needed, is not on this machine, and could not be fetched (")
+    assert "make setup PYTHON313=/path/to/python3.13" in told
+    assert "UV_PYTHON_INSTALL_MIRROR=URL make setup" in told
+
+
+def test_an_interpreter_is_found_beside_another_version_on_the_path(tmp_path: Path) -> None:
+    """Pyenv's layout, without its shims and without a home: VERSIONS/3.12.1/bin is on PATH, VERSIONS/3.11.7 is not."""
+    wanted = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    (tmp_path / "3.98.0" / "bin").mkdir(parents=True)
+    installed = tmp_path / f"{wanted}.99" / "bin" / f"python{wanted}"
+    installed.parent.mkdir(parents=True)
+    installed.symlink_to(sys.executable)
+    found = list(interpreters.candidates(wanted, {"PATH": str(tmp_path / "3.98.0" / "bin")}))
+    assert installed in found
+    assert interpreters.find("3.99", {"PATH": str(tmp_path)}) is None
