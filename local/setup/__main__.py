@@ -12,8 +12,6 @@ import sys
 from local.setup import doctor, install, locks
 from local.setup.environments import AUDIT, PEER, ROOT, SetupError
 
-_OLDEST = (3, 9)
-
 
 def main() -> int:
     """Do what the command says."""
@@ -54,6 +52,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.version_info[:2] < _OLDEST:
-        sys.exit("error: Python 3.9 or newer starts the set-up; name one: make setup PYTHON=/path/to/python3")
     sys.exit(main())
