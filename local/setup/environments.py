@@ -19,8 +19,8 @@ class SetupError(Exception):
 class Lock:
     """A requirements file with hashes, compiled from groups of `pyproject.toml` for one version of Python.
 
-    `constraint`: another lock whose pins it shares. `override`: requirements that replace what packages ask for; they
-    count when the lock is compiled and never when it is installed.
+    `constraint`: another lock whose pins it shares. `override`: a file of requirements that replace what packages ask
+    for; `excludes`: a file of packages that are left out. Both are read when a lock is compiled, not when it is installed.
     """
 
     file: str
@@ -28,6 +28,7 @@ class Lock:
     groups: tuple[str, ...]
     constraint: str | None = None
     override: str | None = None
+    excludes: str | None = None
 
     @property
     def path(self) -> Path:
@@ -83,7 +84,7 @@ BUILD_LOCK = Lock("local/setup/build.txt", "3.11", ("build",))
 BIGQUERY_LOCK = Lock(
     "local/bigquery/requirements.txt", "3.13", ("bigquery-stand-in",), override="local/bigquery/overrides.txt"
 )
-FLINK_LOCK = Lock("flink/candles/requirements.txt", "3.11", ("flink",))
+FLINK_LOCK = Lock("flink/candles/requirements.txt", "3.11", ("flink",), excludes="flink/candles/excludes.txt")
 PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
 AUDIT_LOCK = Lock("local/setup/audit.txt", "3.11", ("audit",))
 
@@ -100,7 +101,7 @@ LOCKS = (
 UV = Environment(".venv-uv", UV_LOCK, "uv", 80)
 MAIN = Environment(".venv", MAIN_LOCK, "libraries, Spark, Java, Postgres", 1700)
 BIGQUERY = Environment(".venv-bigquery", BIGQUERY_LOCK, "the BigQuery stand-in", 700)
-FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 850)
+FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
 

@@ -84,6 +84,7 @@ def _compile(lock: Lock, output: Path, environ: Mapping[str, str], *, upgrade: b
         *(word for group in lock.groups for word in ("--group", group)),
         *(("--constraints", lock.constraint) if lock.constraint else ()),
         *(("--overrides", lock.override) if lock.override else ()),
+        *(("--excludes", lock.excludes) if lock.excludes else ()),
         *(("--upgrade",) if upgrade and not lock.constraint else ()),
         *("--output-file", str(output)),
     ]
