@@ -20,7 +20,7 @@ class Lock:
     """A requirements file with hashes, compiled from groups of `pyproject.toml` for one version of Python.
 
     `constraint`: another lock whose pins it shares. `override`: a file of requirements that replace what packages ask
-    for; `excludes`: a file of packages that are left out. Both are read when a lock is compiled, not when it is installed.
+    for; `excludes`: a file of packages that are left out. Both count when a lock is compiled, not when it is installed.
     """
 
     file: str
