@@ -28,7 +28,7 @@ from bitcoin_pipeline.times import day_start_us
 from bitcoin_pipeline.trade import Reason, RejectedValueError, turnover_of
 from tests.support.job_results import candles_of, trades_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 REAL_FILE = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 REAL_DAY = dt.date(2020, 3, 25)
 DAY = dt.date(2024, 5, 6)
