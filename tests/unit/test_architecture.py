@@ -7,6 +7,7 @@ show it can fail.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -76,9 +77,15 @@ def modules_of(paths: list[PurePosixPath]) -> dict[PurePosixPath, set[str]]:
 # The rules.
 
 
+@functools.cache
+def tree_of(source: str) -> ast.Module:
+    """The syntax tree of a source, which several rules look at."""
+    return ast.parse(source)
+
+
 def imports_of(source: str) -> Iterator[str]:
     """Every module that the source imports anywhere in it, in full; a relative one begins with a dot."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -111,7 +118,7 @@ def purity_faults(path: PurePosixPath, source: str) -> list[str]:
     allowed = PURE_LIBRARY | {CORE} | ({"importlib"} if path == SCHEMAS else set())
     attributes = IMPURE_ATTRIBUTES - ({"read_text"} if path == SCHEMAS else set())
     faults = [f"{path} imports {name}" for name in imports_of(source) if name.partition(".")[0] not in allowed]
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in IMPURE_BUILT_INS:
             faults.append(f"{path}:{node.lineno} uses {node.id}")
         elif isinstance(node, ast.Attribute) and node.attr in attributes:
@@ -121,7 +128,7 @@ def purity_faults(path: PurePosixPath, source: str) -> list[str]:
 
 def docstring_faults(path: PurePosixPath, source: str) -> list[str]:
     """Files that do not say what they are."""
-    return [] if ast.get_docstring(ast.parse(source)) else [f"{path} opens without a docstring"]
+    return [] if ast.get_docstring(tree_of(source)) else [f"{path} opens without a docstring"]
 
 
 def folder_faults(paths: list[PurePosixPath]) -> list[str]:
