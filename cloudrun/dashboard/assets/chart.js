@@ -49,10 +49,10 @@ window.candleChart = (function (candles) {
   function build(element) {
     const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, LineSeries } = LightweightCharts;
     chart = createChart(element, { autoSize: true, ...options() });
-    price = chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: priceScale });
+    price = chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: priceExtent });
     volume = chart.addSeries(
       HistogramSeries,
-      { priceFormat: { type: 'volume' }, autoscaleInfoProvider: volumeScale, ...OF_OURS },
+      { priceFormat: { type: 'volume' }, autoscaleInfoProvider: volumeExtent, ...OF_OURS },
       1,
     );
     // The candles alone make the scale: a line far away must not flatten them.
@@ -79,8 +79,13 @@ window.candleChart = (function (candles) {
     return { priceRange: { minValue, maxValue } };
   }
 
-  const priceScale = () => extent((bar) => bar.low, (bar) => bar.high);
-  const volumeScale = () => extent(() => 0, (bar) => bar.volume);
+  function priceExtent() {
+    return extent((bar) => bar.low, (bar) => bar.high);
+  }
+
+  function volumeExtent() {
+    return extent(() => 0, (bar) => bar.volume);
+  }
 
   /* In the colours of the page as they are now. */
   function paint() {

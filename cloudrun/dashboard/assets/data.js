@@ -10,6 +10,8 @@
   const AGAIN_MS = 300000; // history may have been loaded meanwhile
   const SILENT_MS = 10000; // the feed's state comes every second
   const ANSWER_MS = 20000;
+  /* Of a bar, in the order of what is pushed. */
+  const FIELDS = ['time', 'open', 'high', 'low', 'close', 'volume', 'turnover', 'count', 'bought', 'doubt', 'source'];
 
   const on = { answer() {}, bars() {}, connection() {}, feed() {}, reset() {}, trades() {} };
   let want = null; // {symbol, interval, span} or {symbol, interval, from, to}
@@ -25,7 +27,7 @@
   let amending = Promise.resolve();
   let retry = 0;
   let owed = null; // what was due while nobody looked
-  let source = null;
+  let stream = null;
   let heardAt = 0;
   let lastId = '';
 
@@ -62,8 +64,7 @@
   }
 
   function pushed(row) {
-    const [time, open, high, low, close, volume, turnover, count, bought, doubt, source] = row;
-    return { time, open, high, low, close, volume, turnover, count, bought, doubt, source };
+    return Object.fromEntries(FIELDS.map((field, i) => [field, row[i]]));
   }
 
   const reachesNewest = (time) => newest !== null && time >= newest - (newest % shown.step);
@@ -93,7 +94,7 @@
       // Room beside the newest bar; none beside a range that was asked for.
       if (list.length) chart.show(-0.5, list.length + (from ? -0.5 : Math.min(6, list.length / 10)));
       answered(view);
-      if (isOther || !source) open();
+      if (isOther || !stream) openStream();
     } catch (error) {
       if (mine !== generation) return;
       on.answer({ state: 'failed', reason: error.message, isRefused: error.isRefused });
@@ -152,8 +153,7 @@
     const first = chart.bars[0].time;
     const began = Date.now();
     try {
-      const start = Math.max(0, first - PAGE * shown.step);
-      const view = await candlesOf({ start, end: first, slide: 1 });
+      const view = await candlesOf({ start: Math.max(0, first - PAGE * shown.step), end: first, slide: 1 });
       if (mine !== generation) return;
       const more = unpack(view.bars).filter((bar) => bar.time < first);
       atBeginning = !more.length;
@@ -184,10 +184,10 @@
     held++;
     const mine = generation;
     const last = chart.bars[chart.bars.length - 1].time;
-    const start = last + shown.step;
+    const next = last + shown.step;
     try {
-      let view = await candlesOf({ start, end: start + PAGE * shown.step });
-      if (!view.bars.t.length && newest > start) {
+      let view = await candlesOf({ start: next, end: next + PAGE * shown.step });
+      if (!view.bars.t.length && newest > next) {
         view = await candlesOf({ start: Math.max(start, newest - PAGE * shown.step), end: newest + 60 });
       }
       if (mine !== generation) return;
@@ -217,35 +217,35 @@
   }
 
   /* The stream. Its first event may say: load what you show, then apply what follows. */
-  function open() {
-    close();
+  function openStream() {
+    closeStream();
     if (document.hidden || !shown) return;
     const query = new URLSearchParams({ symbol: shown.symbol, interval: shown.interval, after: lastId });
-    const mine = (source = new EventSource(`/api/stream?${query}`));
+    const mine = (stream = new EventSource(`/api/stream?${query}`));
     heardAt = Date.now();
-    mine.onopen = () => on.connection(true);
-    mine.onerror = () => {
+    mine.addEventListener('open', () => on.connection(true));
+    mine.addEventListener('error', () => {
       on.connection(false);
       // The browser comes back by itself, unless it was refused.
-      if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === source && open(), RETRY_MS);
-    };
-    mine.onmessage = (event) => {
+      if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === stream && openStream(), RETRY_MS);
+    });
+    mine.addEventListener('message', (event) => {
       heardAt = Date.now();
       if (event.lastEventId) lastId = event.lastEventId;
       take(JSON.parse(event.data));
-    };
+    });
   }
 
   /* A connection whose other end is gone may look open for hours. */
   function listen() {
-    if (!source || Date.now() - heardAt < SILENT_MS) return;
+    if (!stream || Date.now() - heardAt < SILENT_MS) return;
     on.connection(false);
-    open();
+    openStream();
   }
 
-  function close() {
-    if (source) source.close();
-    source = null;
+  function closeStream() {
+    if (stream) stream.close();
+    stream = null;
   }
 
   function take(message) {
@@ -308,8 +308,8 @@
     chart.onRange(moved);
     // A tab in the background costs nothing.
     document.addEventListener('visibilitychange', () => {
-      if (document.hidden) return close();
-      open();
+      if (document.hidden) return closeStream();
+      openStream();
       owed?.();
       owed = null;
     });
@@ -336,7 +336,7 @@
       return attached;
     },
     get stream() {
-      return source;
+      return stream;
     },
     /* Another symbol: nothing of the old one stays. */
     clear() {
@@ -344,7 +344,7 @@
       lastId = '';
       pending = [];
       clearTimeout(retry);
-      close();
+      closeStream();
       shown = null;
       chart.set([], 60);
     },
