@@ -2,6 +2,7 @@
 (function (candles) {
   'use strict';
   const chart = window.candleChart;
+  const DAY = 86400;
   const PAGE = 1000; // bars of one step further
   const KEPT = 10000; // bars in the browser at most, more than a wide screen shows; the far end goes
   const NEAR = 150; // bars from the end when more are asked for
@@ -18,11 +19,14 @@
   let shown = null; // {symbol, interval, step} of the bars on the chart
   let generation = 0; // of loads: what an older one brings is dropped
   let busy = false;
+  let hasFailed = false; // the last load
   let atBeginning = false;
+  let atEnd = false; // of the history of a symbol that is not live
   let attached = false; // the newest bar there is stands on the chart
   let newest = null; // when the newest live minute opens
   let held = 0; // reads under way, during which events wait
-  let pending = [];
+  let pending = []; // bars that were pushed
+  const changed = new Set(); // when bars open that are to be asked for
   let isDrawing = false;
   let amending = Promise.resolve();
   let retry = 0;
@@ -74,8 +78,9 @@
     want = wanted || want;
     const mine = ++generation;
     const { symbol, interval, span, from, to } = want;
-    atBeginning = attached = false;
+    atBeginning = atEnd = attached = false;
     busy = true;
+    hasFailed = false;
     held++;
     clearTimeout(retry);
     owed = null;
@@ -85,7 +90,7 @@
       const view = await get('/api/candles', { symbol, interval, ...range });
       if (mine !== generation) return;
       const isOther = !shown || shown.symbol !== view.symbol || shown.interval !== view.interval;
-      if (isOther) pending = []; // bars of what was shown before
+      if (isOther) forget(); // events of what was shown before
       shown = { symbol: view.symbol, interval: view.interval, step: view.step };
       newest = view.newest;
       const list = unpack(view.bars);
@@ -97,6 +102,7 @@
       if (isOther || !stream) openStream();
     } catch (error) {
       if (mine !== generation) return;
+      hasFailed = true;
       on.answer({ state: 'failed', reason: error.message, isRefused: error.isRefused });
       if (!error.isRefused) later(load, RETRY_MS);
     } finally {
@@ -122,6 +128,7 @@
   async function refresh() {
     const bars = chart.bars;
     if (!bars.length) return load();
+    atEnd = false;
     const mine = generation;
     const range = chart.range();
     const first = Math.min(bars.length - 1, Math.max(0, Math.floor(range ? range.from : 0)));
@@ -179,7 +186,7 @@
   }
 
   async function newer() {
-    if (busy || attached || !chart.bars.length) return;
+    if (busy || attached || atEnd || !chart.bars.length) return;
     busy = true;
     held++;
     const mine = generation;
@@ -187,12 +194,12 @@
     const next = last + shown.step;
     try {
       let view = await candlesOf({ start: next, end: next + PAGE * shown.step });
-      if (!view.bars.t.length && newest > next) {
-        view = await candlesOf({ start: Math.max(start, newest - PAGE * shown.step), end: newest + 60 });
-      }
+      const end = newest === null ? Math.floor(Date.now() / 1000) : newest + 60;
+      if (!view.bars.t.length && end > next) view = (await beyond(next, end)) || view;
       if (mine !== generation) return;
       newest = view.newest;
       const more = unpack(view.bars).filter((bar) => bar.time > last);
+      atEnd = newest === null && !more.length;
       let list = chart.bars.concat(more);
       const dropped = Math.max(0, list.length - KEPT);
       if (dropped) {
@@ -207,6 +214,18 @@
       if (mine === generation) busy = false;
       release();
     }
+  }
+
+  /* The first bars from `next` on, where there are none for long: the days that have any lead to them. */
+  async function beyond(next, end) {
+    const days = await candlesOf({ start: next, end, interval: '1d' });
+    for (const day of days.bars.t) {
+      const from = Math.max(next, day);
+      // oxlint-disable-next-line no-await-in-loop -- one or two: all bars of the first day may lie before `next`
+      const view = await candlesOf({ start: from, end: from + Math.max(PAGE * shown.step, DAY) });
+      if (view.bars.t.length) return view;
+    }
+    return null;
   }
 
   function moved(range) {
@@ -255,8 +274,10 @@
       draw();
     } else if (message.trades) on.trades(message.trades);
     else if (message.state) on.feed(message.state);
-    else if (message.changed !== undefined) amending = amending.then(() => amend(message.changed));
-    else if (message.reset) {
+    else if (message.changed !== undefined) {
+      changed.add(message.changed);
+      ask();
+    } else if (message.reset) {
       on.reset();
       if (chart.bars.length) refresh();
     }
@@ -275,19 +296,32 @@
 
   function flush() {
     if (held) return;
+    ask();
     const rows = pending;
     pending = [];
     for (const row of rows) {
       const bar = pushed(row);
       const bars = chart.bars;
       newest = Math.max(newest || 0, bar.time);
-      if (!bars.length && !want.from) return load(); // the first of this symbol
+      if (!bars.length && !want.from) return hasFailed ? undefined : load(); // the first of this symbol
       if (!attached) continue;
       if (bars.length >= KEPT + PAGE) chart.extend(bars.slice(PAGE), -PAGE);
       if (bar.time >= bars[bars.length - 1].time) chart.put(bar);
       else chart.amend(bar);
       painted('bar', row);
     }
+  }
+
+  /* For the bars that have changed, one after the other. */
+  function ask() {
+    if (held) return;
+    for (const time of changed) amending = amending.then(() => amend(time));
+    changed.clear();
+  }
+
+  function forget() {
+    pending = [];
+    changed.clear();
   }
 
   async function amend(time) {
@@ -342,7 +376,7 @@
     clear() {
       generation++;
       lastId = '';
-      pending = [];
+      forget();
       clearTimeout(retry);
       closeStream();
       shown = null;
