@@ -310,6 +310,18 @@ test('where more was missed than one answer holds, it begins anew at the newest'
   assert.deepEqual([made.chart.bars.length, made.chart.bars.at(-1).time], [100, newest]);
 });
 
+test('what could not be read again stays, and is read three seconds later', async () => {
+  const made = await live();
+  made.server.failing = { status: 503, error: 'busy' };
+  await made.page.push({ reset: 1 });
+  assert.equal(made.chart.bars.length, 100);
+  made.server.failing = undefined;
+  made.server.bars['1m'] = barsFrom(NEWEST - 99 * 60, 101);
+  made.server.newest = NEWEST + 60;
+  await made.page.clock.advance(3000);
+  assert.equal(made.chart.bars.length, 101);
+});
+
 test('a range of the past is read again as far as it goes', async () => {
   const made = opened();
   await made.data.load({ symbol: 'BTCUSDT', interval: '1m', from: NEWEST - 600, to: NEWEST - 300 });
@@ -443,6 +455,17 @@ test('a day whose candles are all shown already leads on to the next one', async
   await made.data.load({ symbol: 'BTCUSDT', interval: '1m', from: first, to: first + 3600 });
   await moveTo(made, 10, 50);
   assert.equal(made.chart.bars[60]?.time, next[0].time);
+});
+
+test('newer bars that could not be read are asked for with the next move', async () => {
+  const made = opened({ '1m': barsFrom(NEWEST - 4999 * 60, 5000) });
+  await made.data.load({ symbol: 'BTCUSDT', interval: '1m', from: NEWEST - 3600 * 60, to: NEWEST - 3000 * 60 });
+  made.server.failing = { status: 503, error: 'busy' };
+  await moveTo(made, 400, 590);
+  assert.equal(made.chart.bars.length, 600);
+  made.server.failing = undefined;
+  await moveTo(made, 401, 591);
+  assert.equal(times(made.chart).at(-1), -2001);
 });
 
 // The stream.
