@@ -7,6 +7,7 @@ show it can fail.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -41,6 +42,15 @@ IMPURE_ATTRIBUTES: Final = {"now", "today", "utcnow", "uuid1", "uuid4", "read_te
 SCHEMAS: Final = PurePosixPath("src", CORE, "schemas", "__init__.py")
 """The one module of the core that reads files: its own, from the package."""
 
+WHOLE: Final = {
+    PurePosixPath("tests/unit/test_architecture.py"): "the rules of the repository",
+    PurePosixPath("tests/unit/bitcoin_pipeline/test_real_day.py"): "a real file through the core as a whole",
+}
+"""The unit tests of more than one module, and what they are of."""
+
+SOURCE_SUFFIX: Final = {".py": ".py", ".mjs": ".js"}
+"""The suffix of a unit test and that of the module that it tests."""
+
 
 # What a file is.
 
@@ -67,9 +77,15 @@ def modules_of(paths: list[PurePosixPath]) -> dict[PurePosixPath, set[str]]:
 # The rules.
 
 
+@functools.cache
+def tree_of(source: str) -> ast.Module:
+    """The syntax tree of a source, which several rules look at."""
+    return ast.parse(source)
+
+
 def imports_of(source: str) -> Iterator[str]:
     """Every module that the source imports anywhere in it, in full; a relative one begins with a dot."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -102,7 +118,7 @@ def purity_faults(path: PurePosixPath, source: str) -> list[str]:
     allowed = PURE_LIBRARY | {CORE} | ({"importlib"} if path == SCHEMAS else set())
     attributes = IMPURE_ATTRIBUTES - ({"read_text"} if path == SCHEMAS else set())
     faults = [f"{path} imports {name}" for name in imports_of(source) if name.partition(".")[0] not in allowed]
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in IMPURE_BUILT_INS:
             faults.append(f"{path}:{node.lineno} uses {node.id}")
         elif isinstance(node, ast.Attribute) and node.attr in attributes:
@@ -112,7 +128,7 @@ def purity_faults(path: PurePosixPath, source: str) -> list[str]:
 
 def docstring_faults(path: PurePosixPath, source: str) -> list[str]:
     """Files that do not say what they are."""
-    return [] if ast.get_docstring(ast.parse(source)) else [f"{path} opens without a docstring"]
+    return [] if ast.get_docstring(tree_of(source)) else [f"{path} opens without a docstring"]
 
 
 def folder_faults(paths: list[PurePosixPath]) -> list[str]:
@@ -127,6 +143,22 @@ def lock_faults(paths: list[PurePosixPath]) -> list[str]:
     parts = {part_of(path) for path in paths if is_deployable(part_of(path)) and path.suffix == ".py"}
     faults = [f"{part} has no requirements.txt" for part in sorted(parts) if part / "requirements.txt" not in known]
     return faults + [f"{path} is not for git" for path in paths if path.name == "uv.lock"]
+
+
+def mirror_faults(paths: list[PurePosixPath]) -> list[str]:
+    """Files of `tests/unit` that do not stand where their module does: `local/test_kafka.py` for `local/kafka.py`."""
+    unit = PurePosixPath("tests/unit")
+    modules = {str(PurePosixPath(*path.parts[1:]) if path.parts[0] == "src" else path) for path in paths}
+    faults = []
+    for path in paths:
+        if not path.is_relative_to(unit) or path in WHOLE:
+            continue
+        module = path.relative_to(unit).with_name(path.stem.removeprefix("test_"))
+        suffix = SOURCE_SUFFIX.get(path.suffix, "")
+        found = f"{module}{suffix}" in modules or (suffix == ".py" and f"{module}/__init__.py" in modules)
+        if not (path.name.startswith("test_") and suffix and found):
+            faults.append(f"{path} is not the test of a module: there is no {module}{suffix}")
+    return faults
 
 
 # In parts, so that this file does not contain what it forbids.
@@ -228,6 +260,11 @@ def test_every_deployable_has_its_requirements(paths: list[PurePosixPath]) -> No
     assert lock_faults(paths) == []
 
 
+def test_unit_tests_mirror_the_sources(paths: list[PurePosixPath]) -> None:
+    assert mirror_faults(paths) == []
+    assert set(WHOLE) - set(paths) == set()
+
+
 def test_no_file_names_a_registry_or_a_machine(texts: dict[PurePosixPath, str]) -> None:
     assert [fault for path, text in texts.items() for fault in text_faults(path, text)] == []
 
@@ -326,6 +363,36 @@ def test_a_deployable_without_requirements_is_found() -> None:
     ]
     assert lock_faults(some) == ["functions/a has no requirements.txt"]
     assert lock_faults([PurePosixPath("uv.lock")]) == ["uv.lock is not for git"]
+
+
+MIRRORED: Final = [
+    *("src/bitcoin_pipeline/trade.py", "src/bitcoin_pipeline/schemas/__init__.py", "local/exchange/tape.py"),
+    *("cloudrun/dashboard/tape.py", "cloudrun/dashboard/assets/chart.js", "tests/support/cases.py"),
+]
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        *("bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_schemas.py", "local/exchange/test_tape.py"),
+        *("cloudrun/dashboard/test_tape.py", "cloudrun/dashboard/assets/test_chart.mjs", "tests/support/test_cases.py"),
+        *("test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
+    ],
+)
+def test_a_unit_test_beside_its_module_is_fine(test: str) -> None:
+    assert mirror_faults([PurePosixPath(name) for name in (*MIRRORED, f"tests/unit/{test}")]) == []
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        *("test_trade.py", "src/bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_trades.py"),
+        *("bitcoin_pipeline/trade.py", "bitcoin_pipeline/test_trade.txt", "local/test_tape.py", "test_cases.py"),
+        *("cloudrun/dashboard/assets/test_chart.py", "cloudrun/dashboard/test_chart.mjs", "local/exchange/__init__.py"),
+    ],
+)
+def test_a_unit_test_away_from_its_module_is_found(test: str) -> None:
+    assert len(mirror_faults([PurePosixPath(name) for name in (*MIRRORED, f"tests/unit/{test}")])) == 1
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,10 @@ window.candleChart = (function (candles) {
   function build(element) {
     const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, LineSeries } = LightweightCharts;
     chart = createChart(element, { autoSize: true, ...options() });
-    price = chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: priceScale });
+    price = chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: priceExtent });
     volume = chart.addSeries(
       HistogramSeries,
-      { priceFormat: { type: 'volume' }, autoscaleInfoProvider: volumeScale, ...OF_OURS },
+      { priceFormat: { type: 'volume' }, autoscaleInfoProvider: volumeExtent, ...OF_OURS },
       1,
     );
     // The candles alone make the scale: a line far away must not flatten them.
@@ -79,8 +79,13 @@ window.candleChart = (function (candles) {
     return { priceRange: { minValue, maxValue } };
   }
 
-  const priceScale = () => extent((bar) => bar.low, (bar) => bar.high);
-  const volumeScale = () => extent(() => 0, (bar) => bar.volume);
+  function priceExtent() {
+    return extent((bar) => bar.low, (bar) => bar.high);
+  }
+
+  function volumeExtent() {
+    return extent(() => 0, (bar) => bar.volume);
+  }
 
   /* In the colours of the page as they are now. */
   function paint() {
@@ -260,9 +265,10 @@ window.candleChart = (function (candles) {
     },
     /* At once: an animation would be cut short by bars that come meanwhile. */
     toNewest() {
-      const { from, to } = range();
-      const by = bars.length - 1 + Math.min(6, (to - from) / 10) - to;
-      show(from + by, to + by);
+      const now = range();
+      if (!now) return;
+      const by = bars.length - 1 + Math.min(6, (now.to - now.from) / 10) - now.to;
+      show(now.from + by, now.to + by);
     },
     pan(share) {
       const now = range();
@@ -318,7 +324,8 @@ window.candleChart = (function (candles) {
       if (place < 0 || bar.time < bars[0].time) return;
       if (bars[place].time > bar.time) {
         // There was none between its neighbours.
-        const added = place <= range().from ? 1 : 0;
+        const now = range(); // none while the chart has no width
+        const added = now && place <= now.from ? 1 : 0;
         this.extend([...bars.slice(0, place), bar, ...bars.slice(place)], added, true);
         return;
       }

@@ -2,6 +2,7 @@
 (function (candles) {
   'use strict';
   const chart = window.candleChart;
+  const DAY = 86400;
   const PAGE = 1000; // bars of one step further
   const KEPT = 10000; // bars in the browser at most, more than a wide screen shows; the far end goes
   const NEAR = 150; // bars from the end when more are asked for
@@ -10,22 +11,27 @@
   const AGAIN_MS = 300000; // history may have been loaded meanwhile
   const SILENT_MS = 10000; // the feed's state comes every second
   const ANSWER_MS = 20000;
+  /* Of a bar, in the order of what is pushed. */
+  const FIELDS = ['time', 'open', 'high', 'low', 'close', 'volume', 'turnover', 'count', 'bought', 'doubt', 'source'];
 
   const on = { answer() {}, bars() {}, connection() {}, feed() {}, reset() {}, trades() {} };
   let want = null; // {symbol, interval, span} or {symbol, interval, from, to}
   let shown = null; // {symbol, interval, step} of the bars on the chart
   let generation = 0; // of loads: what an older one brings is dropped
   let busy = false;
+  let hasFailed = false; // the last load
   let atBeginning = false;
+  let atEnd = false; // of the history of a symbol that is not live
   let attached = false; // the newest bar there is stands on the chart
   let newest = null; // when the newest live minute opens
   let held = 0; // reads under way, during which events wait
-  let pending = [];
+  let pending = []; // bars that were pushed
+  const changed = new Set(); // when bars open that are to be asked for
   let isDrawing = false;
   let amending = Promise.resolve();
   let retry = 0;
   let owed = null; // what was due while nobody looked
-  let source = null;
+  let stream = null;
   let heardAt = 0;
   let lastId = '';
 
@@ -62,8 +68,7 @@
   }
 
   function pushed(row) {
-    const [time, open, high, low, close, volume, turnover, count, bought, doubt, source] = row;
-    return { time, open, high, low, close, volume, turnover, count, bought, doubt, source };
+    return Object.fromEntries(FIELDS.map((field, i) => [field, row[i]]));
   }
 
   const reachesNewest = (time) => newest !== null && time >= newest - (newest % shown.step);
@@ -73,8 +78,9 @@
     want = wanted || want;
     const mine = ++generation;
     const { symbol, interval, span, from, to } = want;
-    atBeginning = attached = false;
+    atBeginning = atEnd = attached = false;
     busy = true;
+    hasFailed = false;
     held++;
     clearTimeout(retry);
     owed = null;
@@ -84,7 +90,7 @@
       const view = await get('/api/candles', { symbol, interval, ...range });
       if (mine !== generation) return;
       const isOther = !shown || shown.symbol !== view.symbol || shown.interval !== view.interval;
-      if (isOther) pending = []; // bars of what was shown before
+      if (isOther) forget(); // events of what was shown before
       shown = { symbol: view.symbol, interval: view.interval, step: view.step };
       newest = view.newest;
       const list = unpack(view.bars);
@@ -93,9 +99,10 @@
       // Room beside the newest bar; none beside a range that was asked for.
       if (list.length) chart.show(-0.5, list.length + (from ? -0.5 : Math.min(6, list.length / 10)));
       answered(view);
-      if (isOther || !source) open();
+      if (isOther || !stream) openStream();
     } catch (error) {
       if (mine !== generation) return;
+      hasFailed = true;
       on.answer({ state: 'failed', reason: error.message, isRefused: error.isRefused });
       if (!error.isRefused) later(load, RETRY_MS);
     } finally {
@@ -121,6 +128,7 @@
   async function refresh() {
     const bars = chart.bars;
     if (!bars.length) return load();
+    atEnd = false;
     const mine = generation;
     const range = chart.range();
     const first = Math.min(bars.length - 1, Math.max(0, Math.floor(range ? range.from : 0)));
@@ -152,8 +160,7 @@
     const first = chart.bars[0].time;
     const began = Date.now();
     try {
-      const start = Math.max(0, first - PAGE * shown.step);
-      const view = await candlesOf({ start, end: first, slide: 1 });
+      const view = await candlesOf({ start: Math.max(0, first - PAGE * shown.step), end: first, slide: 1 });
       if (mine !== generation) return;
       const more = unpack(view.bars).filter((bar) => bar.time < first);
       atBeginning = !more.length;
@@ -179,20 +186,20 @@
   }
 
   async function newer() {
-    if (busy || attached || !chart.bars.length) return;
+    if (busy || attached || atEnd || !chart.bars.length) return;
     busy = true;
     held++;
     const mine = generation;
     const last = chart.bars[chart.bars.length - 1].time;
-    const start = last + shown.step;
+    const next = last + shown.step;
     try {
-      let view = await candlesOf({ start, end: start + PAGE * shown.step });
-      if (!view.bars.t.length && newest > start) {
-        view = await candlesOf({ start: Math.max(start, newest - PAGE * shown.step), end: newest + 60 });
-      }
+      let view = await candlesOf({ start: next, end: next + PAGE * shown.step });
+      const end = newest === null ? Math.floor(Date.now() / 1000) : newest + 60;
+      if (!view.bars.t.length && end > next) view = (await beyond(next, end)) || view;
       if (mine !== generation) return;
       newest = view.newest;
       const more = unpack(view.bars).filter((bar) => bar.time > last);
+      atEnd = newest === null && !more.length;
       let list = chart.bars.concat(more);
       const dropped = Math.max(0, list.length - KEPT);
       if (dropped) {
@@ -209,6 +216,18 @@
     }
   }
 
+  /* The first bars from `next` on, where there are none for long: the days that have any lead to them. */
+  async function beyond(next, end) {
+    const days = await candlesOf({ start: next, end, interval: '1d' });
+    for (const day of days.bars.t) {
+      const from = Math.max(next, day);
+      // oxlint-disable-next-line no-await-in-loop -- one or two: all bars of the first day may lie before `next`
+      const view = await candlesOf({ start: from, end: from + Math.max(PAGE * shown.step, DAY) });
+      if (view.bars.t.length) return view;
+    }
+    return null;
+  }
+
   function moved(range) {
     if (!range || !shown || !chart.bars.length) return;
     const near = Math.max(NEAR, range.to - range.from);
@@ -217,35 +236,35 @@
   }
 
   /* The stream. Its first event may say: load what you show, then apply what follows. */
-  function open() {
-    close();
+  function openStream() {
+    closeStream();
     if (document.hidden || !shown) return;
     const query = new URLSearchParams({ symbol: shown.symbol, interval: shown.interval, after: lastId });
-    const mine = (source = new EventSource(`/api/stream?${query}`));
+    const mine = (stream = new EventSource(`/api/stream?${query}`));
     heardAt = Date.now();
-    mine.onopen = () => on.connection(true);
-    mine.onerror = () => {
+    mine.addEventListener('open', () => on.connection(true));
+    mine.addEventListener('error', () => {
       on.connection(false);
       // The browser comes back by itself, unless it was refused.
-      if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === source && open(), RETRY_MS);
-    };
-    mine.onmessage = (event) => {
+      if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === stream && openStream(), RETRY_MS);
+    });
+    mine.addEventListener('message', (event) => {
       heardAt = Date.now();
       if (event.lastEventId) lastId = event.lastEventId;
       take(JSON.parse(event.data));
-    };
+    });
   }
 
   /* A connection whose other end is gone may look open for hours. */
   function listen() {
-    if (!source || Date.now() - heardAt < SILENT_MS) return;
+    if (!stream || Date.now() - heardAt < SILENT_MS) return;
     on.connection(false);
-    open();
+    openStream();
   }
 
-  function close() {
-    if (source) source.close();
-    source = null;
+  function closeStream() {
+    if (stream) stream.close();
+    stream = null;
   }
 
   function take(message) {
@@ -255,8 +274,10 @@
       draw();
     } else if (message.trades) on.trades(message.trades);
     else if (message.state) on.feed(message.state);
-    else if (message.changed !== undefined) amending = amending.then(() => amend(message.changed));
-    else if (message.reset) {
+    else if (message.changed !== undefined) {
+      changed.add(message.changed);
+      ask();
+    } else if (message.reset) {
       on.reset();
       if (chart.bars.length) refresh();
     }
@@ -275,19 +296,32 @@
 
   function flush() {
     if (held) return;
+    ask();
     const rows = pending;
     pending = [];
     for (const row of rows) {
       const bar = pushed(row);
       const bars = chart.bars;
       newest = Math.max(newest || 0, bar.time);
-      if (!bars.length && !want.from) return load(); // the first of this symbol
+      if (!bars.length && !want.from) return hasFailed ? undefined : load(); // the first of this symbol
       if (!attached) continue;
       if (bars.length >= KEPT + PAGE) chart.extend(bars.slice(PAGE), -PAGE);
       if (bar.time >= bars[bars.length - 1].time) chart.put(bar);
       else chart.amend(bar);
       painted('bar', row);
     }
+  }
+
+  /* For the bars that have changed, one after the other. */
+  function ask() {
+    if (held) return;
+    for (const time of changed) amending = amending.then(() => amend(time));
+    changed.clear();
+  }
+
+  function forget() {
+    pending = [];
+    changed.clear();
   }
 
   async function amend(time) {
@@ -308,8 +342,8 @@
     chart.onRange(moved);
     // A tab in the background costs nothing.
     document.addEventListener('visibilitychange', () => {
-      if (document.hidden) return close();
-      open();
+      if (document.hidden) return closeStream();
+      openStream();
       owed?.();
       owed = null;
     });
@@ -336,15 +370,15 @@
       return attached;
     },
     get stream() {
-      return source;
+      return stream;
     },
     /* Another symbol: nothing of the old one stays. */
     clear() {
       generation++;
       lastId = '';
-      pending = [];
+      forget();
       clearTimeout(retry);
-      close();
+      closeStream();
       shown = null;
       chart.set([], 60);
     },

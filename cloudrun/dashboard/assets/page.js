@@ -182,9 +182,9 @@
   }
 
   function coverage() {
-    candles.side.coverage(symbols, (symbol, start) => {
+    candles.side.coverage(symbols, (symbol, day) => {
       $('coverage').close();
-      go({ symbol, from: start, to: start + DAY, interval: 'auto' });
+      go({ symbol, from: day, to: day + DAY, interval: 'auto' });
     });
   }
 
@@ -205,10 +205,10 @@
       const option = candles.format.element('button', symbol);
       option.setAttribute('role', 'option');
       option.setAttribute('aria-selected', symbol === state.symbol);
-      option.onclick = () => {
+      option.addEventListener('click', () => {
         closeMenu();
         go({ symbol, from: 0, to: 0 });
-      };
+      });
       menu.append(option);
     }
     const box = $('symbol').getBoundingClientRect();
@@ -283,7 +283,7 @@
     if ($('symbols')) return typedInMenu(event);
     if (!Object.hasOwn(KEYS, event.key)) return;
     event.preventDefault();
-    if (Object.hasOwn(MOVES, event.key)) hasTouched = true;
+    if (Object.hasOwn(MOVES, event.key)) touched();
     KEYS[event.key](event.shiftKey);
   }
 
@@ -305,6 +305,10 @@
     sought = Date.now() - typedAt < TYPING_MS ? sought + letter : letter;
     typedAt = Date.now();
     options.find((option) => option.textContent.startsWith(sought))?.focus();
+  }
+
+  function touched() {
+    hasTouched = true;
   }
 
   async function start(given) {
@@ -332,7 +336,7 @@
     document.addEventListener('keydown', typed);
     window.addEventListener('popstate', returned);
     for (const kind of ['wheel', 'pointerdown', 'touchstart']) {
-      $('chart').addEventListener(kind, () => (hasTouched = true), { passive: true, capture: true });
+      $('chart').addEventListener(kind, touched, { passive: true, capture: true });
     }
     writeUrl();
     load();

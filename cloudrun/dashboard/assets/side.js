@@ -175,12 +175,13 @@
     box.append(summary);
     if (fault) box.append(element('p', `${known}: ${fault}`));
     let isFilled = false;
-    box.ontoggle = () => {
-      if (!isFilled) for (const [year, dates] of [...byYear(Object.keys(days))].reverse()) {
+    box.addEventListener('toggle', () => {
+      if (isFilled) return;
+      isFilled = true;
+      for (const [year, dates] of [...byYear(Object.keys(days))].toReversed()) {
         box.append(element('h4', year), grid(symbol, year, dates, days, open));
       }
-      isFilled = true;
-    };
+    });
     box.open = symbol === candles.state.symbol;
     return box;
   }
@@ -193,12 +194,12 @@
     const cells = dates.map((date) => cell(symbol, date, days[date], open));
     cells[cells.length - 1].tabIndex = 0;
     made.append(...months(year), ...cells);
-    made.onkeydown = (event) => {
+    made.addEventListener('keydown', (event) => {
       const next = cells[cells.indexOf(event.target) + MOVES[event.key]];
       if (!next) return;
       event.preventDefault();
       next.focus();
-    };
+    });
     return made;
   }
 
@@ -234,7 +235,7 @@
     const rows = day.quarantined ? `, ${day.quarantined} rows quarantined` : '';
     made.title = `${date}: ${day.state}${day.reason ? `, ${day.reason}` : ''}${rows}`;
     made.setAttribute('aria-label', made.title);
-    made.onclick = () => open(symbol, Date.parse(`${date}T00:00Z`) / 1000);
+    made.addEventListener('click', () => open(symbol, Date.parse(`${date}T00:00Z`) / 1000));
     return made;
   }
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import itertools
-import os
 import random
-import subprocess
-import sys
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +25,7 @@ from bitcoin_pipeline.times import day_start_us
 from bitcoin_pipeline.trade import Reason, RejectedValueError, turnover_of
 from tests.support.job_results import candles_of, trades_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 REAL_FILE = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 REAL_DAY = dt.date(2020, 3, 25)
 DAY = dt.date(2024, 5, 6)
@@ -426,26 +423,3 @@ def test_parquet_has_the_schema_and_row_groups_to_prune_by_time(monkeypatch: pyt
         (0, False),
         (5, False),
     ]
-
-
-def test_pandas_is_never_imported(tmp_path: Path) -> None:
-    # Importing it costs a new worker a second; this one cannot be imported at all.
-    (tmp_path / "pandas.py").write_text("raise RuntimeError('pandas was imported')")
-    code = f"""
-import datetime, pathlib, transforms
-day = transforms.read_day([pathlib.Path({str(REAL_FILE)!r}).read_bytes()], "BTCUSDT", datetime.date(2020, 3, 25))
-transforms.candles(day), transforms.trades_parquet(day)
-content = {file(row(1), row(2, side="Bid"))!r}
-day = transforms.read_day([content], "BTCUSDT", datetime.date.fromisoformat("{DAY}"))
-transforms.candles(day), transforms.trades_parquet(day)
-print(len(day.trades))
-"""
-    path = os.pathsep.join(map(str, (tmp_path, ROOT / "dataproc_jobs" / "candles", ROOT / "src")))
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.stdout, result.stderr) == ("1\n", "")

@@ -12,7 +12,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 import pytest
-from cache import FRESH_S, LEAST_ROWS, MAX_QUESTIONS, RETRY_S, STALE_S, WRITES_PER_CLEANING, Cache, View
+from cache import FRESH_S, LEAST_ROWS, MAX_QUESTIONS, RETRY_S, STALE_S, Cache, View
 from detail import DAY, MINUTE, TILE_ROWS
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError
@@ -306,7 +306,9 @@ def test_history_s_fault_is_told_until_it_answers() -> None:
     assert run.cache.fault == ""
 
 
-def test_refreshing_for_ever_takes_no_more_memory() -> None:
+def test_refreshing_for_ever_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaning = 10  # refreshes; what ten of them leave behind is 5 MiB and more
+    monkeypatch.setattr("cache.WRITES_PER_CLEANING", cleaning)
     run = Harness(minute(NOON - NOON % (2 * DAY) + t, Source.ARCHIVE) for t in range(0, 2 * DAY, MINUTE))
 
     def used() -> int:
@@ -322,9 +324,9 @@ def test_refreshing_for_ever_takes_no_more_memory() -> None:
                 await task
 
     run.warehouse.answered = run.warehouse.candles("BTCUSDT", MINUTE, NOON - NOON % (2 * DAY), NOON + 2 * DAY)
-    asyncio.run(refreshes(WRITES_PER_CLEANING))
+    asyncio.run(refreshes(cleaning))
     before = used()
-    asyncio.run(refreshes(2 * WRITES_PER_CLEANING))
+    asyncio.run(refreshes(2 * cleaning))
     assert used() <= before + 2**20
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from tests.bench.dashboard_market import Market, bar_delays, trade_delays
 from tests.bench.dashboard_path import candle_delays
-from tests.bench.measuring import quantile
 
 #                0 s            60 s                                   120 s            180 s
 # trades         |   59_900     |  60_100   60_300       61_000        |  120_500       |
@@ -42,8 +41,3 @@ def test_a_market_ends_when_it_is_told() -> None:
     with Market(Mock()) as market:
         pass
     assert not market.is_alive()
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 10), (0.95, 19), (0.951, 20), (1.0, 20), (0.0, 1)])
-def test_a_quantile_is_one_of_the_values(share: float, expected: int) -> None:
-    assert quantile(range(20, 0, -1), share) == expected

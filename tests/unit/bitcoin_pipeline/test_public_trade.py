@@ -22,7 +22,7 @@ from bitcoin_pipeline.public_trade import (
 from bitcoin_pipeline.records import trade_record
 from bitcoin_pipeline.trade import Reason, RejectedValueError, TakerSide, Trade
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "bybit"
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "bybit"
 CAPTURE = FIXTURES / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 SAMPLES = FIXTURES / "bybit_ws_v5_publicTrade_samples_2023-2026.jsonl"
 ID = "a9188a0a-82bc-50de-be60-03eedbe3cdd7"

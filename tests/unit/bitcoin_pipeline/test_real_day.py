@@ -18,7 +18,7 @@ from bitcoin_pipeline.candle import Source, Status, merge, minute_candles
 from bitcoin_pipeline.times import DAY_US, iso
 
 DAY = dt.date(2020, 3, 25)
-FILE = Path(__file__).resolve().parents[1] / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
+FILE = Path(__file__).resolve().parents[2] / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 
 # The file is newest first, so the largest row number is the trade matched first.
 RECOMPUTED = """

@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import gzip
 import hashlib
-import subprocess
+import runpy
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +21,7 @@ import pytest
 from bitcoin_pipeline.archive import read_day
 from bitcoin_pipeline.times import day_of, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade
+from local.exchange import market
 from local.exchange.market import ERAS, PROFILES, VERSION, Era, InventedDay, era_named, era_of, invented_day, write_day
 from local.services import ROOT
 
@@ -58,13 +59,14 @@ def test_the_core_reads_back_what_was_invented(tmp_path: Path, symbol: str, era:
     assert (found.rows, found.rejected, found.duplicates) == (300, [], 0)
 
 
-def test_many_pieces_are_one_file_in_both_directions(tmp_path: Path) -> None:
-    invented = invented_day("ETHUSDT", DAY, 66_000)
+def test_many_pieces_are_one_file_in_both_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market, "_ROWS_AT_ONCE", 1000)
+    invented = invented_day("ETHUSDT", DAY, 3300)
     write_day(tmp_path / "up", invented, descending=False)
     write_day(tmp_path / "down", invented, descending=True)
     header, *up = lines(tmp_path / "up")
     assert [header, *reversed(up[:-1]), ""] == lines(tmp_path / "down")
-    assert len(up) == 66_001
+    assert len(up) == 3301
 
 
 def as_invented(trades: Sequence[Trade], era: Era) -> InventedDay:
@@ -212,15 +214,18 @@ def test_what_cannot_be_invented_is_told() -> None:
         era_named("1999")
 
 
-def test_the_command_writes_the_same_file(tmp_path: Path) -> None:
+def test_the_command_writes_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["market.py", "DOGEUSDT", "2025-10-01", "--trades=100", "--seed=7", *words])
+        runpy.run_path(str(market.__file__), run_name="__main__")
+
     write_day(tmp_path / "a", invented_day("DOGEUSDT", DAY, 100, seed=7, era=era_named("2022")), descending=False)
-    command = [sys.executable, "-m", "local.exchange.market", "DOGEUSDT", "2025-10-01", "--trades=100", "--seed=7"]
-    options = ["--era=2022", "--ascending", f"--out={tmp_path / 'b'}"]
-    run = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert (run.stdout, run.stderr) == ("", "")
+    run("--era=2022", "--ascending", f"--out={tmp_path / 'b'}")
+    assert capsys.readouterr() == ("", "")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    wrong = subprocess.run(
-        [*command, "--era=1999", *options[1:]], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode == 2
-    assert "era must be one of 2019, 2022, 2023, 2025, 2025-09, got '1999'" in wrong.stderr
+    with pytest.raises(SystemExit) as ended:
+        run("--era=1999", "--ascending", f"--out={tmp_path / 'b'}")
+    assert ended.value.code == 2
+    assert "era must be one of 2019, 2022, 2023, 2025, 2025-09, got '1999'" in capsys.readouterr().err

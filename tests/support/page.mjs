@@ -1,0 +1,378 @@
+/* The dashboard's scripts as a page loads them, but in node: the clock, the network, the document and the chart library
+   are the test's own. They keep the semantics of what they replace: a range that is set shows with the next frame, a
+   series refuses what is out of order, the server answers with the newest bars of a span. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { compileFunction } from 'node:vm';
+
+const ASSETS = new URL('../../cloudrun/dashboard/assets/', import.meta.url);
+const DAY = 86400;
+const MOST_BARS = 2000; // of one answer
+const FRAME_MS = 16;
+
+export const INTERVALS = { '1m': 60, '5m': 300, '15m': 900, '1h': 3600, '4h': 14400, '1d': DAY };
+export const CONFIG = {
+  intervals: INTERVALS,
+  ranges: { '1D': 1, '5D': 5, '1M': 30, '3M': 91, '1Y': 365, All: 2500 },
+  studies: { vwap: 'Day VWAP', ma20: 'MA 20', ma50: 'MA 50', delta: 'Taker delta' },
+  maxBars: MOST_BARS,
+  statuses: ['final', 'repaired', 'forming', 'partial'],
+};
+
+/* 2024-10-04T00:00:00Z, in seconds. */
+export const MIDNIGHT = 20000 * DAY;
+
+/* A bar as the chart holds it: price 100, volume 4 of which 3 bought; `change` has what is different. */
+export function bar(time, change = {}) {
+  const one = { time, open: 100, high: 101, low: 99, close: 100, volume: 4, turnover: 400, count: 2, bought: 3 };
+  return { ...one, doubt: 0, source: 'live', ...change };
+}
+
+/* `count` bars of `step` seconds each, the first at `start`; `changeOf(i)` has what is different in the i-th. */
+export function barsFrom(start, count, step = 60, changeOf = () => ({})) {
+  return Array.from({ length: count }, (_, i) => bar(start + i * step, changeOf(i)));
+}
+
+/* What the stream pushes for a bar. */
+export function event({ time, open, high, low, close, volume, turnover, count, bought, doubt, source }) {
+  return { bar: [time, open, high, low, close, volume, turnover, count, bought, doubt, source, time * 1000] };
+}
+
+/* Runs every promise that can go on. */
+export function settle() {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/* Timers and frames that go on only when a test says so. */
+class Clock {
+  constructor() {
+    this.now = (MIDNIGHT + DAY) * 1000;
+    this.timers = new Map();
+    this.frames = [];
+    this.id = 0;
+  }
+
+  after(call, delay, every = 0) {
+    this.timers.set(++this.id, { call, at: this.now + delay, every });
+    return this.id;
+  }
+
+  /* Lets the time pass, and whatever is due in it happen. */
+  async advance(ms) {
+    const end = this.now + ms;
+    for (;;) {
+      const due = [...this.timers].filter(([, { at }]) => at <= end).toSorted(([, a], [, b]) => a.at - b.at)[0];
+      if (!due) break;
+      const [id, timer] = due;
+      this.now = timer.at;
+      if (timer.every) timer.at += timer.every;
+      else this.timers.delete(id);
+      timer.call();
+      await settle(); // oxlint-disable-line no-await-in-loop -- one after the other, as on a page
+    }
+    this.now = end;
+  }
+
+  /* The browser draws once. */
+  async frame() {
+    this.now += FRAME_MS;
+    const due = this.frames;
+    this.frames = [];
+    for (const call of due) call();
+    await settle();
+  }
+}
+
+/* An element of the document, as far as the scripts need one. */
+class Element {
+  constructor(name) {
+    Object.assign(this, { name, children: [], className: '', dataset: {}, style: {}, hidden: false, value: '' });
+    this.attributes = {};
+    this.listeners = {};
+    this.open = false;
+  }
+
+  get textContent() {
+    return this.value + this.children.map((child) => child.textContent).join('');
+  }
+
+  set textContent(text) {
+    this.children = [];
+    this.value = String(text);
+  }
+
+  get lastElementChild() {
+    return this.children.at(-1);
+  }
+
+  /* The texts of the elements that have no others in them. */
+  get texts() {
+    return this.children.length ? this.children.flatMap((child) => child.texts) : [this.textContent];
+  }
+
+  append(...made) {
+    for (const child of made) this.insert(child, this.children.length);
+  }
+
+  prepend(child) {
+    this.insert(child, 0);
+  }
+
+  insert(child, place) {
+    child.parent?.children.splice(child.parent.children.indexOf(child), 1);
+    child.parent = this;
+    this.children.splice(place, 0, child);
+  }
+
+  replaceChildren(...made) {
+    this.value = '';
+    this.children = [];
+    this.append(...made);
+  }
+
+  remove() {
+    this.parent?.children.splice(this.parent.children.indexOf(this), 1);
+    this.parent = undefined;
+  }
+
+  addEventListener(kind, call) {
+    (this.listeners[kind] ??= []).push(call);
+  }
+
+  fire(kind, given = {}) {
+    for (const call of this.listeners[kind] ?? []) call({ target: this, preventDefault() {}, ...given });
+  }
+
+  setAttribute(name, value) {
+    this.attributes[name] = String(value);
+  }
+
+  showModal() {
+    this.open = true;
+  }
+
+  close() {
+    this.open = false;
+  }
+
+  querySelector() {
+    return null;
+  }
+
+  click() {}
+}
+
+class Series {
+  constructor(kind, options) {
+    Object.assign(this, { kind, settings: { ...options }, points: [] });
+  }
+
+  applyOptions(options) {
+    Object.assign(this.settings, options);
+  }
+
+  attachPrimitive(primitive) {
+    this.primitive = primitive;
+  }
+
+  data() {
+    return this.points;
+  }
+
+  setData(points) {
+    if (points.some(({ time }, i) => i && time <= points[i - 1].time)) throw new Error('data must be ascending by time');
+    this.points = [...points];
+  }
+
+  update(point, isHistorical = false) {
+    const last = this.points.at(-1);
+    if (last && point.time < last.time && !isHistorical) throw new Error('cannot update oldest data');
+    const place = this.points.findIndex(({ time }) => time >= point.time);
+    if (place < 0) this.points.push(point);
+    else this.points.splice(place, this.points[place].time === point.time ? 1 : 0, point);
+  }
+}
+
+/* The chart library. What was set shows with the next frame, and only then is it told. */
+function library(clock) {
+  const scale = { shown: null, calls: [] };
+  const timeScale = {
+    getVisibleLogicalRange: () => scale.shown,
+    logicalToCoordinate: (place) => (scale.shown ? 10 * (place - scale.shown.from) : null),
+    setVisibleLogicalRange(range) {
+      clock.frames.push(() => {
+        scale.shown = { ...range };
+        for (const call of scale.calls) call(scale.shown);
+      });
+    },
+    subscribeVisibleLogicalRangeChange: (call) => scale.calls.push(call),
+  };
+  const made = { series: [], markers: [], crosshair: null, timeScale };
+  const chart = {
+    addSeries(kind, options) {
+      const series = new Series(kind, options);
+      made.series.push(series);
+      return series;
+    },
+    removeSeries: (series) => made.series.splice(made.series.indexOf(series), 1),
+    applyOptions() {},
+    options: () => ({ layout: { fontFamily: 'mono' } }),
+    panes: () => [],
+    subscribeCrosshairMove(call) {
+      made.crosshair = call;
+    },
+    timeScale: () => timeScale,
+  };
+  const names = { CandlestickSeries: 'candles', HistogramSeries: 'histogram', LineSeries: 'line' };
+  const createSeriesMarkers = () => ({
+    setMarkers(markers) {
+      made.markers = markers;
+    },
+  });
+  return { made, exported: { ...names, createChart: () => chart, createSeriesMarkers } };
+}
+
+/* The server's answers about candles: `bars` by interval. At most 2000 bars, the newest of the span that is asked for. */
+export class Server {
+  constructor(bars = {}, newest = null) {
+    Object.assign(this, { bars, newest, fault: '', age: 0 });
+  }
+
+  candles(query) {
+    const given = (name, other) => (query[name] === undefined ? other : Number(query[name]));
+    const end = given('end', (this.newest ?? MIDNIGHT + DAY) + 60);
+    const start = given('start', Math.max(0, end - given('span', DAY)));
+    const steps = Object.values(INTERVALS);
+    const step = INTERVALS[query.interval] ?? steps.find((seconds) => end - start <= seconds * MOST_BARS) ?? DAY;
+    const interval = Object.keys(INTERVALS)[steps.indexOf(step)];
+    const all = this.bars[interval] ?? [];
+    const within = (from, to) => all.filter(({ time }) => time >= from && time < to);
+    const first = Math.max(start - (start % step), end - (end % step) - (MOST_BARS - 1) * step);
+    let view = { start: first, end, found: within(first, end) };
+    const before = all.findLast(({ time }) => time < first);
+    if (query.slide && !view.found.length && before) {
+      const last = before.time + step;
+      view = { start: last - (end - start), end: last, found: within(last - (end - start), last) };
+    }
+    const column = (name) => view.found.map((one) => one[name]);
+    const columns = { t: 'time', trade_count: 'count', buy_volume: 'bought' };
+    for (const name of ['open', 'high', 'low', 'close', 'volume', 'turnover', 'doubt', 'source']) columns[name] = name;
+    return {
+      symbol: query.symbol,
+      interval,
+      step,
+      start: view.start,
+      end: view.end,
+      age_s: this.age,
+      fault: this.fault,
+      newest: this.newest,
+      bars: Object.fromEntries(Object.entries(columns).map(([as, name]) => [as, column(name)])),
+    };
+  }
+}
+
+/* A page with these scripts. `answer(path, query)` returns what the server answers, throws, or returns a promise. */
+export function openPage(scripts, { answer = () => ({}), search = '' } = {}) {
+  const clock = new Clock();
+  const { made, exported } = library(clock);
+  const page = { clock, chart: made, asked: [], streams: [], titles: [], elements: {}, buttons: [], visited: [] };
+  const documentElement = new Element('html');
+  const document = {
+    hidden: false,
+    title: '',
+    documentElement,
+    body: new Element('body'),
+    listeners: {},
+    createElement: (name) => new Element(name),
+    // The menu of symbols is made by the scripts; everything else stands in the layout.
+    getElementById: (id) => (id === 'symbols' ? null : (page.elements[id] ??= new Element(id))),
+    querySelectorAll: (selector) => page.buttons.filter(({ dataset }) => selector.slice(6, -1) in dataset),
+    addEventListener: Element.prototype.addEventListener,
+  };
+
+  class EventSource {
+    static CLOSED = 2;
+
+    constructor(url) {
+      Object.assign(this, { url, readyState: 0, listeners: {} });
+      page.streams.push(this);
+    }
+
+    addEventListener(kind, call) {
+      Element.prototype.addEventListener.call(this, kind, call);
+    }
+
+    close() {
+      this.readyState = EventSource.CLOSED;
+    }
+  }
+
+  const location = { search };
+  const visit = (url) => {
+    page.visited.push(url);
+    location.search = url;
+  };
+  const window = { listeners: {}, addEventListener: Element.prototype.addEventListener };
+  const environment = {
+    window,
+    document,
+    location,
+    EventSource,
+    LightweightCharts: exported,
+    history: { pushState: (_state, _title, url) => visit(url), replaceState: (_state, _title, url) => visit(url) },
+    localStorage: { getItem: () => null, setItem() {} },
+    matchMedia: () => ({ matches: false }),
+    getComputedStyle: () => ({ getPropertyValue: (name) => ` ${name.slice(2)} ` }),
+    console: { info() {} },
+    AbortSignal: { timeout: () => null },
+    Date: class extends Date {
+      static now() {
+        return clock.now;
+      }
+    },
+    setTimeout: (call, delay) => clock.after(call, delay),
+    setInterval: (call, delay) => clock.after(call, delay, delay),
+    clearTimeout: (id) => clock.timers.delete(id),
+    requestAnimationFrame: (call) => clock.frames.push(call),
+    async fetch(url) {
+      const [path, text] = url.split('?');
+      const query = Object.fromEntries(new URLSearchParams(text));
+      page.asked.push([path, query]);
+      const content = await answer(path, query);
+      const status = content.status ?? 200;
+      return { ok: status === 200, status, json: () => Promise.resolve(content) };
+    },
+  };
+  for (const name of scripts) {
+    const file = new URL(`${name}.js`, ASSETS);
+    const options = { filename: fileURLToPath(file) };
+    compileFunction(readFileSync(file, 'utf8'), Object.keys(environment), options)(...Object.values(environment));
+  }
+  return Object.assign(page, {
+    document,
+    location,
+    window,
+    candles: window.candles,
+    candleChart: window.candleChart,
+    /* The newest stream brings this. */
+    async push(message, lastEventId = '') {
+      const [stream] = page.streams.slice(-1);
+      for (const call of stream.listeners.message) call({ data: JSON.stringify(message), lastEventId });
+      await settle();
+    },
+    /* The tab goes to the background, or comes back. */
+    async hide(isHidden) {
+      document.hidden = isHidden;
+      for (const call of document.listeners.visibilitychange ?? []) call({});
+      await settle();
+    },
+    button(kind, name) {
+      const added = document.createElement('button');
+      added.dataset[kind] = name;
+      page.buttons.push(added);
+      return added;
+    },
+  });
+}
