@@ -23,8 +23,16 @@ doctor: ## what this machine has, what is missing, and which targets can run
 demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand-in, before your eyes
 	@local/demo
 
+.PHONY: unit
+unit: setup test-js ## every test that starts no process; under a minute
+	@$(VENV)/bin/pytest -q tests/unit tests/conformance/test_core.py tests/conformance/test_dashboard.py
+
+.PHONY: test-js
+test-js: setup ## the dashboard's scripts, in the node that a package of the tests brings
+	@$(VENV)/lib/python3.11/site-packages/playwright/driver/node --test --test-reporter=dot "tests/unit/**/test_*.mjs"
+
 .PHONY: test
-test: setup lint ## lint, types, and every test that needs neither root nor Docker nor a browser
+test: setup lint test-js ## lint, types, and every test that needs neither root nor Docker nor a browser
 	@$(VENV)/bin/pytest
 
 .PHONY: test-browser
@@ -36,9 +44,10 @@ chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; 
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
 
 .PHONY: lint
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
+	@found=$$($(VENV)/bin/oxlint --deny-warnings) || { echo "$$found"; exit 1; }
 	@$(VENV)/bin/mypy --no-error-summary src local tests
 	@for main in functions/*/main.py flink/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
 	@for job in dataproc_jobs/*/ cloudrun/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done

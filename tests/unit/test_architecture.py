@@ -17,6 +17,8 @@ from typing import Final
 
 import pytest
 
+from local.setup.environments import LOCKS
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 FOLDERS: Final = {
@@ -129,6 +131,23 @@ def purity_faults(path: PurePosixPath, source: str) -> list[str]:
 def docstring_faults(path: PurePosixPath, source: str) -> list[str]:
     """Files that do not say what they are."""
     return [] if ast.get_docstring(tree_of(source)) else [f"{path} opens without a docstring"]
+
+
+LOCK_NAMES: Final = {lock.path.name for lock in LOCKS}
+
+SETUP: Final = PurePosixPath("local/setup")
+"""What runs before anything is installed, on the oldest Python that may start it."""
+
+
+def setup_faults(path: PurePosixPath, source: str) -> list[str]:
+    """What in a file of the set-up needs a newer Python than 3.9, or more than the standard library."""
+    try:
+        ast.parse(source, feature_version=(3, 9))
+    except SyntaxError as error:
+        return [f"{path}:{error.lineno} is not Python 3.9: {error.msg}"]
+    allowed = SETUP.as_posix().replace("/", ".")
+    names = (name for name in imports_of(source) if name.partition(".")[0] not in sys.stdlib_module_names)
+    return [f"{path} imports {name}" for name in names if not name.startswith(allowed)]
 
 
 def folder_faults(paths: list[PurePosixPath]) -> list[str]:
@@ -252,6 +271,14 @@ def test_every_python_file_says_what_it_is(sources: dict[PurePosixPath, str]) ->
     assert [fault for path, source in sources.items() for fault in docstring_faults(path, source)] == []
 
 
+def test_the_set_up_runs_on_any_python_that_may_start_it(sources: dict[PurePosixPath, str]) -> None:
+    files = {
+        path: source for path, source in sources.items() if path.parent == SETUP or path == SETUP.parent / "__init__.py"
+    }
+    assert len(files) >= 7
+    assert [fault for path, source in files.items() for fault in setup_faults(path, source)] == []
+
+
 def test_folders_are_those_of_the_design(paths: list[PurePosixPath]) -> None:
     assert folder_faults(paths) == []
 
@@ -270,8 +297,8 @@ def test_no_file_names_a_registry_or_a_machine(texts: dict[PurePosixPath, str]) 
 
 
 def test_requirements_are_exact_and_hashed(texts: dict[PurePosixPath, str]) -> None:
-    files = {path: text for path, text in texts.items() if path.name in {"requirements.txt", "bootstrap.txt"}}
-    assert len(files) >= 4
+    files = {path: text for path, text in texts.items() if path.name in LOCK_NAMES}
+    assert len(files) >= 13
     assert [fault for path, text in files.items() for fault in requirement_faults(path, text)] == []
 
 
@@ -350,6 +377,12 @@ def test_only_the_schemas_read_their_package() -> None:
 def test_a_file_without_docstring_is_found(source: str) -> None:
     assert docstring_faults(PurePosixPath("local/x.py"), source)
     assert docstring_faults(PurePosixPath("local/x.py"), '"""What I am."""\n' + source) == []
+
+
+@pytest.mark.parametrize("source", ["match 1:\n    case _: pass\n", "import requests\n", "from local import waiting\n"])
+def test_a_set_up_that_needs_more_than_an_old_python_is_found(source: str) -> None:
+    assert setup_faults(SETUP / "x.py", source)
+    assert setup_faults(SETUP / "x.py", "import json\nfrom local.setup import locks\n") == []
 
 
 def test_a_folder_beyond_the_design_is_found() -> None:
