@@ -47,15 +47,16 @@ class Checkout:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(f"{PACKAGE}=={version} --hash=sha256:{digest}\n")
 
-    def start(self, **variables: str) -> subprocess.Popen[str]:
-        """Begin the set-up."""
+    def start(self, command: str = "install", **variables: str) -> subprocess.Popen[str]:
+        """Begin a command of the set-up."""
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "UV_CACHE_DIR": str(self.home / "cache")}
         where = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.index)}
         return subprocess.Popen(
-            [sys.executable, "-m", "local.setup", "install"],
+            [sys.executable, "-m", "local.setup", command],
             cwd=self.folder,
             env={**environ, **where, **variables},
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -177,6 +178,28 @@ def test_a_home_that_cannot_be_written_is_left_alone(checkout: Checkout) -> None
     code, told = checkout.run(HOME="/dev/null", UV_CACHE_DIR="")
     assert (code, checkout.installed(".venv")) == (0, "2.0.0"), told
     assert (checkout.folder / ".uv_cache").is_dir()
+
+
+def examined(checkout: Checkout, **variables: str) -> tuple[int, dict[str, str]]:
+    """The exit code of `make doctor`, and what it says of each target."""
+    process = checkout.start("doctor", **variables)
+    lines = process.communicate(timeout=120)[0].partition("\n\n")[2].splitlines()
+    return process.returncode, {line[2:22].strip(): line[22:].strip() for line in lines}
+
+
+def test_the_doctor_says_which_targets_can_run(checkout: Checkout, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("git", "make"):
+        (tools / name).symlink_to(shutil.which(name) or "")
+    _, targets = examined(checkout, PATH=str(tools))
+    assert targets["make setup"] == "can run"
+    assert targets["make test-browser"] == "wants chromium"
+    assert targets["events"] == "wants Pub/Sub emulator"
+    (tools / "git").unlink()
+    code, targets = examined(checkout, PATH=str(tools), PYTHON313="/bin/true", CHROMIUM="/bin/true")
+    assert (code, targets["make setup"]) == (1, "wants Python 3.13, git")
+    assert targets["make test-browser"] == "wants Python 3.13, git"
 
 
 def test_a_wrong_interpreter_is_one_line(checkout: Checkout) -> None:
