@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 SETUP := $(PYTHON) -m local.setup
+NODE := $(VENV)/lib/python3.11/site-packages/playwright/driver/node
 
 .PHONY: help
 help: ## this list
@@ -29,7 +30,8 @@ unit: setup test-js ## every test that starts no process; under a minute
 
 .PHONY: test-js
 test-js: setup ## the dashboard's scripts, in the node that a package of the tests brings
-	@$(VENV)/lib/python3.11/site-packages/playwright/driver/node --test --test-reporter=dot "tests/unit/**/test_*.mjs"
+	@files=$$(find tests/unit -name 'test_*.mjs'); [ -n "$$files" ] || { echo "no test of a script was found"; exit 1; }; \
+	$(NODE) --test --test-isolation=none --test-timeout=60000 --test-reporter=dot $$files
 
 .PHONY: test
 test: setup lint test-js ## lint, types, and every test that needs neither root nor Docker nor a browser
