@@ -57,7 +57,8 @@ def install(environments: Iterable[Environment], environ: Mapping[str, str], *, 
             if not _is_whole(step):
                 installer.bring(step, f"set-up {number}/{len(steps)}")
     mib = (_received_bytes() - received) >> 20
-    _tell(f"set-up is whole: {mib} MiB received from the network, {time.monotonic() - began:.0f} s")
+    seconds = time.monotonic() - began
+    _tell(f"set-up is whole after {seconds:.0f} s, in which this machine received {mib} MiB from the network")
 
 
 def state(step: Environment | None) -> str:

@@ -46,11 +46,11 @@ def behind(now: str, newest: str) -> list[tuple[str, str, str]]:
 
 
 def outdated(environ: Mapping[str, str]) -> bool:
-    """Print the pins that are behind and the known advisories; True when there are any, or when one cannot be known.
+    """Print the pins that are behind and the known advisories; True for an advisory, or where none can be known.
 
     A deployable's lock holds the main lock's pins, so it is not listed again. Raises SetupError.
     """
-    is_due = False
+    is_unsafe = False
     for lock in (lock for lock in LOCKS if lock.constraint is None):
         with tempfile.TemporaryDirectory() as folder:
             newest = Path(folder) / "requirements.txt"
@@ -60,8 +60,8 @@ def outdated(environ: Mapping[str, str]) -> bool:
         _print(f"{lock.file}: {len(rows)} behind" if rows else f"{lock.file}: up to date")
         for row in rows:
             _print(f"  {row[0]:40} {row[1]:20} {row[2]}")
-        is_due = _audit(lock) or is_due or bool(rows)
-    return is_due
+        is_unsafe = _audit(lock) or is_unsafe
+    return is_unsafe
 
 
 def _audit(lock: Lock) -> bool:

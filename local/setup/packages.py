@@ -126,6 +126,7 @@ def sync(uv: Path, python: Path, lock: Path, build_lock: Path, *, quiet: bool) -
         *(str(uv), "pip", "sync", *(("--quiet",) if quiet else ())),
         *("--require-hashes", "--compile-bytecode", "--python", str(python)),
         *("--build-constraints", str(build_lock), "--require-build-hashes", str(lock)),
+        *("--preview-features", "build-dependency-hashes"),  # uv calls the last but one option experimental
     ]
 
 
