@@ -1,0 +1,69 @@
+"""The one line of a service's log that says why it ended or does not work. Pure.
+
+Used by `pipeline up` and `status`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+_TAKEN: Final = re.compile(
+    r"address (?:already )?in use|BindException|could not bind|cannot serve on port", re.IGNORECASE
+)
+_FRAME: Final = re.compile(r"\s+at |\s*\.\.\. \d+ more|\s*File \"|Traceback |\s*Suppressed: |\s*[~^]+\s*$|-+$")
+_CAUSE: Final = re.compile(r"(?:\[CIRCULAR REFERENCE:\s*)?(?:Caused by|Wrapped by): ")
+_ERROR: Final = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|^(?:[\w$]+\.)*[\w$]*(?:Error|Exception|Exit)\b")
+_LONGEST: Final = 300
+
+
+def port_is_taken(text: str) -> bool:
+    """True when a line of `text` says that something else listens where the service would."""
+    return _TAKEN.search(text) is not None
+
+
+def reason(text: str) -> str:
+    """The line of a log that says what went wrong, shortened; empty when there is none.
+
+    In this order: that a port is taken; the reason in the last line of JSON that has one, where nothing but JSON
+    follows; the root cause of the last stack trace; the last line that is called an error; the last line at all.
+    """
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    for line in lines:
+        if port_is_taken(line):
+            return _shortened(_json_reason(line) or line)
+    for line in reversed(lines):
+        if (found := _json_reason(line)) is not None:
+            if found:
+                return _shortened(found)
+        else:
+            break
+    plain = [line for line in lines if not _FRAME.match(line) and _json_reason(line) is None]
+    for line in reversed(plain):
+        if _CAUSE.match(line) or _ERROR.search(line):
+            return _shortened(_CAUSE.sub("", line))
+    return _shortened(plain[-1] if plain else "")
+
+
+def last_json_reason(text: str) -> str:
+    """The last reason that a log of JSON lines gives, or nothing."""
+    return next(filter(None, map(_json_reason, reversed(text.splitlines()))), "")
+
+
+def _json_reason(line: str) -> str | None:
+    """What a line of JSON gives as its reason, empty when it gives none; None for a line that is no JSON object."""
+    if not line.startswith("{"):
+        return None
+    try:
+        fields = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    return str(fields.get("reason") or fields.get("error") or "")
+
+
+def _shortened(line: str) -> str:
+    line = line.strip()
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
