@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 _TAKEN: Final = re.compile(
-    r"address (?:already )?in use|BindException|could not bind|cannot serve on port", re.IGNORECASE
+    r"address (?:already )?in use|BindException|failed to bind|could not bind|cannot serve on port", re.IGNORECASE
 )
 _FRAME: Final = re.compile(r"\s+at |\s*\.\.\. \d+ more|\s*File \"|Traceback |\s*Suppressed: |\s*[~^]+\s*$|-+$")
 _CAUSE: Final = re.compile(r"(?:\[CIRCULAR REFERENCE:\s*)?(?:Caused by|Wrapped by): ")
@@ -26,22 +26,18 @@ def port_is_taken(text: str) -> bool:
 def reason(text: str) -> str:
     """The line of a log that says what went wrong, shortened; empty when there is none.
 
-    In this order: that a port is taken; the reason in the last line of JSON that has one, where nothing but JSON
-    follows; the root cause of the last stack trace; the last line that is called an error; the last line at all.
+    In this order: that a port is taken, which is what later errors come from; the last reason in a line of JSON, root
+    cause of a stack trace or line that is called an error; the last line at all.
     """
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     for line in lines:
         if port_is_taken(line):
-            return _shortened(_json_reason(line) or line)
-    for line in reversed(lines):
-        if (found := _json_reason(line)) is not None:
-            if found:
-                return _shortened(found)
-        else:
-            break
-    plain = [line for line in lines if not _FRAME.match(line) and _json_reason(line) is None]
+            return _shortened(_json_reason(line) or _CAUSE.sub("", line))
+    plain = [line for line in lines if not _FRAME.match(line)]
     for line in reversed(plain):
-        if _CAUSE.match(line) or _ERROR.search(line):
+        if found := _json_reason(line):
+            return _shortened(found)
+        if found is None and (_CAUSE.match(line) or _ERROR.search(line)):
             return _shortened(_CAUSE.sub("", line))
     return _shortened(plain[-1] if plain else "")
 

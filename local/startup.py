@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from local.logs import port_is_taken, reason
 from local.progress import Report
 from local.services import Service
-from local.supervision import ProcessState, Supervisor
+from local.supervision import ProcessState
 from local.waiting import answers
 
 LONGEST_SECONDS: Final = 240
@@ -41,6 +41,20 @@ class Preparation:
     run: Callable[[], None]
 
 
+class Processes(Protocol):
+    """What starts services and keeps them at work, as `local.supervision.Supervisor` does."""
+
+    @property
+    def logs(self) -> Path:
+        """Where each service's output goes, `<name>.log`."""
+
+    def start_process(self, name: str) -> None:
+        """Start a service unless it is at work."""
+
+    def states(self) -> list[ProcessState]:
+        """Every service's state."""
+
+
 @dataclass(slots=True)
 class _Watched:
     """A service that was started here. `log_begins`: where in its log this start begins."""
@@ -59,16 +73,16 @@ class _Watched:
 
 
 class Startup:
-    """One start of `services` under `supervisor`, with the preparations between them."""
+    """One start of `services` by `processes`, with the preparations between them."""
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        processes: Processes,
         services: Sequence[Service],
         preparations: Sequence[Preparation],
         report: Report,
     ) -> None:
-        self._supervisor = supervisor
+        self._processes = processes
         self._services = {service.name: service for service in services}
         self._preparations = {preparation.name: preparation for preparation in preparations}
         self._report = report
@@ -79,13 +93,19 @@ class Startup:
     def run(self) -> None:
         """Return when every service answers and all is prepared. Raises StartError when a service does not.
 
-        An error of a preparation is raised as it is.
+        An error of a preparation is raised as it is. ValueError: a need is not in the lists.
         """
+        known = self._missing()
+        needs = {item.name: item.needs for item in self._services.values()}
+        needs |= {item.name: item.needs for item in self._preparations.values()}
+        for name, need in ((name, need) for name, every in needs.items() for need in every):
+            if need not in known:
+                raise ValueError(f"{name} needs {need}, which is neither a service nor prepared")
         pool = ThreadPoolExecutor(_PROBES + len(self._preparations))
         try:
             while self._missing():
                 self._start_what_can(pool)
-                states = {state.name: state for state in self._supervisor.states()}
+                states = {state.name: state for state in self._processes.states()}
                 for watched in list(self._watched.values()):
                     self._look(watched, states[watched.service.name], pool)
                 for name, (began, outcome) in list(self._running.items()):
@@ -113,7 +133,7 @@ class Startup:
                     self._running[name] = (now, pool.submit(preparation.run))
             elif self._done.issuperset(self._services[name].needs):
                 self._watched[name] = _Watched(self._services[name], now, _size(self._log(name)))
-                self._supervisor.start_process(name)
+                self._processes.start_process(name)
 
     def _look(self, watched: _Watched, state: ProcessState, pool: ThreadPoolExecutor) -> None:
         name = watched.service.name
@@ -149,7 +169,7 @@ class Startup:
             return file.read().decode(errors="replace")
 
     def _log(self, name: str) -> Path:
-        return self._supervisor.logs / f"{name}.log"
+        return self._processes.logs / f"{name}.log"
 
 
 def _size(log: Path) -> int:
