@@ -119,6 +119,7 @@ class LocalStack:
                 Startup(supervisor, services, prepare(stack), report).run()
             except BaseException as error:
                 if not was_up:
+                    report.tell("taking down what was started")
                     supervisor.stop(services, Silent())
                 if isinstance(error, StartError):
                     self._hold_room()

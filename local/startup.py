@@ -5,12 +5,14 @@ Used by `pipeline up`.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from local.logs import port_is_taken, reason
 from local.progress import Report
@@ -25,7 +27,9 @@ MOST_EXITS: Final = 3
 """A service that has ended so often in one start will not work in the next try either."""
 
 _PAUSE_SECONDS: Final = 0.1
-_PROBES: Final = 8
+
+
+_T = TypeVar("_T")
 
 
 class StartError(RuntimeError):
@@ -101,41 +105,37 @@ class Startup:
         for name, need in ((name, need) for name, every in needs.items() for need in every):
             if need not in known:
                 raise ValueError(f"{name} needs {need}, which is neither a service nor prepared")
-        pool = ThreadPoolExecutor(_PROBES + len(self._preparations))
-        try:
-            while self._missing():
-                self._start_what_can(pool)
-                states = {state.name: state for state in self._processes.states()}
-                for watched in list(self._watched.values()):
-                    self._look(watched, states[watched.service.name], pool)
-                for name, (began, outcome) in list(self._running.items()):
-                    if outcome.done():
-                        outcome.result()
-                        del self._running[name]
-                        self._finish(name, began)
-                now = time.monotonic()
-                begins = {name: watched.began for name, watched in self._watched.items()}
-                begins |= {name: began for name, (began, _) in self._running.items()}
-                self._report.waiting({name: now - began for name, began in begins.items()})
-                time.sleep(_PAUSE_SECONDS)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while self._missing():
+            self._start_what_can()
+            states = {state.name: state for state in self._processes.states()}
+            for watched in list(self._watched.values()):
+                self._look(watched, states[watched.service.name])
+            for name, (began, outcome) in list(self._running.items()):
+                if outcome.done():
+                    outcome.result()
+                    del self._running[name]
+                    self._finish(name, began)
+            now = time.monotonic()
+            begins = {name: watched.began for name, watched in self._watched.items()}
+            begins |= {name: began for name, (began, _) in self._running.items()}
+            self._report.waiting({name: now - began for name, began in begins.items()})
+            time.sleep(_PAUSE_SECONDS)
 
     def _missing(self) -> set[str]:
         return (self._services.keys() | self._preparations.keys()) - self._done
 
-    def _start_what_can(self, pool: ThreadPoolExecutor) -> None:
+    def _start_what_can(self) -> None:
         now = time.monotonic()
         for name in self._missing() - self._watched.keys() - self._running.keys():
             if name in self._preparations:
                 preparation = self._preparations[name]
                 if self._done.issuperset(preparation.needs):
-                    self._running[name] = (now, pool.submit(preparation.run))
+                    self._running[name] = (now, _in_background(preparation.run))
             elif self._done.issuperset(self._services[name].needs):
                 self._watched[name] = _Watched(self._services[name], now, _size(self._log(name)))
                 self._processes.start_process(name)
 
-    def _look(self, watched: _Watched, state: ProcessState, pool: ThreadPoolExecutor) -> None:
+    def _look(self, watched: _Watched, state: ProcessState) -> None:
         name = watched.service.name
         exits = watched.exits(state)
         if exits or state.state == "FATAL":
@@ -144,10 +144,12 @@ class Startup:
                 raise self._error(watched, state, "ends at once" if exits < 2 else f"has ended {exits} times")
         if time.monotonic() - watched.began > LONGEST_SECONDS:
             raise self._error(watched, state, f"does not answer after {LONGEST_SECONDS} s")
-        # Another process may have taken the port meanwhile, so ours must run, too.
-        if watched.probe is None or (watched.probe.done() and not watched.probe.result()):
-            watched.probe = pool.submit(answers, watched.service.ready)
-        elif watched.probe.done() and state.state == "RUNNING":
+        # Another process may answer at its address, so it must run, too.
+        if state.state != "RUNNING":
+            watched.probe = None
+        elif watched.probe is None or (watched.probe.done() and not watched.probe.result()):
+            watched.probe = _in_background(partial(answers, watched.service.ready))
+        elif watched.probe.done():
             del self._watched[name]
             self._finish(name, watched.began)
 
@@ -174,3 +176,17 @@ class Startup:
 
 def _size(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0
+
+
+def _in_background(function: Callable[[], _T]) -> Future[_T]:
+    """The outcome of a call in a thread that does not keep the program from ending, however long it takes."""
+    outcome: Future[_T] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function())
+        except Exception as error:  # noqa: BLE001  # raised again where the outcome is asked for
+            outcome.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return outcome

@@ -77,7 +77,7 @@ class Supervisor:
         )
         if outcome.returncode:
             raise RuntimeError(f"supervisord did not start: {outcome.stderr.strip() or outcome.stdout.strip()}")
-        wait_for("supervisord to answer", self.is_up, 20)
+        wait_for("supervisord to answer", self.is_up, 60)
 
     def idle(self) -> set[str]:
         """The services that are not at work, and that nobody tries to start. Raises OSError as `states` does."""
@@ -114,11 +114,13 @@ class Supervisor:
         Stores end last, so that whoever writes into them can end its work.
         """
         if self.is_up():
-            with suppress(OSError, xmlrpc.client.Error):  # a supervisord that ends meanwhile ends them all itself
+            # A supervisord that ends meanwhile ends them all itself, and `shutdown` ends what takes too long.
+            with suppress(OSError, xmlrpc.client.Error):
                 for of_stores in (False, True):
                     self._stop_all([item.name for item in services if item.is_store == of_stores], report)
+            with suppress(OSError, xmlrpc.client.Error):
                 self._server().supervisor.shutdown()
-            wait_for("supervisord to end", lambda: not self.is_up() and not stack_processes(self.home), 60)
+            wait_for("supervisord to end", lambda: not self.is_up() and not stack_processes(self.home), 60, 0.1)
         end_leftovers(self.home)
 
     def _stop_all(self, names: Sequence[str], report: Report) -> None:

@@ -53,7 +53,7 @@ _TASKMANAGER_MEMORY: Final = {
 _QUICK_START: Final = "-XX:TieredStopAtLevel=1"
 """Less compiling: for what does little work for long, or ends soon."""
 
-_PROCESSES: Final = {
+PROCESSES: Final = {
     "jobmanager": (
         "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
         ("-Xms384m", "-Xmx384m", "-XX:MaxMetaspaceSize=160m", _QUICK_START),
@@ -176,7 +176,7 @@ def _write_whole(path: Path, text: str) -> None:
 def main() -> None:
     """Become one of the cluster's processes."""
     parser = argparse.ArgumentParser(prog="python -m local.flink.cluster", description=__doc__)
-    parser.add_argument("process", choices=sorted(_PROCESSES))
+    parser.add_argument("process", choices=sorted(PROCESSES))
     parser.add_argument("--folder", type=Path, required=True)
     for name in ("rest", "rpc", "blob", "taskmanager"):
         parser.add_argument(f"--{name}-port", type=int, required=True)
@@ -184,7 +184,7 @@ def main() -> None:
     ports = {name: getattr(arguments, f"{name}_port") for name in ("rest", "rpc", "blob", "taskmanager")}
     folder: Path = arguments.folder.absolute()
     write_configuration(folder, configuration(folder, ports))
-    entry_point, memory = _PROCESSES[arguments.process]
+    entry_point, memory = PROCESSES[arguments.process]
     words = command(folder, memory, entry_point, "log4j-console.properties")
     # The supervisor's child is Java itself, so that a signal reaches it.
     os.execve(words[0], (*words, "--configDir", str(folder / "conf")), {**os.environ, **environ(folder)})  # noqa: S606
