@@ -105,7 +105,7 @@ def up(
         {} if capture or is_real else invented_chosen(os.environ),
         bybit_chosen(os.environ) if is_real else None,
     )
-    with reported(STDERR, "is up") as report:
+    with reported(STDERR, "up") as report:
         started = stack.up(options, preparations, report)
     if not started:
         STDERR.print(f"The stack in {stack.home} is up already.")
@@ -130,7 +130,7 @@ def down(
     """Stop the stand-ins; their data stays for the next `up`."""
     began = time.monotonic()
     stack = LocalStack(_home())
-    with reported(STDERR, "has ended") as report:
+    with reported(STDERR, "down") as report:
         was_up = stack.down(report, remove_data=remove_data)
     seconds = time.monotonic() - began
     STDERR.print(f"The stack in {stack.home} is down after {seconds:.1f} s." if was_up else "Nothing was up.")

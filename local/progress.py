@@ -42,9 +42,9 @@ class Silent:
 class PlainReport:
     """One line an event, for logs."""
 
-    def __init__(self, console: Console, verb: str) -> None:
+    def __init__(self, console: Console, word: str) -> None:
         self._console = console
-        self._verb = verb
+        self._word = word
 
     def tell(self, text: str) -> None:
         """See Report."""
@@ -55,14 +55,14 @@ class PlainReport:
 
     def done(self, name: str, seconds: float) -> None:
         """See Report."""
-        self.tell(f"{name} {self._verb} ({seconds:.1f} s)")
+        self.tell(f"{self._word}: {name} ({seconds:.1f} s)")
 
 
 class ShownReport(PlainReport):
     """The same lines, and below them what is waited for."""
 
-    def __init__(self, console: Console, verb: str, status: Status) -> None:
-        super().__init__(console, verb)
+    def __init__(self, console: Console, word: str, status: Status) -> None:
+        super().__init__(console, word)
         self._status = status
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
@@ -73,10 +73,10 @@ class ShownReport(PlainReport):
 
 
 @contextmanager
-def reported(console: Console, verb: str) -> Iterator[Report]:
-    """A report on `console`; `verb` says what a service does when it is done: it is up, or it has ended."""
+def reported(console: Console, word: str) -> Iterator[Report]:
+    """A report on `console`; `word` says what a service is when it is done: up, or down."""
     if not console.is_terminal:
-        yield PlainReport(console, verb)
+        yield PlainReport(console, word)
         return
     with console.status("") as status:
-        yield ShownReport(console, verb, status)
+        yield ShownReport(console, word, status)

@@ -32,7 +32,7 @@ from tests.support.command import Pipeline
 UP_GOAL_SECONDS: Final = 30.0
 DOWN_GOAL_SECONDS: Final = 5.0
 
-_DONE: Final = re.compile(r"(\w+) (?:is up|has ended) \([\d.]+ s\)")
+_DONE: Final = re.compile(r"(?:up|down): (\w+) \([\d.]+ s\)")
 _LONGEST_SECONDS: Final = 900.0
 
 
