@@ -27,6 +27,7 @@ from local.backfill import BackfillError, Summary
 from local.backfill import backfill as run_backfill
 from local.cloud import Cloud, environment
 from local.output import STDERR, Format, write_rows
+from local.progress import reported
 from local.pubsub import INSTALL
 from local.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row, lake_trades
 from local.queries import candles as read_candles
@@ -84,8 +85,9 @@ def up(
     ] = MarketSource.SIMULATOR,
 ) -> None:
     """Start the stand-ins on this machine and leave them running."""
-    from local.stores import prepare
+    from local.stores import preparations
 
+    began = time.monotonic()
     if archive_dir is not None and not archive_dir.is_dir():
         raise Fault(f"--archive-dir must be a folder, got {archive_dir}")
     if capture is not None and not capture.is_file():
@@ -103,8 +105,8 @@ def up(
         {} if capture or is_real else invented_chosen(os.environ),
         bybit_chosen(os.environ) if is_real else None,
     )
-    with STDERR.status("starting") as status:
-        started = stack.up(options, prepare, status.update)
+    with reported(STDERR, "up") as report:
+        started = stack.up(options, preparations, report)
     if not started:
         STDERR.print(f"The stack in {stack.home} is up already.")
     services = stack.status()
@@ -117,6 +119,8 @@ def up(
     for item in services:
         if item.name == "dashboard" and item.answers:
             STDERR.print(f"The dashboard: {item.address}", markup=False)
+    if started:
+        STDERR.print(f"The stack is up after {time.monotonic() - began:.1f} s.")
 
 
 @app.command()
@@ -124,10 +128,12 @@ def down(
     remove_data: Annotated[bool, typer.Option("--remove-data", help="Also remove all that the stack stored.")] = False,
 ) -> None:
     """Stop the stand-ins; their data stays for the next `up`."""
+    began = time.monotonic()
     stack = LocalStack(_home())
-    with STDERR.status("stopping"):
-        was_up = stack.down(remove_data=remove_data)
-    STDERR.print(f"The stack in {stack.home} is down." if was_up else "Nothing was up.")
+    with reported(STDERR, "down") as report:
+        was_up = stack.down(report, remove_data=remove_data)
+    seconds = time.monotonic() - began
+    STDERR.print(f"The stack in {stack.home} is down after {seconds:.1f} s." if was_up else "Nothing was up.")
 
 
 @app.command()

@@ -16,13 +16,10 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import requests
-from jgo.config import GlobalSettings
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.maven import MavenContext
-from jgo.parse import Coordinate
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 LOCK: Final = Path(__file__).with_name("jars.toml")
 FOLDER: Final = Path(__file__).resolve().parent.parent / ".jars"
@@ -83,6 +80,8 @@ def fetch(sets: Iterable[JarSet], folder: Path = FOLDER) -> None:
 
 def locked(jars: JarSet, folder: Path = FOLDER) -> JarSet:
     """The set with every jar that its coordinates need now, and each one's checksum."""
+    from jgo.parse import Coordinate
+
     context = _context(folder / "download")
     asked = [context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in jars.coordinates]
     needed, further = context.resolver.resolve(asked)
@@ -98,6 +97,8 @@ def _missing(jars: JarSet, folder: Path) -> list[tuple[str, str, Path]]:
 
 
 def _fetch_one(coordinate: str, digest: str, path: Path) -> None:
+    import requests
+
     group, artifact, version = coordinate.split(":")
     component = _context(path.parent.parent / "download").project(group, artifact).at_version(version)
     reason = ""
@@ -119,6 +120,10 @@ def _fetch_one(coordinate: str, digest: str, path: Path) -> None:
 
 
 def _context(cache: Path) -> MavenContext:
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext
+
     repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
     return MavenContext(repo_cache=cache, remote_repos=repositories, timeout=60)
 

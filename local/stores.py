@@ -6,25 +6,51 @@ Used by `pipeline up`; the one place where they are made. In the cloud this is T
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
-
-from local.artifacts import publish
-from local.kafka import create_topics
-from local.postgres import create_tables
 from local.services import Stack, beside_a_stack
-from local.warehouse import create_warehouse
+from local.startup import Preparation
 
 
-def prepare(stack: Stack) -> None:
-    """Make what is absent, and renew the artifacts; it may run again after an interruption.
+def preparations(stack: Stack) -> list[Preparation]:
+    """What makes all that is absent, and renews the artifacts; each may run again after an interruption.
 
     Google's libraries and libpq read their variables from this process, so from here on it is led to the stack.
     """
     environ = {**beside_a_stack(os.environ), **stack.environ()}
     os.environ.clear()
     os.environ.update(environ)
-    publish(storage.Client())
-    create_warehouse(bigquery.Client())
-    create_topics(environ["KAFKA_BOOTSTRAP_SERVERS"])
+    return [
+        Preparation("topics", ("kafka",), partial(_make_topics, environ["KAFKA_BOOTSTRAP_SERVERS"])),
+        Preparation("tables", ("postgres",), _make_tables),
+        Preparation("buckets", ("gcs", "metadata"), _make_buckets),
+        Preparation("warehouse", ("bigquery", "metadata"), _make_warehouse),
+    ]
+
+
+def _make_topics(bootstrap_servers: str) -> None:
+    from local.kafka import create_topics
+
+    create_topics(bootstrap_servers)
+
+
+def _make_tables() -> None:
+    from local.postgres import create_tables
+
     create_tables()
+
+
+def _make_buckets() -> None:
+    from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
+
+    from local.artifacts import publish
+
+    publish(storage.Client())
+
+
+def _make_warehouse() -> None:
+    from google.cloud import bigquery
+
+    from local.warehouse import create_warehouse
+
+    create_warehouse(bigquery.Client())

@@ -10,6 +10,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,11 +19,22 @@ from pathlib import Path
 
 import psutil
 
+from local.progress import Report
 from local.services import ROOT, Service, beside_a_stack
 from local.waiting import wait_for
 
 HOME_VARIABLE = "PIPELINE_STACK_HOME"
 """Every process of a stack carries its home in this variable, so that none is taken for another's."""
+
+
+_STOP_SECONDS = 15
+"""How long a service may take to end before it is killed."""
+
+_ENDED = ("STOPPED", "EXITED", "FATAL")
+"""The states of a service that is not at work and that nobody tries to start."""
+
+_ALREADY_STARTED = 60
+"""supervisord's code of a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +77,19 @@ class Supervisor:
         )
         if outcome.returncode:
             raise RuntimeError(f"supervisord did not start: {outcome.stderr.strip() or outcome.stdout.strip()}")
-        wait_for("supervisord to answer", self.is_up, 20)
+        wait_for("supervisord to answer", self.is_up, 60)
 
     def idle(self) -> set[str]:
         """The services that are not at work, and that nobody tries to start. Raises OSError as `states` does."""
-        return {item.name for item in self.states() if item.state in ("STOPPED", "EXITED", "FATAL")}
+        return {item.name for item in self.states() if item.state in _ENDED}
 
-    def start_rest(self, services: Sequence[Service]) -> None:
-        """Start those of `services` that are idle. Raises OSError when supervisord does not answer."""
-        idle = self.idle()
-        for service in services:
-            if service.name in idle:
-                self._server().supervisor.startProcess(service.name, False)
+    def start_process(self, name: str) -> None:
+        """Start a service unless it is at work. Raises OSError when supervisord does not answer."""
+        try:
+            self._server().supervisor.startProcess(name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != _ALREADY_STARTED:
+                raise
 
     def is_up(self) -> bool:
         """True when this stack's supervisord answers."""
@@ -95,12 +108,39 @@ class Supervisor:
             if isinstance(item, dict)
         ]
 
-    def stop(self) -> None:
-        """End supervisord and all that it started, and whatever a killed one has left behind."""
+    def stop(self, services: Sequence[Service], report: Report) -> None:
+        """End supervisord and all that it started, and whatever a killed one has left behind.
+
+        Stores end last, so that whoever writes into them can end its work.
+        """
         if self.is_up():
-            self._server().supervisor.shutdown()
-            wait_for("the services to end", lambda: not self.is_up() and not stack_processes(self.home), 60)
+            # A supervisord that ends meanwhile ends them all itself, and `shutdown` ends what takes too long.
+            with suppress(OSError, xmlrpc.client.Error):
+                for of_stores in (False, True):
+                    self._stop_all([item.name for item in services if item.is_store == of_stores], report)
+            with suppress(OSError, xmlrpc.client.Error):
+                self._server().supervisor.shutdown()
+            wait_for("supervisord to end", lambda: not self.is_up() and not stack_processes(self.home), 60, 0.1)
         end_leftovers(self.home)
+
+    def _stop_all(self, names: Sequence[str], report: Report) -> None:
+        began = time.monotonic()
+        server = self._server().supervisor
+        for name in names:
+            with suppress(xmlrpc.client.Fault):  # it does not run
+                server.stopProcess(name, False)
+
+        def have_ended() -> bool:
+            running = {item.name for item in self.states() if item.state not in _ENDED}
+            seconds = time.monotonic() - began
+            for name in [name for name in waited if name not in running]:
+                waited.remove(name)
+                report.done(name, seconds)
+            report.waiting(dict.fromkeys(waited, seconds))
+            return not waited
+
+        waited = list(names)
+        wait_for("the services to end", have_ended, _STOP_SECONDS + 15, 0.1)
 
     def _server(self) -> xmlrpc.client.ServerProxy:
         return xmlrpc.client.ServerProxy(f"http://pipeline:{self.password}@127.0.0.1:{self.port}/RPC2")
@@ -131,11 +171,11 @@ class Supervisor:
                 f"[program:{service.name}]",
                 f"command={_escaped(shlex.join(service.command))}",
                 *([f"environment={environ}"] if environ else []),
-                f"autostart={str(not service.needs_stores).lower()}",
+                f"autostart={str(not service.needs).lower()}",
                 "autorestart=true",
                 "startsecs=1",
                 "startretries=30",
-                "stopwaitsecs=15",
+                f"stopwaitsecs={_STOP_SECONDS}",
                 f"stopsignal={service.stop_signal}",
                 "stopasgroup=true",
                 "killasgroup=true",

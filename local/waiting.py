@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline, free ports, and whether a service answers.
+"""Waiting for a condition with a deadline, and whether a service answers.
 
 Used by `pipeline up`, by the stand-ins and by the tests.
 """
@@ -10,10 +10,13 @@ import struct
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from local.ports import free_ports
+
+__all__ = ["answers", "free_ports", "wait_for"]  # tests and benchmarks import the ports from here
 
 _T = TypeVar("_T")
 
@@ -52,13 +55,3 @@ def _postgres_takes_sessions(connection: socket.socket) -> bool:
     words = struct.pack("!I", 3 << 16) + b"user\0ready\0\0"
     connection.sendall(struct.pack("!I", len(words) + 4) + words)
     return connection.recv(1024)[:1] == b"R"
-
-
-def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """A port for each name that nothing listens on now, all different."""
-    with ExitStack() as held:
-        ports = {}
-        for name in names:
-            listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
-            ports[name] = int(listener.getsockname()[1])
-        return ports

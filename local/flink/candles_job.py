@@ -33,8 +33,7 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.broker import client_config
 from bitcoin_pipeline.settings import read_settings, setting
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
-from local.flink.cluster import FLINK_HOME, environ, flink_uri
-from local.jars import FOLDER as JARS
+from local.flink.cluster import client_command, environ, flink_uri
 from local.jars import LOCK as JARS_LOCK
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -166,13 +165,13 @@ class Keeper:
     def _submit(self) -> None:
         checkpoint = next(iter(whole_checkpoints(self.checkpoints, time.time_ns() // 1000)), None)
         command = [
-            str(FLINK_HOME / "bin" / "flink"),
+            *client_command(self.folder),
             "run",
             "--detached",
             f"-Dexecution.checkpointing.dir={flink_uri(self.checkpoints)}",
             *([f"-Dexecution.state-recovery.path={flink_uri(checkpoint)}"] if checkpoint else []),
             *("--python", str(JOB / "main.py")),
-            *("--topic", self.topic, "--jars", str(JARS / "flink")),
+            *("--topic", self.topic),
         ]
         if checkpoint is None:
             command += ["--start-us", str(first_whole_minute(self.settings.client(), self.topic))]

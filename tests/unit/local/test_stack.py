@@ -10,17 +10,19 @@ import pytest
 
 from bitcoin_pipeline.settings import SettingsError, read_settings
 from local.exchange.invented_live import SYMBOLS
+from local.progress import Silent
 from local.services import PORTS, Invented, Stack
 from local.stack import LocalStack, Options, StackError, bybit_chosen, invented_chosen
+from local.startup import Preparation
 
 Usage = namedtuple("Usage", ("total", "used", "free"))
 
 
 def up(home: Path, options: Options) -> None:
-    def prepare(stack: Stack) -> None:
+    def prepare(stack: Stack) -> list[Preparation]:
         raise AssertionError(f"nothing of {stack} may be made")
 
-    LocalStack(home).up(options, prepare, lambda _: None)
+    LocalStack(home).up(options, prepare, Silent())
 
 
 def test_a_full_disk_is_told_and_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
