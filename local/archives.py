@@ -14,7 +14,7 @@ from pathlib import Path
 from local import java, kafka, pubsub
 from local.flink import cluster
 from local.progress import Silent
-from local.stack import LocalStack, Options
+from local.stack import LocalStack, Options, StackError
 from local.stores import preparations
 
 
@@ -36,6 +36,8 @@ def main() -> None:
         stack = LocalStack(Path(folder, "home"))
         try:
             stack.up(Options(), preparations, Silent())
+        except StackError as error:
+            sys.exit(f"no archives of classes were made: {error}")
         finally:
             stack.down(Silent(), remove_data=True)
         for classes in absent:

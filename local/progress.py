@@ -78,5 +78,5 @@ def reported(console: Console, word: str) -> Iterator[Report]:
     if not console.is_terminal:
         yield PlainReport(console, word)
         return
-    with console.status("") as status:
+    with console.status("", refresh_per_second=4) as status:
         yield ShownReport(console, word, status)

@@ -111,6 +111,14 @@ def test_two_at_once_make_one_stack(pipeline: Pipeline) -> None:
     assert any("another `pipeline up` or `down` is at work" in error for error, _ in ends)
     assert pipeline.status()["up"] is True
 
+    # Whoever writes into a store ends before it.
+    told = pipeline.done("down").err
+    ended = re.findall(r"^down: (\w+) \([0-9.]+ s\)$", told, re.MULTILINE)
+    stores = {"kafka", "postgres", "bigquery", "gcs", "metadata", "pubsub"} & set(ended)
+    assert set(ended[-len(stores) :]) == stores
+    assert {"producer", "taskmanager", "publish_live"} <= set(ended)
+    assert re.search(r"is down after [0-9.]+ s\.$", told, re.MULTILINE), told
+
 
 def test_an_up_that_fails_says_why_and_leaves_nothing(pipeline: Pipeline) -> None:
     data = pipeline.home / "kafka" / "data"
