@@ -7,7 +7,6 @@ import gzip
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,40 +19,23 @@ from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
 from local.pubsub import installed_emulator
 from local.stack import read_env_file
-from local.supervision import stack_processes
+from tests.e2e.playing import REAL_FILE, Played
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "bybit"
-REAL_FILE = FIXTURES / "BTCUSDT2020-03-25.csv.gz"
-pytestmark = pytest.mark.timeout(900)  # a stack is started by the first and by the last
+pytestmark = pytest.mark.timeout(900)  # the first test may start the stack
 HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status"
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real day; the same day cut short, without rows, and as another symbol's rows, under later dates."""
-    folder = tmp_path_factory.mktemp("archive")
-    real = REAL_FILE.read_bytes()
-    shutil.copy(REAL_FILE, folder)
-    (folder / "BTCUSDT2020-03-26.csv.gz").write_bytes(real[:60_000])
-    header = gzip.decompress(real).split(b"\n")[0]
-    (folder / "BTCUSDT2020-03-27.csv.gz").write_bytes(gzip.compress(header + b"\n"))
-    (folder / "notes.txt").write_text("not a file of the archive")
-    return folder
+def archive(played: Played) -> Path:
+    return played.archive
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Pipeline]:
-    home = tmp_path_factory.mktemp("home") / "a home with blanks"
-    pipeline = Pipeline(home)
-    try:
-        pipeline.done("up", "--archive-dir", str(archive))
-        pipeline.done("backfill", "BTCUSDT", "2020-03-25")
-        yield pipeline
-    finally:
-        pipeline.done("down")
-        assert stack_processes(home) == []
+def pipeline(played: Played) -> Pipeline:
+    played.pipeline.done("backfill", "BTCUSDT", "2020-03-25")
+    return played.pipeline
 
 
 @pytest.fixture(scope="module")
@@ -229,19 +211,9 @@ def test_status_names_every_service(pipeline: Pipeline) -> None:
     assert all("127.0.0.1:" in address for address in listening)
 
 
-def test_a_second_up_says_so_and_other_options_are_refused(pipeline: Pipeline, archive: Path) -> None:
-    again = pipeline.done("up", "--archive-dir", str(archive))
+def test_a_second_up_says_so_and_other_options_are_refused(pipeline: Pipeline, played: Played) -> None:
+    again = pipeline.done(*played.up)
     assert "is up already" in again.err
     other = pipeline.run("up")
     assert other.code == 1
     assert "run `pipeline down` first" in other.err
-
-
-def test_data_outlives_down_and_up(pipeline: Pipeline, archive: Path) -> None:
-    before = pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").out
-    pipeline.done("down")
-    gone = pipeline.run("candles", "BTCUSDT", "2020-03-25")
-    assert (gone.code, "pipeline up" in gone.err) == (1, True)
-    assert pipeline.run("status").code == 1
-    pipeline.done("up", "--archive-dir", str(archive))
-    assert pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").out == before
