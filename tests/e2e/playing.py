@@ -1,8 +1,8 @@
 """The stack that plays: days of the archive from a folder, and a capture at ten times its speed.
 
 The capture has the real market and an invented one, each also as other symbols whose frames come duplicated, shuffled
-within two seconds, split, merged, and all of that; and a symbol that trades once. The stack lives in another time zone,
-in a folder with blanks in its name, and the exchange's clock is months away from the machine's.
+within two seconds, split, merged, all of that, and late; and a symbol that trades once. The stack lives in another time
+zone, in a folder with blanks in its name, and the exchange's clock is months away from the machine's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from local.exchange.frames import frames_of
 from local.exchange.invented_live import invented_second
 from local.supervision import stack_processes
 from tests.support.command import Pipeline
-from tests.support.disorder import DISORDERS, Frame, interleaved, recorded
+from tests.support.disorder import DISORDERS, Arrival, Frame, interleaved, recorded
 
 FIXTURES: Final = Path(__file__).parent.parent / "fixtures" / "bybit"
 REAL_FILE: Final = FIXTURES / "BTCUSDT2020-03-25.csv.gz"
+REVISED: Final = "BTCUSDT2020-03-31.csv.gz"
+"""The file that a test revises."""
 CAPTURE: Final = FIXTURES / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 FROM_MS: Final = 1_786_310_790_000
 """2026-08-09T21:26:30Z: the real capture begins half a minute later."""
@@ -34,6 +36,8 @@ RATE: Final = 6.0
 BASES: Final = ("BTCUSDT", "ETHUSDT", "1000PEPEUSDT")
 """The first has the real trades."""
 QUIET: Final = "QUIETUSDT"
+LATE_MS: Final = 1500 * SPEED
+"""More than what passes at the exchange between two heartbeats, one a second."""
 
 
 def played_as(symbol: str, base: str, frames: Iterable[Frame]) -> list[Frame]:
@@ -54,6 +58,11 @@ def market(base: str) -> list[Frame]:
     return [json.loads(frame.text) for frame in frames_of(base, trades)]
 
 
+def some_late(frames: Iterable[Frame]) -> list[Arrival]:
+    """Every other one after the proof of its time."""
+    return [(frame["ts"] + number % 2 * LATE_MS, frame) for number, frame in enumerate(frames)]
+
+
 def frames_by_symbol() -> dict[str, list[tuple[int, Frame]]]:
     """Every symbol's frames as they arrive."""
     only = {"T": FROM_MS, "s": QUIET, "S": "Buy", "v": "0.5", "p": "101.25", "L": "PlusTick", "seq": 1}
@@ -62,13 +71,14 @@ def frames_by_symbol() -> dict[str, list[tuple[int, Frame]]]:
     for base in BASES:
         frames = market(base)
         found[base] = recorded(frames)
-        for word, disorder in DISORDERS.items():
+        for word, disorder in FORMS.items():
             symbol = f"{word}{base}"
             found[symbol] = disorder(played_as(symbol, base, frames))
     return found
 
 
-SYMBOLS: Final = [symbol for base in BASES for symbol in (base, *(f"{word}{base}" for word in DISORDERS))]
+FORMS: Final = DISORDERS | {"LATE": some_late}
+SYMBOLS: Final = [symbol for base in BASES for symbol in (base, *(f"{word}{base}" for word in FORMS))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +111,17 @@ def played(folder: Path) -> Iterator[Played]:
 
 
 def write_archive(folder: Path) -> None:
-    """The real day; the same day cut short, and without rows, under later dates."""
+    """The real day; the same day cut short, without rows, and as two rows of another day, under later dates."""
     folder.mkdir()
     real = REAL_FILE.read_bytes()
     shutil.copy(REAL_FILE, folder)
     (folder / "BTCUSDT2020-03-26.csv.gz").write_bytes(real[:60_000])
     header = gzip.decompress(real).split(b"\n")[0]
     (folder / "BTCUSDT2020-03-27.csv.gz").write_bytes(gzip.compress(header + b"\n"))
+    (folder / REVISED).write_bytes(gzip.compress(b"\n".join(other_days_rows())))
     (folder / "notes.txt").write_text("not a file of the archive")
+
+
+def other_days_rows() -> list[bytes]:
+    """A header and two rows of 2020-04-06."""
+    return gzip.decompress(REAL_FILE.read_bytes()).replace(b"1585", b"1586").split(b"\n")[:3]
