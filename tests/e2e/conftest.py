@@ -16,6 +16,6 @@ def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> playing.Play
 
 
 @pytest.fixture(scope="module")
-def invented(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+def invented_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The stack with the invented market, of which parts are killed."""
     return kept.get("kills", lambda: inventing.invented(tmp_path_factory.mktemp("kills") / "home"))

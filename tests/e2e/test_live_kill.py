@@ -38,8 +38,8 @@ FORMING: Final = Status.FORMING
 
 
 @pytest.fixture
-def stack(invented: Pipeline) -> WholeStack:
-    return WholeStack(invented.home)
+def stack(invented_stack: Pipeline) -> WholeStack:
+    return WholeStack(invented_stack.home)
 
 
 # trades   ||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||
