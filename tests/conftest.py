@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.support import runs
+from tests.support.kept import Kept, place_of, rank_of, unit_of
 
 if TYPE_CHECKING:
     from tests.support.live import LivePath
@@ -20,10 +24,72 @@ settings.load_profile("suite")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Name this run to all that it starts, and end what killed runs have left."""
+    if _is_worker(session.config):  # it belongs to the run that started it
+        return
+    os.environ[runs.RUN_VARIABLE] = runs.name_of(os.getpid()) or ""
+    runs.unlock_folders()
+    _tell(session.config, "ended, left running by a test run that was killed", runs.end_leftovers())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """End what this run has left running, which is an error unless it was interrupted."""
+    if _is_worker(session.config):
+        return
+    left = runs.end_leftovers(run=os.environ[runs.RUN_VARIABLE])
+    _tell(session.config, "ERROR: left running by the tests, and ended", left)
+    if left and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")  # pytest-xdist's
+
+
+def _tell(config: pytest.Config, what: str, processes: list[str]) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if processes and reporter:
+        reporter.ensure_newline()
+        for process in processes:
+            reporter.write_line(f"{what}: {process}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests of a shared stack one after the other, and where there are workers what takes long first."""
+    first: dict[str, int] = {}
+    for place, item in enumerate(items):
+        first.setdefault(unit_of(item.nodeid), place)
+    ranked = _is_worker(config)
+
+    def order(item: pytest.Item) -> tuple[int, int, int]:
+        unit = unit_of(item.nodeid)
+        return rank_of(unit) if ranked else 0, first[unit], place_of(item.nodeid)
+
+    items.sort(key=order)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Spread whole units over the workers of `pytest -n`."""
+    from tests.support.workers import Scheduling  # noqa: PLC0415  # only where there are workers
+
+    return Scheduling(config, log)
+
+
 @pytest.fixture(scope="session")
-def live_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePath]:
-    """Kafka, Flink and Postgres, started once for all tests: it takes half a minute."""
+def kept() -> Iterator[Kept]:
+    """What is shared by files, one thing at a time."""
+    kept = Kept()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture(scope="module")
+def live_path(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> LivePath:
+    """Kafka, Flink and Postgres, started once for all files that need no more: it takes half a minute."""
     from tests.support.live import LivePath  # noqa: PLC0415  # only where it is used
 
-    with LivePath(tmp_path_factory.mktemp("live")) as running:
-        yield running
+    return kept.get("live path", lambda: LivePath(tmp_path_factory.mktemp("live")))

@@ -12,7 +12,7 @@ from bitcoin_pipeline.times import SECOND_US
 from local.waiting import wait_for
 from tests.support.command import Pipeline
 from tests.support.dashboard import chromium
-from tests.support.whole_path import WholePath
+from tests.support.whole_path import WholeStack
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -71,7 +71,7 @@ def test_a_trade_of_the_exchange_changes_the_candle_on_screen_until_it_is_final(
 
     def agree() -> bool:
         [shown] = page.evaluate("time => candles.bars().filter(bar => bar.time === time)", time)
-        stored = WholePath(pipeline.home).candles()[SYMBOL, time * SECOND_US]
+        stored = WholeStack(pipeline.home).candles()[SYMBOL, time * SECOND_US]
         return [shown[name] for name in (*AMOUNTS, "count", "doubt")] == [
             *(float(getattr(stored, name)) for name in AMOUNTS),
             stored.trade_count,

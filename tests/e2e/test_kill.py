@@ -1,4 +1,7 @@
-"""kill -9 of anything at a bad moment of a backfill, then the same command again: the same result as without."""
+"""kill -9 of anything at a bad moment of a backfill, then the same command again: the same result as without.
+
+Several parts are killed in one backfill, one after the other; a part that is down is started again by its supervisor.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import datetime as dt
 import gzip
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -21,95 +26,125 @@ from local.supervision import stack_processes
 from local.waiting import wait_for
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
+from tests.support.whole_path import WholeStack
 
+pytestmark = pytest.mark.timeout(900)  # the first test may start the stack
 SYMBOL = "SOLUSDT"
+SECONDS = 240
+"""How long a moment may take to come on a busy machine."""
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A stack with the invented market."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("home"))
-    pipeline.done("up")
-    try:
-        yield pipeline
-    finally:
-        pipeline.done("down", "--remove-data")
+class Backfill:
+    """The backfill of some days, which is begun again whenever it has ended before its work was done."""
+
+    def __init__(self, pipeline: Pipeline, start: dt.date, count: int) -> None:
+        self.pipeline = pipeline
+        self.days = list(days(start, start + dt.timedelta(days=count - 1)))
+        self.words = ("backfill", SYMBOL, self.days[0].isoformat(), self.days[-1].isoformat())
+        self.process = pipeline.start(*self.words)
+
+    def kill_at(self, moment: Callable[[], bool], target: str) -> None:
+        """SIGKILL of a part when the moment has come; of a running backfill, whichever try it is."""
+        service = None if target == "driver" else self._running(target)
+
+        def has_come() -> bool:
+            if moment():
+                return True
+            if self.process.poll() is not None:
+                self.process.communicate()
+                self.process = self.pipeline.start(*self.words)
+            return False
+
+        wait_for(f"the moment to kill {target}", has_come, SECONDS)
+        assert self.process.poll() is None
+        if service is None:
+            kill(*drivers(self.pipeline))
+        else:
+            # The API's children are drivers: each has a life of its own.
+            kill(service, *([] if target == "dataproc" else service.children(recursive=True)))
+
+    def end(self) -> None:
+        """Wait for its end, and let the same command finish what is left; hold that all is as without the kills."""
+        self.process.communicate(timeout=SECONDS)  # whether it could finish is not the question
+        outcome = self.pipeline.run(*self.words)
+        assert outcome.code == 0, outcome.err
+        first, last = self.words[2:]
+        loaded = self.pipeline.done("candles", *self.words[1:], "--format", "csv").rows
+        assert loaded == [csv_row(candle) for day in self.days for candle in expected_candles(self.pipeline, day)]
+        query = f"""
+            SELECT (SELECT count(*) FROM ingests WHERE status = 'loaded' AND symbol = '{SYMBOL}'
+                    AND date BETWEEN '{first}' AND '{last}') AS days,
+                   (SELECT count(*) FROM candle_history WHERE symbol = '{SYMBOL}'
+                    AND CAST(open_time AS DATE) BETWEEN '{first}' AND '{last}') AS changed
+        """
+        assert self.pipeline.done("sql", query, "--format", "csv").rows == [
+            {"days": str(len(self.days)), "changed": "0"}
+        ]
+
+    def stored(self) -> int:
+        """How many days' files are in the lake."""
+        return sum((self._lake / raw_object(SYMBOL, day)).exists() for day in self.days)
+
+    def driver_runs(self) -> bool:
+        return bool(drivers(self.pipeline))
+
+    def has_written(self, count: int) -> bool:
+        """True when the driver that runs has written so many of the days."""
+        files = [self._lake / trades_object(SYMBOL, day) for day in self.days]
+        times = [file.stat().st_mtime for file in files if file.exists()]
+        started = [process.create_time() for process in drivers(self.pipeline)]
+        return bool(started) and sum(time > min(started) for time in times) >= count
+
+    def _running(self, service: str) -> psutil.Process:
+        pid = wait_for(f"{service} to run", lambda: WholeStack(self.pipeline.home).pid(service), SECONDS)
+        return psutil.Process(pid)
+
+    @property
+    def _lake(self) -> Path:
+        return self.pipeline.home / "gcs" / "lake"
 
 
 def drivers(pipeline: Pipeline) -> list[psutil.Process]:
     """The Java processes of Spark."""
-    return [process for process in stack_processes(pipeline.home) if process.name() == "java"]
+    return [process for process in stack_processes(pipeline.home) if is_driver(process)]
 
 
-def is_stored(pipeline: Pipeline, day: dt.date) -> bool:
-    return (pipeline.home / "gcs" / "lake" / raw_object(SYMBOL, day)).exists()
+def is_driver(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "java" and "org.apache.spark.deploy.SparkSubmit" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
-def driver_runs(pipeline: Pipeline, _: dt.date) -> bool:
-    return bool(drivers(pipeline))
+# backfill   plan ── fetch ─────────────────────────────────────────── batch ────────── publish ── summary
+# stored              1                2     3          4        ... 6
+# killed              fetch_archive    gcs   metadata   exchange       the API
+def test_parts_killed_while_files_are_fetched_change_nothing(invented_stack: Pipeline) -> None:
+    backfill = Backfill(invented_stack, dt.date(2024, 1, 1), 6)
+    for count, target in enumerate(("fetch_archive", "gcs", "metadata", "exchange"), 1):
+        backfill.kill_at(lambda count=count: backfill.stored() >= count, target)  # type: ignore[misc]
+        assert backfill.stored() < len(backfill.days)
+    backfill.kill_at(backfill.driver_runs, "dataproc")
+    backfill.end()
 
 
-def trades_are_written(pipeline: Pipeline, day: dt.date) -> bool:
-    return (pipeline.home / "gcs" / "lake" / trades_object(SYMBOL, day)).exists()
+# backfill   plan ── fetch ── batch ──x try 2 ─────────────────x try 3 ───────────────────── publish ── summary
+# written                               1 day       3 days       1 day
+# killed                      driver    gcs         driver       BigQuery
+def test_parts_killed_while_candles_are_computed_change_nothing(invented_stack: Pipeline) -> None:
+    backfill = Backfill(invented_stack, dt.date(2024, 2, 1), 3)
+    backfill.kill_at(backfill.driver_runs, "driver")
+    backfill.kill_at(lambda: backfill.has_written(1), "gcs")
+    backfill.kill_at(lambda: backfill.has_written(3), "driver")
+    backfill.kill_at(lambda: backfill.has_written(1), "bigquery")
+    backfill.end()
 
 
-# backfill:  plan ── fetch ──────────────── batch ──────────────────────────── publish ── summary
-#                     ^ is_stored (day 1)    ^ driver_runs   ^ trades_are_written (day 1)
-CASES = [
-    ("fetch_archive", is_stored),
-    ("exchange", is_stored),
-    ("gcs", is_stored),
-    ("metadata", is_stored),
-    ("dataproc", driver_runs),
-    ("driver", driver_runs),
-    ("gcs", trades_are_written),
-    ("bigquery", trades_are_written),
-    ("driver", trades_are_written),
-]
-
-
-@pytest.mark.parametrize(
-    ("case", "target", "moment"),
-    [pytest.param(case, *CASES[case], id=f"{CASES[case][0]}-{CASES[case][1].__name__}") for case in range(len(CASES))],
-)
-def test_a_killed_part_changes_nothing(
-    pipeline: Pipeline, case: int, target: str, moment: Callable[[Pipeline, dt.date], bool]
-) -> None:
-    # Days of its own for each case, so that all of them share one stack.
-    start = dt.date(2024, 1, 1) + dt.timedelta(days=10 * case)
-    end = start + dt.timedelta(days=2)
-    words = ("backfill", SYMBOL, start.isoformat(), end.isoformat())
-    process = pipeline.start(*words)
-    wait_for(f"{moment.__name__} of {start}", lambda: moment(pipeline, start), 120)
-    kill(pipeline, target)
-    process.communicate(timeout=280)  # whether it could finish is not the question
-    outcome = pipeline.run(*words)
-    assert outcome.code == 0, outcome.err
-
-    loaded = pipeline.done("candles", SYMBOL, start.isoformat(), end.isoformat(), "--format", "csv").rows
-    expected = [csv_row(candle) for day in days(start, end) for candle in expected_candles(pipeline, day)]
-    assert loaded == expected
-    query = f"SELECT count(*) AS days FROM ingests WHERE status = 'loaded' AND date BETWEEN '{start}' AND '{end}'"
-    assert pipeline.done("sql", query, "--format", "csv").rows == [{"days": "3"}]
-    history = (
-        f"SELECT count(*) AS changed FROM candle_history WHERE CAST(open_time AS DATE) BETWEEN '{start}' AND '{end}'"
-    )
-    assert pipeline.done("sql", history, "--format", "csv").rows == [{"changed": "0"}]
-
-
-def kill(pipeline: Pipeline, target: str) -> None:
-    """SIGKILL, with every child where the service has some."""
-    if target == "driver":
-        victims = drivers(pipeline)
-        assert victims, "no driver runs"
-    else:
-        service = psutil.Process(pipeline.pid(target))
-        # A driver has a life of its own: it is not the API's to take along.
-        ours = {process.pid for process in drivers(pipeline)}
-        children = [] if target == "dataproc" else service.children(recursive=True)
-        victims = [service, *(child for child in children if child.pid not in ours)]
-    for victim in victims:
-        os.kill(victim.pid, signal.SIGKILL)
+def kill(*processes: psutil.Process) -> None:
+    assert processes
+    for process in processes:
+        with suppress(ProcessLookupError):  # a child that has ended by itself
+            os.kill(process.pid, signal.SIGKILL)
 
 
 def expected_candles(pipeline: Pipeline, day: dt.date) -> list[Candle]:

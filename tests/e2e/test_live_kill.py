@@ -1,7 +1,6 @@
 """kill -9 of everything on the live path while trades come: at the end the candles are the exchange's own trades.
 
-The whole stack lives in another time zone, and the exchange's clock is three seconds ahead of the machine's: neither
-may change anything. `make chaos` is the same for ten minutes at 1,000 trades a second.
+`make chaos` is the same for ten minutes at 1,000 trades a second.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,43 +25,28 @@ from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
 from local.waiting import wait_for
+from tests.e2e.inventing import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
-from tests.support.whole_path import GivenPage, StoredGap, Topic, WholePath
+from tests.support.whole_path import GivenPage, StoredGap, Topic, WholeStack
 
 TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
 SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
 """How long there are kills; trades come before and after."""
-RATE: Final = os.environ.get("CHAOS_RATE", "200")
-"""Trades a second over all symbols."""
-SYMBOLS: Final = "BTCUSDT,DOGEUSDT,ETHUSDT,SOLUSDT"
 PAUSE: Final = 20.0
 """Between two kills."""
-CLOCK_OFFSET_US: Final = 3_000_000
 FORMING: Final = Status.FORMING
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
-    """A stack with the invented market at real time."""
-    pipeline = Pipeline(
-        tmp_path_factory.mktemp("home"),
-        TZ="Asia/Tokyo",
-        PIPELINE_SYMBOLS=SYMBOLS,
-        PIPELINE_INVENTED_RATE=RATE,
-        PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
-    )
-    try:
-        pipeline.done("up")
-        yield WholePath(pipeline.home)
-    finally:
-        pipeline.done("down", "--remove-data")
+def stack(invented_stack: Pipeline) -> WholeStack:
+    return WholeStack(invented_stack.home)
 
 
 # trades   ||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||
 # killed      kafka   producer   jobmanager   postgres   taskmanager   ... and the connection is dropped in between
 # rows     partial (joined late) | final or, where REST could not reach back, partial with its gap | ...
 @pytest.mark.timeout(SECONDS + 1200)
-def test_candles_survive_kills(stack: WholePath, tmp_path: Path) -> None:
+def test_candles_survive_kills(stack: WholeStack, tmp_path: Path) -> None:
     wait_for("the first candles", lambda: len(stack.candles()) >= len(stack.symbols), 180, 0.5)
     killed = harass(stack)
     closing_us = floor_us(stack.exchange_us()) + MINUTE_US
@@ -102,7 +86,7 @@ class Figures:
     partial_minutes: dict[str, list[str]]
 
 
-def harass(stack: WholePath) -> Counter[str]:
+def harass(stack: WholeStack) -> Counter[str]:
     """Kill and drop for SECONDS: each of the targets in turn, in rounds of random order; what was killed how often."""
     rng = random.Random(7)
     killed: Counter[str] = Counter()
@@ -129,7 +113,7 @@ def until(moment: float) -> None:
     wait_for("the next deed", lambda: time.monotonic() >= moment, 2 * PAUSE, 0.1)
 
 
-def kill(stack: WholePath, target: str) -> None:
+def kill(stack: WholeStack, target: str) -> None:
     """SIGKILL of a service and of its children."""
     service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
@@ -137,7 +121,7 @@ def kill(stack: WholePath, target: str) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
-def judged(stack: WholePath, found: Mapping[tuple[str, int], Candle], closing_us: int) -> tuple[Figures, list[str]]:
+def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_us: int) -> tuple[Figures, list[str]]:
     """The figures of a run, and what is wrong.
 
     Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made.

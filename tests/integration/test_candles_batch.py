@@ -93,6 +93,15 @@ class Lake:
         assert process.returncode == 0, (self.folder / f"{batch_id}.err").read_text()[-3000:]
         return [json.loads(line) for line in out.splitlines()]
 
+    def kill_at(self, moment: str, batch_id: str, load: list[SymbolDay]) -> None:
+        """Begin a run and end it with SIGKILL as soon as it tells this event."""
+        process = self.start(batch_id, load, [])
+        assert process.stdout is not None
+        assert any(json.loads(line)["event"] == moment for line in process.stdout)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+        wait_for("the killed run's processes to end", partial(_ended, process.pid))
+
     def rows(self, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in self.bigquery.query_and_wait(query)]
 
@@ -372,9 +381,12 @@ def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
     assert not [table.table_id for table in lake.bigquery.list_tables(names.DATASET) if "stage" in table.table_id]
 
 
-def test_a_second_run_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
-    """Each day again: most untouched, one revised, one emptied, one corrupt now, one whole at last."""
-    revised, emptied, broken, mended = day(1), day(2), day(3), day(26)
+# candles-second   started ---x
+#                  started --- days read ---x
+#                  started --- days read --- finished
+def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
+    """Each day again: most untouched, one revised, one emptied, one corrupt now, one whole at last, and a new one."""
+    revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
     before = {item: lake.candles(item) for item in (*loading(), mended)}
     parquet = lake.read(names.trades_object(broken.symbol, broken.day))
     files = {
@@ -382,15 +394,19 @@ def test_a_second_run_changes_what_the_files_changed_and_nothing_else(lake: Lake
         emptied: zipped(b""),
         broken: zipped(file(lines(broken, *FIVE)))[:-3],
         mended: file(lines(mended, *FIVE)),
+        new: file(lines(new, *FIVE)),
     }
     for item, content in files.items():
         lake.put(item, content)
-    lake.run("candles-second", [*loading(), mended], [])
+    items = [*loading(), mended, new]
+    for moment in ("batch started", "days read"):
+        lake.kill_at(moment, "candles-second", items)
+    lake.run("candles-second", items, [])
 
     for item in loading().keys() - files.keys() | {broken}:
         assert lake.candles(item) == before[item]  # updated_at included
-    assert_loaded(lake, revised, files[revised])
-    assert_loaded(lake, mended, files[mended])
+    for item in (revised, mended, new):
+        assert_loaded(lake, item, files[item])
     assert lake.candles(emptied) == []
     assert lake.read(names.trades_object(emptied.symbol, emptied.day)) is None
     assert lake.ingests()[str(broken)]["status"] == "failed"
@@ -432,22 +448,6 @@ def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
         list(pool.map(publish, items))
     assert [len(lake.candles(item)) for item in items] == [3, 3, 3]
     assert [lake.ingests()[str(item)]["batch_id"] for item in items] == [f"candles-{item.day}" for item in items]
-
-
-def test_a_run_killed_anywhere_and_repeated_gives_the_same(lake: Lake) -> None:
-    item = SymbolDay("XRPUSDT", dt.date(2024, 3, 1))
-    content = file(lines(item, *FIVE))
-    lake.put(item, content)
-    for moment in ("batch started", "days read"):
-        process = lake.start("candles-killed", [item], [])
-        assert process.stdout is not None
-        assert any(json.loads(line)["event"] == moment for line in process.stdout)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
-        wait_for("the killed run's processes to end", partial(_ended, process.pid))
-    lake.run("candles-killed", [item], [])
-    assert_loaded(lake, item, content)
-    assert lake.candles(item, names.CANDLE_HISTORY) == []
 
 
 def test_a_killed_bigquery_stand_in_has_kept_every_candle(lake: Lake) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.services import ROOT
+from tests.support.runs import RUN_VARIABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Pipeline:
     def environ(self) -> dict[str, str]:
         """The environment of the command."""
         ours = ("PIPELINE_", "GOOGLE_", "GCE_", "STORAGE_", "BIGQUERY_", "DATAPROC_", "BYBIT_", "CLOUD")
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        environ = {
+            name: value for name, value in os.environ.items() if name == RUN_VARIABLE or not name.startswith(ours)
+        }
         return {**environ, **self.variables, "PIPELINE_HOME": str(self.home)}
 
     def start(self, *words: str) -> subprocess.Popen[str]:

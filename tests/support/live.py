@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from local.kafka import create_topics
 from local.postgres import create_tables
 from local.waiting import wait_for
 from tests.support.processes import RunningStack
+from tests.support.whole_path import WholePath
 
 STORES: Final = ("kafka", "postgres")
 FLINK: Final = ("jobmanager", "taskmanager", "candles_job")
@@ -37,13 +40,13 @@ def conninfo(stack: RunningStack) -> str:
 
 
 class LivePath:
-    """Kafka, Postgres and the candles job, in `home`; a context manager.
+    """Kafka, Postgres and the candles job, in `home`, in another time zone; a context manager.
 
     Time goes forward only, as heartbeats prove it: each test takes minutes that nobody has used.
     """
 
     def __init__(self, home: Path) -> None:
-        self.stack = RunningStack(home, STORES)
+        self.stack = RunningStack(home, STORES, variables={"TZ": "Asia/Tokyo"})
         self.proven_us = 1_700_000_000_000_000
 
     def __enter__(self) -> LivePath:
@@ -93,6 +96,27 @@ class LivePath:
         for partition in range(PARTITIONS):
             self.producer.produce(names.TRADES_TOPIC, record, partition=partition)
         assert self.producer.flush(60) == 0
+
+    @contextmanager
+    def market(self, capture: Path, speed: float) -> Iterator[WholePath]:
+        """The exchange, which will play `capture`, and the producer in front of the topic, until the context ends.
+
+        The exchange accepts connections and answers nothing, and so plays nothing, until its faults are cleared.
+        """
+        alone = self.stack.stack
+        self.stack.stack = replace(alone, capture=capture, speed=speed)
+        try:
+            self.stack.start("exchange")
+            path = WholePath(self.stack.environ)
+            path.fault("half_open")
+            self.stack.start("producer")
+            yield path
+            self.proven_us = max(self.proven_us, path.exchange_us())
+        finally:
+            for name in ("producer", "exchange"):
+                if name in self.stack.processes:
+                    self.stack.kill(name)
+            self.stack.stack = alone
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What Postgres answers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +20,8 @@ from local.waiting import answers, free_ports, wait_for
 class RunningStack:
     """The named services of a stack in `home`, as child processes; a context manager.
 
-    `stack.environ()` is what clients need. A service can be killed and started again.
+    `stack.environ()` is what clients need. A service can be killed and started again. `variables`: more of the
+    services' environment.
     """
 
     def __init__(
@@ -31,9 +33,11 @@ class RunningStack:
         speed: float = 1.0,
         *,
         invented: Invented = Invented(),  # noqa: B008  # frozen
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed, invented)
         self.names = names
+        self.variables = dict(variables or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> RunningStack:
@@ -51,7 +55,7 @@ class RunningStack:
     @property
     def environ(self) -> dict[str, str]:
         """The whole environment of a program that uses this stack."""
-        return {**os.environ, **self.stack.environ()}
+        return {**os.environ, **self.variables, **self.stack.environ()}
 
     def bigquery(self) -> bigquery.Client:
         """A client of this stack's BigQuery; google-auth reads its own environment only once a process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -70,11 +70,10 @@ class Topic:
 
 
 class WholePath:
-    """A stack that is up in `home`."""
+    """A live path, by the variables that lead to it."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environ = read_env_file(home / "env")
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
         self.symbols = self.environ["PIPELINE_SYMBOLS"].split(",")
         self._exchange = self.environ["BYBIT_REST_URL"]
 
@@ -103,21 +102,6 @@ class WholePath:
                 if item["T"] * MS_US < until_us:
                     wire = {"s": symbol, "i": item["id"], "T": item["T"], "seq": item["seq"]}
                     yield to_trade(symbol, {**wire, "p": item["price"], "v": item["size"], "S": item["side"]})
-
-    def pages(self) -> list[GivenPage]:
-        """What REST has told of recent trades, in order."""
-        pages = []
-        for line in (self.home / "logs" / "exchange.log").read_text().splitlines():
-            if '"recent trades given"' in line and (page := json.loads(line))["oldest"] is not None:
-                is_full = page["trades"] >= RECENT_TRADES
-                pages.append(GivenPage(page["symbol"], page["time"] * MS_US, page["oldest"] * MS_US, is_full))
-        return pages
-
-    # The processes.
-
-    def pid(self, service: str) -> int:
-        """The process of a service that runs now, 0 when none does."""
-        return next((item.pid for item in LocalStack(self.home).status() if item.name == service), 0)
 
     # The topic.
 
@@ -148,11 +132,11 @@ class WholePath:
     # The tables.
 
     def candles(self) -> dict[tuple[str, int], Candle]:
-        """Every live candle by symbol and open time; none while the server is away."""
+        """Every live candle of the symbols by symbol and open time; none while the server is away."""
         try:
             with psycopg.connect(self._conninfo(), connect_timeout=10) as connection:
-                query = f"SELECT {_COLUMNS} FROM candles WHERE source = %s"
-                rows: list[tuple[Any, ...]] = connection.execute(query, (Source.LIVE,)).fetchall()
+                query = f"SELECT {_COLUMNS} FROM candles WHERE source = %s AND symbol = ANY(%s)"
+                rows: list[tuple[Any, ...]] = connection.execute(query, (Source.LIVE, self.symbols)).fetchall()
         except psycopg.OperationalError:
             return {}
         fields: list[tuple[Any, ...]] = [
@@ -190,6 +174,27 @@ class WholePath:
     def _conninfo(self) -> str:
         words = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
         return psycopg.conninfo.make_conninfo("", **{word: self.environ[name] for word, name in words.items()})
+
+
+class WholeStack(WholePath):
+    """The live path of the stack that is up in `home`."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(read_env_file(home / "env"))
+        self.home = home
+
+    def pages(self) -> list[GivenPage]:
+        """What REST has told of recent trades, in order."""
+        pages = []
+        for line in (self.home / "logs" / "exchange.log").read_text().splitlines():
+            if '"recent trades given"' in line and (page := json.loads(line))["oldest"] is not None:
+                is_full = page["trades"] >= RECENT_TRADES
+                pages.append(GivenPage(page["symbol"], page["time"] * MS_US, page["oldest"] * MS_US, is_full))
+        return pages
+
+    def pid(self, service: str) -> int:
+        """The process of a service that runs now, 0 when none does."""
+        return next((item.pid for item in LocalStack(self.home).status() if item.name == service), 0)
 
 
 def _take(found: Topic, record: dict[str, Any], appended_us: int, proven_us: int) -> None:

@@ -1,12 +1,11 @@
 """A dead, half-open or refused feed: no candle is ever called whole that is not, and the others go on.
 
-One stack plays one invented capture at ten times its speed, so a minute takes six seconds; what is on time counts in
-the exchange's time. It begins with an exchange that accepts connections and answers nothing.
+An invented capture is played at ten times its speed, so a minute takes six seconds; what is on time counts in the
+exchange's time. It begins with an exchange that accepts connections and answers nothing.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,21 +13,18 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import requests
 
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
-from bitcoin_pipeline.times import MINUTE_US, MS_US, floor_us, iso
+from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, iso
 from local.exchange.frames import frames_of
 from local.exchange.invented_live import SYMBOLS as MARKET
 from local.exchange.invented_live import invented_second
 from local.waiting import wait_for
-from tests.support.command import Pipeline
+from tests.support.live import LivePath
 from tests.support.whole_path import WholePath
 
 SYMBOLS: Final = tuple(symbol for symbol in MARKET if symbol != "1000PEPEUSDT")
 REFUSED, *OTHERS = SYMBOLS
-FROM_MS: Final = 1_786_310_790_000
-"""2026-08-09T21:26:30Z."""
 MINUTES: Final = 14
 RATE: Final = 3.0
 """Trades a second of each symbol: REST's last thousand reach five minutes back."""
@@ -57,10 +53,16 @@ class Watch(threading.Thread):
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
-    """A stack whose exchange is half-open from the first connection on, so that nothing has been played yet."""
-    capture = tmp_path_factory.mktemp("capture") / "frames.jsonl"
-    seconds = range(FROM_MS // 1000, FROM_MS // 1000 + 60 * MINUTES)
+def from_us(live_path: LivePath) -> int:
+    """When the market begins: in the middle of a minute, and after all that is proven."""
+    return live_path.fresh_minute() + MINUTE_US // 2
+
+
+@pytest.fixture
+def stack(live_path: LivePath, from_us: int, tmp_path: Path) -> Iterator[WholePath]:
+    """A live path whose exchange is half-open from the first connection on, so that nothing has been played yet."""
+    capture = tmp_path / "frames.jsonl"
+    seconds = range(from_us // SECOND_US, from_us // SECOND_US + 60 * MINUTES)
     frames = [
         frame
         for symbol in SYMBOLS
@@ -70,38 +72,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
     ]
     frames.sort(key=lambda frame: frame.time_ms)
     capture.write_text("".join(f"{frame.text}\n" for frame in frames))
-    pipeline = Pipeline(tmp_path_factory.mktemp("home"), TZ="Asia/Tokyo")
-    up = pipeline.start("up", "--capture", str(capture), "--speed", str(SPEED))
-    try:
-        wait_for("the exchange to go half-open", lambda: half_open(pipeline.home), PATIENCE)
-        _, told = up.communicate(timeout=240)
-        assert up.returncode == 0, told
-        yield WholePath(pipeline.home)
-    finally:
-        up.kill()
-        up.wait()
-        pipeline.done("down", "--remove-data")
-
-
-def half_open(home: Path) -> bool:
-    """True once the exchange that is being started has taken the fault; the producer starts after it."""
-    try:
-        port = json.loads((home / "stack.json").read_text())["ports"]["exchange"]
-        faults = f"http://127.0.0.1:{port}/control/faults"
-        return requests.post(faults, json={"fault": "half_open"}, timeout=10).ok
-    except (OSError, json.JSONDecodeError):
-        return False
+    with live_path.market(capture, SPEED) as stack:
+        yield stack
 
 
 # played   |....21:28 ..... refused ..... half-open ..... dropped ..... 21:40:30
 # others   |  final   final   final   final   (late)  final   ...
 @pytest.mark.timeout(600)
-def test_no_candle_is_whole_that_is_not(stack: WholePath) -> None:
+def test_no_candle_is_whole_that_is_not(stack: WholePath, from_us: int) -> None:
     watch = Watch(stack)
     watch.start()
     try:
         stack.clear_faults()
-        start_us = floor_us(FROM_MS * MS_US)
+        start_us = floor_us(from_us)
         wait_for("the first whole minutes", whole(stack, start_us + MINUTE_US, *SYMBOLS), PATIENCE, 0.2)
 
         # One symbol is refused: the others go on.
