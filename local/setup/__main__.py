@@ -10,7 +10,7 @@ import os
 import sys
 
 from local.setup import doctor, install, locks
-from local.setup.environments import AUDIT, PEER, ROOT, SetupError
+from local.setup.environments import AUDIT, PEER, ROOT, WHOLE, SetupError
 
 
 def main() -> int:
@@ -28,14 +28,14 @@ def main() -> int:
     os.chdir(ROOT)
     try:
         if options.command == "install":
-            install.install(install.WHOLE, os.environ, with_jars=True)
+            install.install(WHOLE, os.environ)
         elif options.command == "peer":
-            install.install([PEER], os.environ, with_jars=False)
+            install.install([PEER], os.environ)
         elif options.command == "lock":
-            install.install([], os.environ, with_jars=False)
+            install.install([], os.environ)
             locks.compile_all(os.environ, upgrade=options.upgrade, only=options.only)
         elif options.command == "outdated":
-            install.install([AUDIT], os.environ, with_jars=False)
+            install.install([AUDIT], os.environ)
             return int(locks.outdated(os.environ))
         else:
             return int(not doctor.examine(os.environ))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.setup import install, interpreters
-from local.setup.environments import BIGQUERY, ROOT, UV, SetupError
+from local.setup.environments import BIGQUERY, ROOT, UV, WHOLE, SetupError
 
 STACK_MIB = 4096
 """Memory that a whole stack takes, with a batch at work."""
@@ -136,7 +136,7 @@ def _resources(environ: Mapping[str, str]) -> list[Finding]:
     home = Path(environ.get("PIPELINE_HOME") or ROOT / ".pipeline")
     nearest = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
     room = shutil.disk_usage(nearest).free >> 20
-    wanted = sum(step.mib for step in install.WHOLE if not step.python.exists()) * 3 // 2
+    wanted = sum(step.mib for step in WHOLE if not step.path.exists()) * 3 // 2
     free = shutil.disk_usage(ROOT).free >> 20
     return [
         Finding("cores", str(os.cpu_count())),
@@ -175,9 +175,7 @@ def _loopback() -> Finding:
 
 
 def _environments() -> list[Finding]:
-    return [Finding(f"{step.folder}", f"{step.holds}: {install.state(step)}") for step in install.WHOLE] + [
-        Finding(".jars", f"Kafka and Flink's connectors: {install.state(None)}")
-    ]
+    return [Finding(step.folder, f"{step.holds}: {install.state(step)}") for step in WHOLE]
 
 
 def _available_mib() -> int:

@@ -61,6 +61,27 @@ class Environment:
         return self.path / "lib" / f"python{self.lock.python}" / "site-packages"
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What a module of this project makes once in the main environment. `inputs`: files that it follows from.
+
+    `is_needed`: whether the set-up fails without it.
+    """
+
+    folder: str
+    holds: str
+    mib: int
+    module: str
+    arguments: tuple[str, ...]
+    inputs: tuple[str, ...]
+    is_needed: bool = True
+
+    @property
+    def path(self) -> Path:
+        """Where what it makes lies."""
+        return ROOT / self.folder
+
+
 MAIN_LOCK = Lock(
     "local/requirements.txt",
     "3.11",
@@ -105,5 +126,17 @@ FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
 
-JARS = ROOT / ".jars"
-JARS_LOCK = ROOT / "local" / "jars.toml"
+JARS = Preparation(".jars", "Kafka and Flink's connectors", 60, "local.jars", ("fetch",), ("local/jars.toml",))
+CLASSES = Preparation(
+    ".jars/prepared",
+    "Java's archives of classes, listed by a stack that starts and stops",
+    150,
+    "local.archives",
+    (),
+    ("local/jars.toml", MAIN_LOCK.file, FLINK_LOCK.file, "local/archives.py", "local/java.py"),
+    is_needed=False,
+)
+"""A stack works without them, and starts later. An archive holds for one place of the jars only."""
+
+WHOLE = (MAIN, BIGQUERY, FLINK, JARS, CLASSES)
+"""What the demo and the tests need."""

@@ -15,39 +15,23 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from local.setup import interpreters, packages
-from local.setup.environments import (
-    BIGQUERY,
-    BUILD_LOCK,
-    FLINK,
-    JARS,
-    JARS_LOCK,
-    MAIN,
-    ROOT,
-    UV,
-    Environment,
-    SetupError,
-)
+from local.setup.environments import BIGQUERY, BUILD_LOCK, MAIN, ROOT, UV, Environment, Preparation, SetupError
 
-WHOLE = (MAIN, BIGQUERY, FLINK)
-"""What the demo and the tests need, the jars aside."""
-
-JARS_MIB = 60
 _STAMP = ".whole"
 _FORMAT = "2"
 """Changes when environments are made in another way, so that older ones are made anew."""
 
 
-def install(environments: Iterable[Environment], environ: Mapping[str, str], *, with_jars: bool) -> None:
-    """Bring the environments, and with `with_jars` the Java archives, to what their locks say.
+def install(steps: Sequence[Environment | Preparation], environ: Mapping[str, str]) -> None:
+    """Bring environments, and what is prepared in them, to what the locks say.
 
     Raises SetupError, which says in one line what is missing and what to do.
     """
-    steps: list[Environment | None] = [*environments, *([None] if with_jars else [])]
-    if UV.python.exists() and all(_is_whole(step) for step in (UV, *steps)):
+    if all(_is_whole(step) for step in (UV, *steps)):
         return
     _require_platform()
     began, received = time.monotonic(), _received_bytes()
@@ -61,8 +45,8 @@ def install(environments: Iterable[Environment], environ: Mapping[str, str], *, 
     _tell(f"set-up is whole after {seconds:.0f} s, in which this machine received {mib} MiB from the network")
 
 
-def state(step: Environment | None) -> str:
-    """Whether an environment, or with None the Java archives, is installed as its lock says."""
+def state(step: Environment | Preparation) -> str:
+    """Whether a step is done, as the locks are now."""
     if _is_whole(step):
         return "installed"
     return "to be brought up to its lock by `make setup`" if _stamp_of(step).exists() else "not installed yet"
@@ -79,24 +63,33 @@ class _Installer:
         self._uv_environ = packages.uv_environ(environ, sources, ROOT / ".uv_cache")
         self._uv = UV.path / "bin" / "uv"
 
-    def bring(self, step: Environment | None, title: str) -> None:
-        """Do one step: an environment, or with None the Java archives."""
+    def bring(self, step: Environment | Preparation, title: str) -> None:
+        """Do one step."""
         began = time.monotonic()
-        if step is None:
-            _tell(f"{title}: Kafka and Flink's connectors ({JARS.name}, {JARS_MIB} MiB on disk)")
-            self._run([str(MAIN.python), "-m", "local.jars", "fetch"], "the Java archives")
+        _require_room(step)
+        _tell(f"{title}: {step.holds} ({step.folder}, {step.mib} MiB on disk)")
+        if isinstance(step, Environment):
+            self._bring_environment(step)
         else:
-            _require_room(step)
-            _tell(f"{title}: {step.holds} ({step.folder}, {step.mib} MiB on disk)")
-            if not _is_usable(step):
-                self._create(step)
-            command = packages.sync(
-                self._uv, step.python, step.lock.path, BUILD_LOCK.path, quiet=not sys.stderr.isatty()
-            )
-            self._run(command, f"installing {step.lock.file} into {step.folder}")
-            _complete(step)
+            self._prepare(step)
         _stamp_of(step).write_text(_digest(step))
         _tell(f"{title}: done in {time.monotonic() - began:.0f} s")
+
+    def _bring_environment(self, step: Environment) -> None:
+        if not _is_usable(step):
+            self._create(step)
+        command = packages.sync(self._uv, step.python, step.lock.path, BUILD_LOCK.path, quiet=not sys.stderr.isatty())
+        self._run(command, f"installing {step.lock.file} into {step.folder}")
+        _complete(step)
+
+    def _prepare(self, step: Preparation) -> None:
+        step.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._run([str(MAIN.python), "-m", step.module, *step.arguments], step.holds)
+        except SetupError as error:
+            if step.is_needed:
+                raise
+            _tell(f"{error}\nThe set-up goes on without.")
 
     def _create(self, step: Environment) -> None:
         version = step.lock.python
@@ -151,10 +144,10 @@ def _complete(step: Environment) -> None:
             link.symlink_to(os.path.relpath(extension, folder))
 
 
-def _is_whole(step: Environment | None) -> bool:
+def _is_whole(step: Environment | Preparation) -> bool:
     stamp = _stamp_of(step)
     is_stamped = stamp.exists() and stamp.read_text() == _digest(step)
-    return is_stamped and (step is None or step.python.exists())
+    return is_stamped and (isinstance(step, Preparation) or step.python.exists())
 
 
 def _is_usable(step: Environment) -> bool:
@@ -166,13 +159,17 @@ def _is_usable(step: Environment) -> bool:
     return f"version_info = {step.lock.python}." in text and "relocatable = true" in text
 
 
-def _stamp_of(step: Environment | None) -> Path:
-    return (JARS if step is None else step.path) / _STAMP
+def _stamp_of(step: Environment | Preparation) -> Path:
+    return step.path / _STAMP
 
 
-def _digest(step: Environment | None) -> str:
-    files = [JARS_LOCK] if step is None else [step.lock.path] if step is UV else [step.lock.path, BUILD_LOCK.path]
+def _digest(step: Environment | Preparation) -> str:
     digest = hashlib.sha256(_FORMAT.encode())
+    if isinstance(step, Preparation):
+        files = [ROOT / name for name in step.inputs]
+        digest.update(b"" if step.is_needed else str(ROOT).encode())
+    else:
+        files = [step.lock.path] if step is UV else [step.lock.path, BUILD_LOCK.path]
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
@@ -184,7 +181,7 @@ def _require_platform() -> None:
         raise SetupError(f"the stand-ins run on Linux with glibc on x86_64, this is {sys.platform} {libc} {machine}")
 
 
-def _require_room(step: Environment) -> None:
+def _require_room(step: Environment | Preparation) -> None:
     # The cache holds the packages once more where it lies on another disk, and downloads while they are unpacked.
     free = shutil.disk_usage(ROOT).free >> 20
     if free < step.mib * 3 // 2:

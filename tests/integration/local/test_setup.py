@@ -33,7 +33,8 @@ class Checkout:
         shutil.copytree(ROOT / "local" / "setup", self.folder / "local" / "setup")
         (self.folder / "local" / "__init__.py").touch()
         (self.folder / "local" / "jars.py").write_text("import pathlib; pathlib.Path('.jars').mkdir(exist_ok=True)\n")
-        (self.folder / "local" / "jars.toml").touch()
+        for name in ("jars.toml", "archives.py", "java.py"):
+            (self.folder / "local" / name).touch()
         # uv itself is there already: it would come from the network.
         (self.folder / UV.folder).symlink_to(UV.path)
         for version in ("2.0.0", "2.0.1"):
@@ -148,6 +149,9 @@ def test_a_moved_folder_works_at_once(checkout: Checkout) -> None:
         cwd="/",
     ).stdout.strip()
     assert Path(path).resolve() == checkout.folder / "local" / "__init__.py"
+    # Java's archives alone hold for one place.
+    code, told = checkout.run()
+    assert (code, [line.partition(":")[0] for line in told.splitlines()[:-1]]) == (0, ["set-up 5/5"] * 2)
     assert checkout.run() == (0, "")
 
 
@@ -157,7 +161,7 @@ def test_what_an_interruption_left_is_made_whole(checkout: Checkout) -> None:
     (checkout.folder / ".venv" / "bin" / "python").unlink()
     shutil.rmtree(checkout.folder / ".venv-flink" / "bin")
     code, told = checkout.run()
-    assert (code, "2/4" in told, checkout.installed(".venv"), checkout.installed(".venv-flink")) == (
+    assert (code, "2/5" in told, checkout.installed(".venv"), checkout.installed(".venv-flink")) == (
         *(0, False),
         *("2.0.0", "2.0.0"),
     )
@@ -170,7 +174,7 @@ def test_two_at_once_do_the_work_once(checkout: Checkout) -> None:
         assert waiting.stderr is not None
         assert waiting.stderr.readline() == "another set-up is at work in this folder; waiting for it\n"
         fcntl.flock(lock, fcntl.LOCK_UN)
-        assert waiting.communicate(timeout=120)[1].startswith("set-up 1/4")
+        assert waiting.communicate(timeout=120)[1].startswith("set-up 1/5")
     assert (waiting.returncode, checkout.installed(".venv")) == (0, "2.0.0")
 
 
