@@ -20,8 +20,8 @@ from local.services import Service
 from local.supervision import ProcessState
 from local.waiting import answers
 
-LONGEST_SECONDS: Final = 240
-"""How long a service may take to answer, on a machine that is busy with much else."""
+LONGEST_SECONDS: Final = 480
+"""How long a service may take to answer on a machine that is busy with much else; one that ends is told before."""
 
 MOST_EXITS: Final = 3
 """A service that has ended so often in one start will not work in the next try either."""
