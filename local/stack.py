@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from bitcoin_pipeline.settings import read_settings
 from local.logs import last_json_reason
-from local.ports import claim_block
+from local.ports import NoPortsError, PortBlock, claim_block
 from local.progress import Report, Silent
 from local.pubsub import installed_emulator
 from local.services import PORTS, Bybit, Invented, Service, Stack
@@ -187,8 +187,7 @@ class LocalStack:
         _remove(self.env_file)
         self._hold_source("bybit" if options.bybit is not None else "simulator")
         emulator = installed_emulator()
-        # The same home has the same ports each time, as far as they are free: its addresses stay.
-        with claim_block(zlib.crc32(str(self.home).encode())) as block:
+        with self._claimed_block() as block:
             state = {
                 "options": asdict(options),
                 # The supervisor's first: it keeps the block once the claim is given up.
@@ -203,6 +202,13 @@ class LocalStack:
             except (RuntimeError, TimeoutError) as error:
                 raise StackError(str(error)) from error
         return state
+
+    def _claimed_block(self) -> PortBlock:
+        # The same home has the same ports each time, as far as they are free: its addresses stay.
+        try:
+            return claim_block(zlib.crc32(str(self.home).encode()))
+        except NoPortsError as error:
+            raise StackError(str(error)) from error
 
     def _hold_room(self) -> None:
         free = shutil.disk_usage(self.home).free

@@ -20,8 +20,8 @@ from local.services import Service
 from local.supervision import ProcessState
 from local.waiting import answers
 
-LONGEST_SECONDS: Final = 240
-"""How long a service may take to answer, on a machine that is busy with much else."""
+LONGEST_SECONDS: Final = 480
+"""How long a service may take to answer on a machine that is busy with much else; one that ends is told before."""
 
 MOST_EXITS: Final = 3
 """A service that has ended so often in one start will not work in the next try either."""
@@ -61,7 +61,7 @@ class Processes(Protocol):
 
 @dataclass(slots=True)
 class _Watched:
-    """A service that was started here. `log_begins`: where in its log this start begins."""
+    """A service that was started here, answering or not. `log_begins`: where in its log this start begins."""
 
     service: Service
     began: float
@@ -116,7 +116,7 @@ class Startup:
                     del self._running[name]
                     self._finish(name, began)
             now = time.monotonic()
-            begins = {name: watched.began for name, watched in self._watched.items()}
+            begins = {name: watched.began for name, watched in self._watched.items() if name not in self._done}
             begins |= {name: began for name, (began, _) in self._running.items()}
             self._report.waiting({name: now - began for name, began in begins.items()})
             time.sleep(_PAUSE_SECONDS)
@@ -142,6 +142,8 @@ class Startup:
             text = self._said(watched)
             if state.state == "FATAL" or exits >= MOST_EXITS or port_is_taken(text):
                 raise self._error(watched, state, "ends at once" if exits < 2 else f"has ended {exits} times")
+        if name in self._done:
+            return
         if time.monotonic() - watched.began > LONGEST_SECONDS:
             raise self._error(watched, state, f"does not answer after {LONGEST_SECONDS} s")
         # Another process may answer at its address, so it must run, too.
@@ -150,7 +152,6 @@ class Startup:
         elif watched.probe is None or (watched.probe.done() and not watched.probe.result()):
             watched.probe = _in_background(partial(answers, watched.service.ready))
         elif watched.probe.done():
-            del self._watched[name]
             self._finish(name, watched.began)
 
     def _finish(self, name: str, began: float) -> None:

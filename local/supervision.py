@@ -61,7 +61,7 @@ class Supervisor:
         return self.home / "logs"
 
     def start(self, services: Sequence[Service], environ: Mapping[str, str]) -> None:
-        """Start supervisord and under it every service. Raises RuntimeError when it does not come up."""
+        """Start supervisord, which knows every service and has started none. Raises RuntimeError when it does not."""
         self.logs.mkdir(parents=True, exist_ok=True)
         configuration = self.home / "supervisord.conf"
         configuration.touch(mode=0o600)
@@ -84,12 +84,12 @@ class Supervisor:
         return {item.name for item in self.states() if item.state in _ENDED}
 
     def start_process(self, name: str) -> None:
-        """Start a service unless it is at work. Raises OSError when supervisord does not answer."""
+        """Start a service unless it is at work. Raises OSError when it cannot be started at all."""
         try:
             self._server().supervisor.startProcess(name, False)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != _ALREADY_STARTED:
-                raise
+                raise OSError(f"{name} cannot be started: {fault.faultString}") from fault
 
     def is_up(self) -> bool:
         """True when this stack's supervisord answers."""
@@ -171,7 +171,7 @@ class Supervisor:
                 f"[program:{service.name}]",
                 f"command={_escaped(shlex.join(service.command))}",
                 *([f"environment={environ}"] if environ else []),
-                f"autostart={str(not service.needs).lower()}",
+                "autostart=false",  # each in its turn, by `local.startup`
                 "autorestart=true",
                 "startsecs=1",
                 "startretries=30",

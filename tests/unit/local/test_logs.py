@@ -22,7 +22,7 @@ org.apache.flink.runtime.entrypoint.ClusterEntrypointException: Failed to initia
 Caused by: org.apache.flink.util.FlinkException: Could not create the component.
 \tat org.apache.flink.runtime.entrypoint.ClusterEntrypoint.runCluster(ClusterEntrypoint.java:294)
 \t... 2 more
-Caused by: java.nio.file.NoSuchFileException: /stack/flink/tmp
+Caused by: java.nio.file.NoSuchFileException: /var/lib/x/tmp
 \tat java.base/sun.nio.fs.UnixException.translateToIOException(Unknown Source)
 \t... 18 more
 """
@@ -53,7 +53,7 @@ JSON_LINES = """\
             "2026-11-29 23:23:45,209 ERROR NettyTransport - failed to bind to host:127.0.0.1 port:30549,"
             " shutting down transport",
         ),
-        (JAVA_TRACE, "java.nio.file.NoSuchFileException: /stack/flink/tmp"),
+        (JAVA_TRACE, "java.nio.file.NoSuchFileException: /var/lib/x/tmp"),
         (PYTHON_TRACE, "ValueError: project must not be empty"),
         (JSON_LINES, "the topic trades cannot be read"),
         ('{"event": "something does not answer", "error": "no route"}\n', "no route"),

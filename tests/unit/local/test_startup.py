@@ -147,6 +147,15 @@ def test_what_the_supervisor_has_given_up_is_told_at_once(processes: Processes) 
         run(processes)
 
 
+def test_what_ends_again_and_again_after_it_has_answered_is_told_too(processes: Processes) -> None:
+    """Others that wait for it would wait in vain."""
+    answered_once = itertools.chain([("STARTING", 1, ""), *[("RUNNING", 1, "")] * 3], crashing("ERROR no space left\n"))
+    processes.add("kafka", answered_once)
+    processes.add("producer", itertools.repeat(("STARTING", 9, "")), needs=("kafka",))
+    with pytest.raises(StartError, match=r"kafka has ended 3 times \(ERROR no space left\)"):
+        run(processes)
+
+
 def test_an_error_of_a_preparation_ends_the_start(processes: Processes) -> None:
     def refuse() -> None:
         raise PermissionError("buckets")
