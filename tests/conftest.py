@@ -31,7 +31,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     os.environ[runs.RUN_VARIABLE] = runs.name_of(os.getpid()) or ""
     runs.unlock_folders()
-    _tell(session.config, "ended, left running by a test run that was killed", runs.end_leftovers())
+    _tell(session.config, "ended what a killed test run had left running", runs.end_leftovers())
 
 
 @pytest.hookimpl(trylast=True)
@@ -40,7 +40,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if _is_worker(session.config):
         return
     left = runs.end_leftovers(run=os.environ[runs.RUN_VARIABLE])
-    _tell(session.config, "ERROR: left running by the tests, and ended", left)
+    interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+    _tell(session.config, f"{'' if interrupted else 'ERROR: '}ended what this test run had left running", left)
     if left and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -53,8 +54,9 @@ def _tell(config: pytest.Config, what: str, processes: list[str]) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if processes and reporter:
         reporter.ensure_newline()
+        reporter.write_line(f"{what} ({len(processes)}):")
         for process in processes:
-            reporter.write_line(f"{what}: {process}")
+            reporter.write_line(f"  {process}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -43,9 +43,10 @@ def is_over(run: str) -> bool:
 
 
 def processes_of(*, run: str | None = None) -> list[psutil.Process]:
-    """Living processes of this user that belong to `run`, or by default to any run that is over.
+    """Living processes that belong to `run`, or by default to any run that is over.
 
-    The calling process and its ancestors are never among them.
+    Only root sees another user's variables, and needs to: its Postgres runs as somebody else. The calling process and
+    its ancestors are never among the processes.
     """
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
@@ -55,13 +56,12 @@ def processes_of(*, run: str | None = None) -> list[psutil.Process]:
             if (
                 its
                 and process.pid not in spared
-                and process.uids().real == os.getuid()
                 and process.status() != psutil.STATUS_ZOMBIE
                 and (is_over(its) if run is None else its == run)
             ):
                 found.append(process)
         except (psutil.Error, OSError):
-            continue  # another user's, or gone meanwhile
+            continue  # another user's, or gone by now
     return found
 
 
@@ -115,5 +115,5 @@ def _described(process: psutil.Process) -> str:
     try:
         command = " ".join(process.cmdline())
     except psutil.Error:
-        command = "ended meanwhile"
+        command = "which has ended by itself"
     return f"{process.pid} {command if len(command) <= 100 else f'{command[:40]} ... {command[-55:]}'}"
