@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 SETUP := $(PYTHON) -m local.setup
+WORKERS ?= 2
 NODE := $(VENV)/lib/python3.11/site-packages/playwright/driver/node
 
 .PHONY: help
@@ -35,7 +36,7 @@ test-js: setup ## the dashboard's scripts, in the node that a package of the tes
 
 .PHONY: test
 test: setup lint test-js ## lint, types, and every test that needs neither root nor Docker nor a browser
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest -n $(WORKERS)
 
 .PHONY: test-browser
 test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
@@ -59,8 +60,8 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical bench-live bench-dashboard
-bench: bench-historical bench-live bench-dashboard ## every benchmark
+.PHONY: bench bench-historical bench-live bench-dashboard bench-stack
+bench: bench-historical bench-live bench-dashboard bench-stack ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
 	@$(VENV)/bin/python -m tests.bench.historical
@@ -68,6 +69,9 @@ bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the 
 bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(SETUP) peer || echo "cryptofeed was not installed (it is built by a C compiler): the peer is a plain loop"
 	@$(VENV)/bin/python -m tests.bench.live
+
+bench-stack: setup ## ten times up and down: how long, and what is waited for (TIMES=50 for a soak)
+	@$(VENV)/bin/python -m tests.bench.stack --times $(or $(TIMES),10)
 
 bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 22 minutes)
 	@$(VENV)/bin/python -m tests.bench.dashboard
