@@ -72,9 +72,8 @@ def main() -> None:
             except RoundError as error:
                 faults.append(f"{number + 1}: {error}")
                 console.print(faults[-1], markup=False)
-                pipeline.run("down")
-            if number % 2:
-                pipeline.run("down", "--remove-data")
+            finally:  # also of a failed or an interrupted one
+                pipeline.run("down", *(["--remove-data"] if number % 2 else []))
     for table in _tables(rounds):
         console.print(table)
     if rounds:
