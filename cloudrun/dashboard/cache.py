@@ -18,12 +18,12 @@ from typing import Any, Final, Protocol
 
 import duckdb
 import pyarrow as pa
-from cloud_log import log
 from detail import DAY, LEVELS, MAX_BARS, MINUTE, TILE_ROWS, Tile, interval_for, level_for, runs, tiles
 from minutes import Minutes
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError, merged_columns
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.candle import Candle, Source, Status, precedence
 from bitcoin_pipeline.times import SECOND_US
 

@@ -9,10 +9,10 @@ import threading
 from collections import deque
 from typing import Final
 
-from cloud_log import log
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.records import read_trade
 from bitcoin_pipeline.trade import Trade
 

@@ -18,6 +18,7 @@ from requests.exceptions import RequestException
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Status
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import IngestStatus
 
 MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
@@ -78,7 +79,7 @@ SELECT symbol, date, status, reason, quarantined, last_time FROM `{names.INGESTS
 """  # noqa: S608  # as above
 
 
-class WarehouseError(Exception):
+class WarehouseError(RetryableError):
     """BigQuery is away or refuses; asking a little later may help."""
 
 

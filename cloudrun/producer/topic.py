@@ -7,13 +7,12 @@ clients do by default; heartbeats name their partition.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.broker import client_config
 from bitcoin_pipeline.feed import Tail
 
 QUEUE: Final = 200_000
@@ -30,11 +29,10 @@ class BrokerError(RuntimeError):
 
 
 class Topic:
-    """The broker, as its one producer sees it."""
+    """The broker, as its one producer sees it. `client`: the options of librdkafka that find it."""
 
-    def __init__(self, brokers: str, user: str, password: str, mechanism: str, ca: str) -> None:
-        config = client_config(brokers, ca=ca, user=user, password=password, mechanism=mechanism)
-        self._client: dict[str, Any] = {**config, "client.id": "bitcoin-pipeline-producer"}
+    def __init__(self, client: Mapping[str, str]) -> None:
+        self._client: dict[str, Any] = {**client, "client.id": "bitcoin-pipeline-producer"}
         self._failure: str | None = None
         self._producer = Producer(
             {

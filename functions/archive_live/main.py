@@ -16,10 +16,8 @@ A trade that was sent twice counts once in a piece; in two pieces it may stand t
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import re
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -35,7 +33,9 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from pyarrow import fs
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.broker import client_config
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.broker import BrokerSettings
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.records import read_trade
 from bitcoin_pipeline.settings import read_settings, setting
 from bitcoin_pipeline.times import DAY_US, day_of
@@ -83,23 +83,12 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(BrokerSettings):
     """What the environment decides."""
 
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     lake: str = setting("PIPELINE_LAKE", "the bucket that holds trades_live/")
     period_s: int = setting("ARCHIVE_LIVE_PERIOD_SECONDS", "how much of the broker's time makes a cut", _seconds, 3600)
-    kafka_ca: str = setting(
-        "KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker; turns TLS on", str, ""
-    )
-    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
-    kafka_password: str = setting("KAFKA_SASL_PASSWORD", "SASL password", str, "")
-    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
-
-
-class RetryableError(Exception):
-    """This call failed; the same one may succeed a little later."""
 
 
 @dataclass(slots=True)
@@ -141,17 +130,10 @@ class Topic:
     """The topic of trades as it stood at a call's start. Raises RetryableError from every method."""
 
     def __init__(self, settings: Settings) -> None:
-        config = client_config(
-            settings.brokers,
-            ca=settings.kafka_ca,
-            user=settings.kafka_user,
-            password=settings.kafka_password,
-            mechanism=settings.kafka_mechanism,
-        )
         self._period_ms = settings.period_s * 1000
         self._consumer = Consumer(
             {
-                **config,
+                **settings.client_config(),
                 "group.id": GROUP,
                 "client.id": "bitcoin-pipeline-archive-live",
                 "enable.auto.commit": False,
@@ -318,12 +300,6 @@ def _broker_may_fail() -> Iterator[None]:
         yield
     except KafkaException as error:
         raise RetryableError(f"the broker failed: {error}") from error
-
-
-def log(severity: str, message: str, **fields: object) -> None:
-    """One event as a line of JSON, in the form that Cloud Logging reads."""
-    sys.stdout.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
-    sys.stdout.flush()
 
 
 # Read when the server starts: a wrong setting stops the deployment and not the first call.

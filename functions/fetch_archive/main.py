@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import sys
 import threading
 import time
 import uuid
@@ -22,7 +21,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import flask
@@ -34,9 +32,11 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.archive import FileCheck
+from bitcoin_pipeline.errors import FinalError, RetryableError
 from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, absent_status
-from bitcoin_pipeline.settings import read_settings, setting
+from bitcoin_pipeline.settings import read_settings, setting, url_of, whole
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_day
 
@@ -54,17 +54,7 @@ LAKE_RETRY: Final = DEFAULT_RETRY.with_timeout(30)
 MAX_REQUEST: Final = 4096
 
 
-def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"must be an address such as https://host, got {text!r}")
-    return text
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch("[0-9]{1,4}", text):
-        raise ValueError(f"must be whole seconds, at most 9999, got {text!r}")
-    return float(text)
+_HTTP: Final = url_of("https", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +62,20 @@ class Settings:
     """What the environment decides."""
 
     lake: str = setting("PIPELINE_LAKE", "the bucket that holds raw/")
-    archive_url: str = setting(
-        "BYBIT_ARCHIVE_URL", "where the archive's files are", _http_url, "https://public.bybit.com"
-    )
+    archive_url: str = setting("BYBIT_ARCHIVE_URL", "where the archive's files are", _HTTP, "https://public.bybit.com")
     listing_url: str = setting(
         "BYBIT_LISTING_URL",
         "where the archive's bucket is listed",
-        _http_url,
+        _HTTP,
         "https://s3.ap-southeast-1.amazonaws.com/public.bybit.com/",
     )
-    ban_s: float = setting("BYBIT_BAN_SECONDS", "how long a ban lasts, 5 to 10 minutes were seen", _seconds, 600.0)
+    ban_s: int = setting(
+        "BYBIT_BAN_SECONDS", "how long a ban lasts, 5 to 10 minutes were seen", whole("seconds", 9999), 600
+    )
 
 
 class BadRequestError(ValueError):
     """The caller asked for something that cannot be; the message names what."""
-
-
-class RetryableError(Exception):
-    """This try failed; the same one may succeed a little later."""
-
-
-class FinalError(Exception):
-    """The exchange answers in a way that another try will not change."""
 
 
 class BannedError(Exception):
@@ -401,12 +383,6 @@ def _version_of(headers: Mapping[str, str]) -> Version:
 
 def _etag_of(blob: storage.Blob) -> str:
     return str((blob.metadata or {}).get("etag", ""))
-
-
-def log(severity: str, message: str, **fields: object) -> None:
-    """One event as a line of JSON, in the form that Cloud Logging reads."""
-    sys.stdout.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
-    sys.stdout.flush()
 
 
 # Read when the server starts: a wrong setting stops the deployment and not the first call.

@@ -14,7 +14,6 @@ import concurrent.futures
 import datetime as dt
 import json
 import os
-import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -35,7 +34,9 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.amounts import plain
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.settings import read_settings, setting
 
 OVERLAP: Final = dt.timedelta(minutes=10)
@@ -125,10 +126,6 @@ class Settings:
     postgres_host: str = setting("PGHOST", "Postgres' address")
     postgres_user: str = setting("PGUSER", "Postgres' user, who may read candles")
     postgres_database: str = setting("PGDATABASE", "Postgres' database")
-
-
-class RetryableError(Exception):
-    """This call failed; the same one may succeed a little later."""
 
 
 def publish(warehouse: bigquery.Client, now: dt.datetime) -> Row:
@@ -258,12 +255,6 @@ def _bigquery_may_fail() -> Iterator[None]:
         concurrent.futures.TimeoutError,
     ) as error:
         raise RetryableError(f"BigQuery failed: {error}") from error
-
-
-def log(severity: str, message: str, **fields: object) -> None:
-    """One event as a line of JSON, in the form that Cloud Logging reads."""
-    sys.stdout.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
-    sys.stdout.flush()
 
 
 # Read when the server starts: a wrong setting stops the deployment and not the first call.
