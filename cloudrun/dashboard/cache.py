@@ -23,6 +23,7 @@ from minutes import Minutes
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError, merged_columns
 
+from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.candle import Candle, Source, Status, precedence
 from bitcoin_pipeline.times import SECOND_US
@@ -445,7 +446,7 @@ def _live_table(rows: list[Candle]) -> pa.Table:
         "level": pa.array([MINUTE] * len(rows), pa.int64()),
         "t": pa.array([row.open_time_us // SECOND_US for row in rows], pa.int64()),
         "source": pa.array([str(row.source) for row in rows], pa.string()),
-        **{name: pa.array([getattr(row, name) for row in rows], pa.decimal128(38, 9)) for name in _AMOUNTS},
+        **{name: pa.array([getattr(row, name) for row in rows], NUMERIC) for name in _AMOUNTS},
         "trade_count": pa.array([row.trade_count for row in rows], pa.int64()),
         "doubt": pa.array([row.status.doubt for row in rows], pa.int64()),
         "rank": pa.array([precedence(row) for row in rows], pa.int64()),

@@ -20,9 +20,10 @@ import orjson
 from events import Events
 from health import serve_health
 from rest import Rest
-from topic import BrokerError, Topic
+from topic import Topic
 from worker import Worker
 
+from bitcoin_pipeline.adapters.kafka import BrokerError
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.feed import Feed

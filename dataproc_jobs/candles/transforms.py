@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from bitcoin_pipeline import schemas
+from bitcoin_pipeline.adapters.arrow import NUMERIC, TRADE_ROW_GROUP, table_schema, trade_compression
 from bitcoin_pipeline.amounts import SCALE, from_units, to_units
 from bitcoin_pipeline.archive import (
     GZIP_MAGIC,
@@ -47,13 +47,9 @@ from bitcoin_pipeline.trade import Reason, TakerSide, Trade, turnover_of
 BLOCK_BYTES: Final = 4 << 20
 """How much text is parsed at once: enough to drown the cost of a call, little beside the columns of a day."""
 
-ROW_GROUP_ROWS: Final = 1 << 17
-"""About an hour of a busy day, so that a reader of some minutes skips nearly all of the file."""
-
 Integers = npt.NDArray[Any]
 """int64, or object for Python integers where int64 is too narrow; numpy's arithmetic is the same for both."""
 
-NUMERIC: Final = pa.decimal128(38, SCALE)
 _TIME = pa.decimal128(18, 6)
 _DIGITS_AND_POINT = b"0123456789."
 # pyarrow also takes 1e0005, 1e+-5 and 1e0x5, which the core does not.
@@ -163,31 +159,30 @@ def candles(day: Day) -> pa.Table:
         "last_trade_id": _strings([_id_text(trades, place) for place in last.tolist()]),
         "status": _strings([Status.PARTIAL if time in partial else Status.FINAL for time in open_times.tolist()]),
     }
-    schema = arrow_schema("market.candles", leave_out=("updated_at",))
+    schema = table_schema("market.candles", leave_out=("updated_at",))
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def trades_parquet(day: Day) -> pa.Buffer:
     """The trades of a day as a Parquet file in the form of `lake.trades`, sorted, in row groups to prune by time."""
-    schema = arrow_schema("lake.trades")
+    schema = table_schema("lake.trades")
     # Written as a dictionary, which the file's own schema does not show.
     side = schema.get_field_index("side")
     schema = schema.set(side, pa.field("side", pa.dictionary(pa.int8(), pa.string()), nullable=False))
     sides = _strings([TakerSide.SELL, TakerSide.BUY])
     sink = pa.BufferOutputStream()
-    compression = dict.fromkeys(schema.names, "zstd") | {"id": "none"}  # random bytes do not shrink
     with pq.ParquetWriter(
         sink,
         schema,
-        compression=compression,
+        compression=trade_compression(schema),
         use_dictionary=["price", "size", "side"],
         column_encoding={"time": "DELTA_BINARY_PACKED", "match_order": "DELTA_BINARY_PACKED", "id": "PLAIN"},
         write_statistics=["time", "price", "size", "match_order"],
         sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ("time", "match_order")],
         store_schema=False,
     ) as writer:
-        for start in range(0, len(day.trades), ROW_GROUP_ROWS):
-            part = slice(start, start + ROW_GROUP_ROWS)
+        for start in range(0, len(day.trades), TRADE_ROW_GROUP):
+            part = slice(start, start + TRADE_ROW_GROUP)
             trades = day.trades.at(part)
             codes = pa.py_buffer(trades.bought.astype(np.int8))
             columns = {
@@ -199,7 +194,7 @@ def trades_parquet(day: Day) -> pa.Buffer:
                 "match_order": _fixed(day.order[part], pa.int64()),
             }
             writer.write_table(
-                pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), ROW_GROUP_ROWS
+                pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), TRADE_ROW_GROUP
             )
     return sink.getvalue()
 
@@ -213,21 +208,6 @@ def turnovers(symbol: str, price: Integers, size: Integers) -> Integers:
         return _ratio([size], 10**shift, price)
     shift = price_zeros + size_zeros - SCALE
     return _ratio([price, size], 10 ** max(shift, 0), 10 ** max(-shift, 0))
-
-
-def arrow_schema(table: str, leave_out: Sequence[str] = ()) -> pa.Schema:
-    """The columns of one of the core's schema files as Arrow types; bytes are ids of 16."""
-    types = {
-        "STRING": pa.string(),
-        "TIMESTAMP": pa.timestamp("us", "UTC"),
-        "NUMERIC": NUMERIC,
-        "INTEGER": pa.int64(),
-        "BYTES": pa.binary(16),
-    }
-    wanted = [field for field in schemas.table(table).fields if field["name"] not in leave_out]
-    return pa.schema(
-        [pa.field(field["name"], types[field["type"]], nullable=field["mode"] != "REQUIRED") for field in wanted]
-    )
 
 
 def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -32,7 +32,9 @@ import pyarrow.parquet as pq
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pyarrow import fs
 
-from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.arrow import TRADE_ROW_GROUP, table_schema, trade_compression
+from bitcoin_pipeline.adapters.kafka import partitions, read
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.errors import RetryableError
@@ -51,8 +53,6 @@ BUDGET_S: Final = 240
 """After this a call begins no further piece; it ends well within the scheduler's patience."""
 
 TIMEOUT_S: Final = 10
-ROW_GROUP_ROWS: Final = 131_072
-"""As in `trades/`, which the candles job writes."""
 
 _T = TypeVar("_T")
 # The broker that keeps the group's offsets is not found yet: a group's first use, or a broker that has just started.
@@ -62,19 +62,7 @@ _NO_COORDINATOR = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 )
 
-_ARROW_TYPES = {
-    "STRING": pa.string(),
-    "TIMESTAMP": pa.timestamp("us", "UTC"),
-    "NUMERIC": pa.decimal128(38, 9),
-    "INTEGER": pa.int64(),
-    "BYTES": pa.binary(16),
-}
-_SCHEMA = pa.schema(
-    [
-        pa.field(column["name"], _ARROW_TYPES[column["type"]], nullable=column["mode"] != "REQUIRED")
-        for column in schemas.table("lake.trades_live").fields
-    ]
-)
+_SCHEMA = table_schema("lake.trades_live")
 
 
 def _seconds(text: str) -> int:
@@ -152,10 +140,7 @@ class Topic:
     def partitions(self) -> list[int]:
         """The topic's partitions."""
         with _broker_may_fail():
-            topic = self._consumer.list_topics(names.TRADES_TOPIC, timeout=TIMEOUT_S).topics[names.TRADES_TOPIC]
-        if topic.error is not None:
-            raise RetryableError(f"the topic {names.TRADES_TOPIC}: {topic.error}")
-        return sorted(topic.partitions)
+            return partitions(self._consumer, names.TRADES_TOPIC, TIMEOUT_S)
 
     def pieces(self, partition: int) -> Iterator[Piece]:
         """The pieces from the committed offset on, each still without trades."""
@@ -210,19 +195,8 @@ class Topic:
         return cut
 
     def _messages(self, partition: int, start: int, end: int) -> Iterator[Message]:
-        self._consumer.assign([TopicPartition(names.TRADES_TOPIC, partition, start)])
-        deadline = time.monotonic() + TIMEOUT_S
-        while start < end:
-            # It waits until it has as many as are asked for, so never for more than there are.
-            for message in self._consumer.consume(min(end - start, 1000), 1):
-                error = message.error()
-                if error is not None:
-                    raise KafkaException(error)
-                start = (message.offset() or 0) + 1  # None only where there is an error
-                deadline = time.monotonic() + TIMEOUT_S
-                yield message
-            if time.monotonic() > deadline:
-                raise RetryableError(f"the broker sent nothing for {TIMEOUT_S} s")
+        place = TopicPartition(names.TRADES_TOPIC, partition, start)
+        return read(self._consumer, place, end, TIMEOUT_S, batch=1000)
 
 
 def archive(settings: Settings) -> Figures:
@@ -274,8 +248,8 @@ def trades_parquet(trades: list[Trade]) -> pa.Buffer:
     pq.write_table(
         table,
         sink,
-        row_group_size=ROW_GROUP_ROWS,
-        compression=dict.fromkeys(_SCHEMA.names, "zstd") | {"id": "none"},  # random bytes do not shrink
+        row_group_size=TRADE_ROW_GROUP,
+        compression=trade_compression(_SCHEMA),
         use_dictionary=["price", "size", "side"],
         sorting_columns=[pq.SortingColumn(_SCHEMA.get_field_index(name)) for name in ("time", "match_order")],
         store_schema=False,

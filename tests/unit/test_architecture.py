@@ -49,6 +49,9 @@ SCHEMAS: Final = PurePosixPath("src", CORE, "schemas", "__init__.py")
 ADAPTERS: Final = PurePosixPath("src", CORE, "adapters")
 LIBRARIES: Final = {
     "__init__": (),
+    "arrow": ("pyarrow",),
+    "bigquery": ("google", "requests"),  # requests is its transport
+    "kafka": ("confluent_kafka",),
     "stdout": (),
 }
 """What each file of the adapters wraps: the names of one third-party library, and of what that brings."""
