@@ -25,7 +25,7 @@ from warehouse import CANDLES, WarehouseError, merged_columns
 
 from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.candle import Candle, Source, Status, precedence
+from bitcoin_pipeline.candle import COMPLETE, Candle, Source, Status, precedence, precedence_sql
 from bitcoin_pipeline.times import SECOND_US
 
 FRESH_S: Final = 120
@@ -427,11 +427,7 @@ class Cache:
         self._queries.shutdown(wait=False, cancel_futures=True)
 
 
-_RANK: Final = f"""
-CASE WHEN source = 'archive' THEN 1 WHEN source = 'live' AND doubt <= {Status.REPAIRED.doubt} THEN 2
-  WHEN source = 'kline' THEN 3 ELSE 4 END
-"""
-"""`precedence`, in SQL."""
+_RANK: Final = precedence_sql(f"doubt <= {max(status.doubt for status in COMPLETE)}")
 
 
 def _delete(cursor: duckdb.DuckDBPyConnection, symbol: str, level: int, start: int, end: int) -> None:

@@ -15,7 +15,6 @@ import binascii
 import datetime as dt
 import itertools
 import uuid
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -30,9 +29,9 @@ import pyarrow.parquet as pq
 from bitcoin_pipeline.adapters.arrow import NUMERIC, TRADE_ROW_GROUP, table_schema, trade_compression
 from bitcoin_pipeline.amounts import SCALE, from_units, to_units
 from bitcoin_pipeline.archive import (
-    GZIP_MAGIC,
     NEEDED_COLUMNS,
     Header,
+    Inflater,
     RejectedRow,
     UnusableFileError,
     describe,
@@ -211,33 +210,11 @@ def turnovers(symbol: str, price: Integers, size: Integers) -> Integers:
 
 
 def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The text of a file in pieces of bounded size: several gzip members, zero padding, or no gzip at all."""
-    pieces = iter(pieces)
-    start = b""
-    while len(start) < len(GZIP_MAGIC) and (piece := next(pieces, b"")):
-        start += piece
-    pieces = itertools.chain([start], pieces)
-    if not start.startswith(GZIP_MAGIC):
-        yield from pieces
-        return
-    size = 0
-    inflate = zlib.decompressobj(wbits=31)
-    try:
-        for piece in pieces:
-            size += len(piece)
-            rest = piece
-            while rest:
-                if inflate.eof:
-                    rest = rest.lstrip(b"\0")  # padding after a member, as gzip itself allows
-                    if not rest:
-                        break
-                    inflate = zlib.decompressobj(wbits=31)
-                yield inflate.decompress(rest, BLOCK_BYTES)
-                rest = inflate.unconsumed_tail or inflate.unused_data
-    except zlib.error as error:
-        raise UnusableFileError(f"gzip is broken: {error}") from error
-    if not inflate.eof:
-        raise UnusableFileError(f"gzip ends too early, after {size} bytes")
+    """The text of a file in pieces of bounded size."""
+    inflater = Inflater(BLOCK_BYTES)
+    for piece in pieces:
+        yield from inflater.feed(piece)
+    yield inflater.end()
 
 
 def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.candle import COMPLETE, Candle, Source, Status, precedence_sql
 from bitcoin_pipeline.ingests import IngestStatus
 
 TYPES = {"STRING", "TIMESTAMP", "NUMERIC", "INTEGER", "DATE", "BYTES"}
@@ -95,6 +95,13 @@ def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> No
         best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
         chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()  # ours
     assert chosen == ranked
+
+
+def test_best_ranks_sources_as_the_core_does() -> None:
+    ranking = precedence_sql("status IN ('final', 'repaired')")
+    assert ranking.startswith("CASE WHEN source = 'archive' THEN 1 WHEN source = 'live' AND status IN (")
+    assert ranking in " ".join(schemas.view_sql(names.CANDLES_BEST).split())
+    assert COMPLETE == (Status.FINAL, Status.REPAIRED)
 
 
 def test_postgres_holds_the_columns_of_candles() -> None:
