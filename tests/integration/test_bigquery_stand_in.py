@@ -64,7 +64,6 @@ def test_a_transaction_that_loses_a_conflict_gets_bigquery_s_message(running: Ru
 def _session(client: bigquery.Client) -> bigquery.QueryJobConfig:
     job = client.query("SELECT 1", job_config=bigquery.QueryJobConfig(create_session=True))
     job.result()
-    assert job.session_info is not None
-    return bigquery.QueryJobConfig(
-        connection_properties=[bigquery.ConnectionProperty("session_id", job.session_info.session_id)]
-    )
+    assert job.session_info is not None and job.session_info.session_id is not None
+    session = bigquery.ConnectionProperty("session_id", job.session_info.session_id)
+    return bigquery.QueryJobConfig(connection_properties=[session])

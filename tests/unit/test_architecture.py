@@ -51,6 +51,7 @@ LIBRARIES: Final = {
     "__init__": (),
     "arrow": ("pyarrow",),
     "bigquery": ("google", "requests"),  # requests is its transport
+    "bybit_http": ("requests", "urllib3"),  # urllib3 is its transport
     "kafka": ("confluent_kafka",),
     "stdout": (),
 }
