@@ -41,14 +41,14 @@ Row = dict[str, Any]
 """A row of `market.ingests`, as JSON has it."""
 
 _KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name != "updated_at"]
-_COLUMNS = ", ".join(_KEY_AND_VALUES)
 _INGEST_COLUMNS = ", ".join(schemas.table(names.INGESTS).names)
 
-# The archive candles that this run may touch, then those among them that it does not confirm: changed, or vanished.
-_IN_REACH = """stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols)
-    AND stored.open_time >= @from_time AND stored.open_time < @to_time"""
-_OUTDATED = f"""{_IN_REACH}
-  AND EXISTS (
+# Of the archive candles that this run may touch, those go that it does not confirm: changed, or vanished.
+_REPLACE_CANDLES = schemas.replace_candles_sql(
+    fresh="`{stage_candles}`",
+    in_reach="""stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols)
+    AND stored.open_time >= @from_time AND stored.open_time < @to_time""",
+    outdated=f"""EXISTS (
     SELECT 1 FROM `{{stage_ingests}}` AS landed
     WHERE landed.status <> '{IngestStatus.FAILED}'
       AND landed.symbol = stored.symbol AND landed.date = DATE(stored.open_time)
@@ -56,20 +56,13 @@ _OUTDATED = f"""{_IN_REACH}
   AND NOT EXISTS (
     SELECT 1 FROM `{{stage_candles}}` AS staged
     WHERE {" AND ".join(f"staged.{name} = stored.{name}" for name in _KEY_AND_VALUES)}
-  )"""  # noqa: S608  # the names are our own, the values bound
+  )""",  # noqa: S608  # the names are our own, the values bound
+    updated_at="@now",
+)
 
 _REPLACE = f"""
 BEGIN TRANSACTION;
-INSERT INTO `{names.CANDLE_HISTORY}` ({_COLUMNS}, updated_at, replaced_at, replaced_by)
-SELECT {_COLUMNS}, updated_at, @now, @batch_id FROM `{names.CANDLES}` AS stored WHERE {_OUTDATED};
-DELETE FROM `{names.CANDLES}` AS stored WHERE {_OUTDATED};
-INSERT INTO `{names.CANDLES}` ({_COLUMNS}, updated_at)
-SELECT {_COLUMNS}, @now FROM `{{stage_candles}}` AS staged
-WHERE NOT EXISTS (
-  SELECT 1 FROM `{names.CANDLES}` AS stored
-  WHERE {_IN_REACH}
-    AND stored.symbol = staged.symbol AND stored.open_time = staged.open_time
-);
+{_REPLACE_CANDLES}
 DELETE FROM `{names.INGESTS}` AS stored
 WHERE stored.symbol IN UNNEST(@symbols) AND EXISTS (
   SELECT 1 FROM `{{stage_ingests}}` AS staged WHERE staged.symbol = stored.symbol AND staged.date = stored.date
@@ -170,7 +163,7 @@ def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row
 
     days = sorted(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
     parameters = query_config(
-        batch_id=batch_id,
+        run=batch_id,
         now=now,
         from_time=to_datetime(day_start_us(days[0])),
         to_time=to_datetime(day_start_us(days[-1]) + DAY_US),

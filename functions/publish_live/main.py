@@ -84,10 +84,19 @@ WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
 """  # noqa: S608  # the names are our own, the values bound
 
-_OLD_AND_NEWER = f"""
-  old.source = 'live' AND old.open_time >= @start AND old.open_time <= @end
-  AND {" AND ".join(f"new.{name} = old.{name}" for name in _KEY)} AND new.updated_at > old.updated_at
-"""
+_NEWER = f"""EXISTS (
+  SELECT 1 FROM fresh AS new
+  WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
+    {{more}}
+)"""  # noqa: S608  # the names are our own, the values bound
+_CHANGES = " OR ".join(f"new.{name} IS DISTINCT FROM stored.{name}" for name in _VALUES)
+_REPLACE = schemas.replace_candles_sql(
+    fresh="fresh",
+    in_reach="stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end",
+    outdated=_NEWER.format(more=""),
+    kept=_NEWER.format(more=f"AND ({_CHANGES})"),
+    updated_at="updated_at",
+)
 
 # BigQuery has no unique keys; LOCK sees to it that one call at a time gets here. Conflicts are with the batch job.
 _MERGE = f"""
@@ -95,19 +104,7 @@ CREATE TEMP TABLE fresh AS
 SELECT {_CASTS}
 FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item;
 BEGIN TRANSACTION;
-INSERT INTO `{names.CANDLE_HISTORY}` ({_COLUMNS}, replaced_at, replaced_by)
-SELECT {", ".join(f"old.{name}" for name in _FIELDS)}, @now, @run
-FROM `{names.CANDLES}` AS old JOIN fresh AS new ON {_OLD_AND_NEWER}
-WHERE {" OR ".join(f"new.{name} IS DISTINCT FROM old.{name}" for name in _VALUES)};
-DELETE FROM `{names.CANDLES}` AS old WHERE EXISTS (SELECT 1 FROM fresh AS new WHERE {_OLD_AND_NEWER})
-  AND old.source = 'live' AND old.open_time >= @start AND old.open_time <= @end;
-INSERT INTO `{names.CANDLES}` ({_COLUMNS})
-SELECT {_COLUMNS} FROM fresh AS new
-WHERE NOT EXISTS (
-  SELECT 1 FROM `{names.CANDLES}` AS old
-  WHERE old.source = 'live' AND old.open_time >= @start AND old.open_time <= @end
-    AND {" AND ".join(f"new.{name} = old.{name}" for name in _KEY)}
-);
+{_REPLACE}
 COMMIT TRANSACTION;
 """  # noqa: S608  # the names are our own, the values bound
 
