@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -115,13 +115,14 @@ def library_of(path: PurePosixPath) -> tuple[str, ...]:
 
 
 def adapters_of(source: str) -> set[str]:
-    """The adapters that the source imports, the package itself aside."""
+    """The adapters that the source imports; `__init__` when it imports their package alone."""
     names = set(imports_of(source))
     for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.ImportFrom):  # `from a import b` may import the module a.b
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    package = (CORE, ADAPTERS.name)
-    return {parts[2] for name in names if (parts := name.split("."))[:2] == [*package] and len(parts) > 2}
+    package = f"{CORE}.{ADAPTERS.name}"
+    found = {name.split(".")[2] for name in names if name.startswith(f"{package}.")}
+    return found or ({"__init__"} if package in names else set())
 
 
 def import_faults(path: PurePosixPath, source: str, modules: Mapping[PurePosixPath, set[str]]) -> list[str]:
@@ -289,10 +290,16 @@ def sources(texts: dict[PurePosixPath, str]) -> dict[PurePosixPath, str]:
 
 
 @pytest.fixture(scope="module")
-def extras() -> dict[str, list[str]]:
-    """The wheel's extras."""
-    project: dict[str, dict[str, list[str]]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return project.get("optional-dependencies", {})
+def project() -> dict[str, Any]:
+    """What pyproject.toml says."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def extras(project: dict[str, Any]) -> dict[str, list[str]]:
+    """The requirements of each extra of the wheel."""
+    found: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    return found
 
 
 def is_text(content: bytes) -> bool:
@@ -320,8 +327,10 @@ def test_adapters_are_for_deployables(sources: dict[PurePosixPath, str]) -> None
     assert {path.stem for path in sources if path.parent == ADAPTERS} == set(LIBRARIES)
 
 
-def test_every_adapter_with_a_library_is_an_extra(extras: dict[str, list[str]]) -> None:
+def test_every_adapter_with_a_library_is_an_extra(project: dict[str, Any], extras: dict[str, list[str]]) -> None:
     assert set(extras) == {name.replace("_", "-") for name, library in LIBRARIES.items() if library}
+    asked_for = {requirement for group in project["dependency-groups"].values() for requirement in group}
+    assert {requirement for extra in extras.values() for requirement in extra} <= asked_for
 
 
 def test_deployables_install_what_their_adapters_wrap(
@@ -331,7 +340,7 @@ def test_deployables_install_what_their_adapters_wrap(
     assert [
         fault
         for path, source in deployed.items()
-        for fault in extra_faults(path, source, extras, texts[part_of(path) / "requirements.txt"])
+        for fault in extra_faults(path, source, extras, texts.get(part_of(path) / "requirements.txt", ""))
     ] == []
 
 
@@ -408,7 +417,8 @@ MODULES: Final = modules_of(
         ("local/stack.py", "from tests.support.cases import load_cases"),
         ("local/stack.py", "from . import waiting"),
         ("src/bitcoin_pipeline/adapters/stdout.py", "import pyarrow"),
-        ("src/bitcoin_pipeline/stdout.py", "import pyarrow"),
+        ("src/bitcoin_pipeline/arrow.py", "import pyarrow"),
+        ("src/bitcoin_pipeline/adapters/kafka.py", "import confluent_kafka\nimport pyarrow"),
         ("src/bitcoin_pipeline/adapters/stdout.py", "from local import waiting"),
     ],
 )
@@ -423,6 +433,11 @@ def test_an_import_against_the_table_is_found(path: str, source: str) -> None:
         ("functions/fetch_archive/main.py", "import requests\nfrom bitcoin_pipeline import names"),
         ("dataproc_jobs/candles/main.py", "import transforms"),
         ("local/stack.py", "from local import waiting\nimport bitcoin_pipeline"),
+        (
+            "src/bitcoin_pipeline/adapters/kafka.py",
+            "import time\nimport confluent_kafka\nimport bitcoin_pipeline.errors",
+        ),
+        ("functions/fetch_archive/main.py", "from bitcoin_pipeline.adapters.kafka import read"),
         ("tests/unit/test_x.py", "import transforms, local, functions"),
     ],
 )
@@ -441,6 +456,11 @@ def test_an_import_within_the_table_is_fine(path: str, source: str) -> None:
 )
 def test_an_adapter_where_none_may_be_is_found(path: str, source: str) -> None:
     assert adapter_faults(PurePosixPath(path), source) == [f"{path} imports the adapter stdout"]
+
+
+@pytest.mark.parametrize("source", ["from bitcoin_pipeline import adapters", "import bitcoin_pipeline.adapters"])
+def test_the_adapters_package_where_none_may_be_is_found(source: str) -> None:
+    assert len(adapter_faults(PurePosixPath("src/bitcoin_pipeline/trade.py"), source)) == 1
 
 
 @pytest.mark.parametrize(
