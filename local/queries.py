@@ -22,9 +22,6 @@ from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 from local.cloud import Cloud
 
-MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
-"""Ceiling of one query, 6 cents at list price: ten years of one symbol's candles are 1 GiB."""
-
 CANDLE_COLUMNS: Final = (
     "open_time",
     "open",
@@ -259,15 +256,10 @@ FROM lake_trades
 def _lake_schema() -> Any:
     import pyarrow as pa
 
-    types = {
-        "TIMESTAMP": pa.timestamp("us", "UTC"),
-        "NUMERIC": pa.decimal128(38, 9),
-        "STRING": pa.string(),
-        "BYTES": pa.binary(16),
-        "INTEGER": pa.int64(),
-    }
-    columns = [pa.field(field["name"], types[field["type"]]) for field in schemas.table("lake.trades").fields]
-    return pa.schema([*columns, pa.field("symbol", pa.string()), pa.field("date", pa.date32())])
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    partitions = [pa.field("symbol", pa.string()), pa.field("date", pa.date32())]
+    return pa.schema([*table_schema("lake.trades"), *partitions])
 
 
 def _lake_dataset(cloud: Cloud) -> Any:
@@ -294,18 +286,9 @@ def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _query(cloud: Cloud, query: str, **values: Any) -> Any:
-    from google.cloud import bigquery
+    from bitcoin_pipeline.adapters.bigquery import query_config
 
-    parameters = [_parameter(bigquery, name, value) for name, value in values.items()]
-    config = bigquery.QueryJobConfig(query_parameters=parameters, maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
-    return cloud.bigquery().query_and_wait(query, job_config=config)
-
-
-def _parameter(bigquery: Any, name: str, value: Any) -> Any:
-    kinds = {str: "STRING", dt.datetime: "TIMESTAMP", dt.date: "DATE"}
-    if isinstance(value, list):
-        return bigquery.ArrayQueryParameter(name, kinds[type(value[0])], value)
-    return bigquery.ScalarQueryParameter(name, kinds[type(value)], value)
+    return cloud.bigquery().query_and_wait(query, job_config=query_config(**values))
 
 
 def _candle(values: Mapping[str, Any]) -> Candle:

@@ -34,17 +34,14 @@ _REFRESHES_PER_SECOND: Final = 4
 def show(symbol: str, bootstrap_servers: str) -> None:
     """Draw until interrupted. Raises psycopg.Error or confluent_kafka.KafkaException when a server is away."""
     import psycopg
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer
+
+    from bitcoin_pipeline.adapters.kafka import tail
 
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "tail", "enable.auto.commit": False})
-    partitions = consumer.list_topics(names.TRADES_TOPIC, timeout=10).topics[names.TRADES_TOPIC].partitions
     tape: deque[Trade] = deque(maxlen=_TAPE)
     try:
-        starts = [TopicPartition(names.TRADES_TOPIC, partition) for partition in partitions]
-        for start in starts:
-            low, high = consumer.get_watermark_offsets(start, timeout=10)
-            start.offset = max(low, high - _LOOK_BACK)
-        consumer.assign(starts)
+        consumer.assign(tail(consumer, names.TRADES_TOPIC, _LOOK_BACK, timeout_s=10))
         with psycopg.connect(connect_timeout=10, autocommit=True) as connection, Live(console=Console()) as live:
             while True:
                 for message in consumer.consume(10_000, 1 / _REFRESHES_PER_SECOND):

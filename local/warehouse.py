@@ -8,6 +8,7 @@ from __future__ import annotations
 from google.cloud import bigquery
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.adapters.bigquery import table_fields
 
 
 def create_warehouse(client: bigquery.Client) -> None:
@@ -21,8 +22,7 @@ def create_warehouse(client: bigquery.Client) -> None:
 
 def _table(client: bigquery.Client, name: str) -> bigquery.Table:
     schema = schemas.table(name)
-    fields = [bigquery.SchemaField.from_api_repr(field) for field in schema.fields]
-    table = bigquery.Table(f"{client.project}.{name}", fields)
+    table = bigquery.Table(f"{client.project}.{name}", table_fields(name))
     table.description = schema.description
     table.clustering_fields = list(schema.clustering) or None
     if schema.partition_field:

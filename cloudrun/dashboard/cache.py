@@ -18,13 +18,14 @@ from typing import Any, Final, Protocol
 
 import duckdb
 import pyarrow as pa
-from cloud_log import log
 from detail import DAY, LEVELS, MAX_BARS, MINUTE, TILE_ROWS, Tile, interval_for, level_for, runs, tiles
 from minutes import Minutes
 from postgres import Stored
 from warehouse import CANDLES, WarehouseError, merged_columns
 
-from bitcoin_pipeline.candle import Candle, Source, Status, precedence
+from bitcoin_pipeline.adapters.arrow import NUMERIC
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.candle import COMPLETE, Candle, Source, Status, precedence, precedence_sql
 from bitcoin_pipeline.times import SECOND_US
 
 FRESH_S: Final = 120
@@ -426,11 +427,7 @@ class Cache:
         self._queries.shutdown(wait=False, cancel_futures=True)
 
 
-_RANK: Final = f"""
-CASE WHEN source = 'archive' THEN 1 WHEN source = 'live' AND doubt <= {Status.REPAIRED.doubt} THEN 2
-  WHEN source = 'kline' THEN 3 ELSE 4 END
-"""
-"""`precedence`, in SQL."""
+_RANK: Final = precedence_sql(f"doubt <= {max(status.doubt for status in COMPLETE)}")
 
 
 def _delete(cursor: duckdb.DuckDBPyConnection, symbol: str, level: int, start: int, end: int) -> None:
@@ -445,7 +442,7 @@ def _live_table(rows: list[Candle]) -> pa.Table:
         "level": pa.array([MINUTE] * len(rows), pa.int64()),
         "t": pa.array([row.open_time_us // SECOND_US for row in rows], pa.int64()),
         "source": pa.array([str(row.source) for row in rows], pa.string()),
-        **{name: pa.array([getattr(row, name) for row in rows], pa.decimal128(38, 9)) for name in _AMOUNTS},
+        **{name: pa.array([getattr(row, name) for row in rows], NUMERIC) for name in _AMOUNTS},
         "trade_count": pa.array([row.trade_count for row in rows], pa.int64()),
         "doubt": pa.array([row.status.doubt for row in rows], pa.int64()),
         "rank": pa.array([precedence(row) for row in rows], pa.int64()),

@@ -7,7 +7,6 @@ instance, and then the server.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import time
@@ -20,7 +19,6 @@ from typing import NoReturn
 import uvicorn
 from api import add_routes
 from cache import Cache
-from cloud_log import log
 from fastapi import FastAPI
 from page import add_page
 from postgres import Postgres
@@ -29,39 +27,29 @@ from stream import Hub
 from tape import Tape
 from warehouse import Warehouse
 
-from bitcoin_pipeline.broker import client_config
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.broker import BrokerSettings
+from bitcoin_pipeline.settings import SettingsError, parse_port, read_settings, setting, whole
 from bitcoin_pipeline.symbols import parse_symbols
 
 GRACE_SECONDS = 5
 """For answers under way; Cloud Run kills ten seconds after SIGTERM."""
 
 
-def _number(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise ValueError(f"must be a whole number above 0, got {text!r}")
-    return int(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(BrokerSettings):
     """What the environment decides; libpq reads PGHOST and its like itself, here they are only missed in time."""
 
     project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
     postgres_host: str = setting("PGHOST", "Postgres' address")
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     symbols: tuple[str, ...] = setting(
         "PIPELINE_SYMBOLS", "offered even before they have data", parse_symbols, ("BTCUSDT",)
     )
-    kafka_ca: str = setting(
-        "KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker; turns TLS on", str, ""
+    cache_rows: int = setting(
+        "DASHBOARD_CACHE_ROWS", "rows of history held in DuckDB", whole("rows", 999_999_999, least=1), 1_000_000
     )
-    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
-    kafka_password: str = setting("KAFKA_SASL_PASSWORD", "SASL password", str, "")
-    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
-    cache_rows: int = setting("DASHBOARD_CACHE_ROWS", "rows of history held in DuckDB", _number, 1_000_000)
     host: str = setting("HOST", "where the server listens", str, "127.0.0.1")
-    port: int = setting("PORT", "its port", _number, 8080)
+    port: int = setting("PORT", "its port", parse_port, 8080)
 
 
 class Server(uvicorn.Server):
@@ -83,14 +71,8 @@ def application(settings: Settings) -> tuple[FastAPI, Service]:
     warehouse = Warehouse(settings.project)
     cache = Cache(warehouse, settings.cache_rows, time.monotonic)
     hub = Hub(cache, time.monotonic)
-    brokers = client_config(
-        settings.brokers,
-        ca=settings.kafka_ca,
-        user=settings.kafka_user,
-        password=settings.kafka_password,
-        mechanism=settings.kafka_mechanism,
-    )
-    service = Service(cache, hub, Postgres(), warehouse, Tape(brokers), settings.symbols, time.monotonic)
+    tape = Tape(settings.client_config())
+    service = Service(cache, hub, Postgres(), warehouse, tape, settings.symbols, time.monotonic)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import psycopg
 
 from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.times import from_datetime
 
 OVERLAP: Final = dt.timedelta(seconds=1)
@@ -46,7 +47,7 @@ GROUP BY feed_status.symbol
 """
 
 
-class PostgresError(Exception):
+class PostgresError(RetryableError):
     """Postgres is away or refuses; the next refresh asks again."""
 
 

@@ -16,13 +16,13 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from cache import PATIENCE_S, Cache
-from cloud_log import log
 from detail import MINUTE
 from postgres import LONG_OVERLAP, Feed, Postgres, PostgresError, Stored
 from stream import Hub
 from tape import Tape
 from warehouse import DayLoaded, WarehouseError
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.times import MS_US, SECOND_US
 
 LIVE_S: Final = 0.1

@@ -9,10 +9,11 @@ import threading
 from collections import deque
 from typing import Final
 
-from cloud_log import log
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.kafka import tail
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.records import read_trade
 from bitcoin_pipeline.trade import Trade
 
@@ -79,7 +80,7 @@ class Tape:
             }
         )
         try:
-            consumer.assign(self._starts(consumer))
+            consumer.assign(tail(consumer, names.TRADES_TOPIC, LOOK_BACK, TIMEOUT_S))
             while not self._stop.is_set():
                 for message in consumer.consume(500, 0.1):
                     error = message.error()
@@ -91,16 +92,6 @@ class Tape:
                 self.fault = ""
         finally:
             consumer.close()
-
-    def _starts(self, consumer: Consumer) -> list[TopicPartition]:
-        topic = consumer.list_topics(names.TRADES_TOPIC, timeout=TIMEOUT_S).topics[names.TRADES_TOPIC]
-        if topic.error is not None:
-            raise KafkaException(topic.error)
-        starts = [TopicPartition(names.TRADES_TOPIC, partition) for partition in topic.partitions]
-        for start in starts:
-            low, high = consumer.get_watermark_offsets(start, timeout=TIMEOUT_S)
-            start.offset = max(low, high - LOOK_BACK)
-        return starts
 
     def _take(self, record: bytes | None) -> None:
         try:

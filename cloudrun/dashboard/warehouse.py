@@ -17,21 +17,22 @@ from google.cloud import bigquery
 from requests.exceptions import RequestException
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.arrow import NUMERIC
+from bitcoin_pipeline.adapters.bigquery import query_config
 from bitcoin_pipeline.candle import Status
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import IngestStatus
 
-MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
 TIMEOUT_S: Final = 30
 
-AMOUNT: Final = pa.decimal128(38, 9)
 CANDLES: Final = pa.schema(
     [
         ("t", pa.int64()),
         ("source", pa.string()),
-        *((name, AMOUNT) for name in ("open", "high", "low", "close", "volume", "turnover")),
+        *((name, NUMERIC) for name in ("open", "high", "low", "close", "volume", "turnover")),
         ("trade_count", pa.int64()),
-        ("buy_volume", AMOUNT),
-        ("buy_turnover", AMOUNT),
+        ("buy_volume", NUMERIC),
+        ("buy_turnover", NUMERIC),
         ("doubt", pa.int64()),
     ]
 )
@@ -78,7 +79,7 @@ SELECT symbol, date, status, reason, quarantined, last_time FROM `{names.INGESTS
 """  # noqa: S608  # as above
 
 
-class WarehouseError(Exception):
+class WarehouseError(RetryableError):
     """BigQuery is away or refuses; asking a little later may help."""
 
 
@@ -126,13 +127,7 @@ class Warehouse:
         return days
 
     def _arrow(self, query: str, **values: Any) -> pa.Table:
-        kinds = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP"}
-        config = bigquery.QueryJobConfig(
-            maximum_bytes_billed=MAXIMUM_BYTES_BILLED,
-            query_parameters=[
-                bigquery.ScalarQueryParameter(name, kinds[type(value)], value) for name, value in values.items()
-            ],
-        )
+        config = query_config(**values)
         try:
             if self._made is None:
                 self._made = bigquery.Client(self._project)

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 import orjson
-from log import log
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.records import Gap, gap_record
 
 

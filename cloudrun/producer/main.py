@@ -10,26 +10,25 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import re
 import secrets
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import orjson
 from events import Events
 from health import serve_health
-from log import log
 from rest import Rest
-from topic import BrokerError, Topic
+from topic import Topic
 from worker import Worker
 
+from bitcoin_pipeline.adapters.kafka import BrokerError
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.feed import Feed
 from bitcoin_pipeline.session import SessionTimes
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.settings import SettingsError, parse_port, read_settings, setting, url_of, whole
 from bitcoin_pipeline.symbols import parse_symbols
 from bitcoin_pipeline.times import MS_US
 
@@ -37,48 +36,21 @@ FLUSH_SECONDS = 8.0
 """Cloud Run kills ten seconds after SIGTERM."""
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"must be an address such as {schemes[0]}://host, got {text!r}")
-        return text.rstrip("/")
-
-    return parse
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,4}", text) or int(text) > 65_535:
-        raise ValueError(f"must be a port from 1 to 65535, got {text!r}")
-    return int(text)
-
-
-def _ms(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text):
-        raise ValueError(f"must be whole milliseconds, at most 99999, got {text!r}")
-    return int(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(BrokerSettings):
     """What the environment decides."""
 
     symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "linear symbols, with commas between", parse_symbols)
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     ws_url: str = setting(
-        "BYBIT_WS_URL", "the public websocket", _url("wss", "ws"), "wss://stream.bybit.com/v5/public/linear"
+        "BYBIT_WS_URL", "the public websocket", url_of("wss", "ws"), "wss://stream.bybit.com/v5/public/linear"
     )
-    rest_url: str = setting("BYBIT_REST_URL", "the REST calls' host", _url("https", "http"), "https://api.bybit.com")
-    margin_ms: int = setting("PRODUCER_MARGIN_MS", "how far the exchange's own ways may differ in time", _ms, 250)
-    kafka_ca: str = setting(
-        "KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker; turns TLS on", str, ""
+    rest_url: str = setting("BYBIT_REST_URL", "the REST calls' host", url_of("https", "http"), "https://api.bybit.com")
+    margin_ms: int = setting(
+        "PRODUCER_MARGIN_MS", "how far the exchange's own ways may differ in time", whole("milliseconds", 99_999), 250
     )
-    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
-    kafka_password: str = setting("KAFKA_SASL_PASSWORD", "SASL password", str, "")
-    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
     events_topic: str = setting("PIPELINE_EVENTS_TOPIC", "Pub/Sub topic of events, projects/P/topics/T", str, "")
     host: str = setting("HOST", "where the health port listens", str, "127.0.0.1")
-    port: int = setting("PORT", "the health port", _port, 8080)
+    port: int = setting("PORT", "the health port", parse_port, 8080)
 
 
 async def run(settings: Settings) -> None:
@@ -87,9 +59,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as at_exit:
-        topic = Topic(
-            settings.brokers, settings.kafka_user, settings.kafka_password, settings.kafka_mechanism, settings.kafka_ca
-        )
+        topic = Topic(settings.client_config())
         tail = await asyncio.to_thread(topic.read_tail, settings.symbols)
         feed = Feed(
             settings.symbols,
@@ -99,9 +69,9 @@ async def run(settings: Settings) -> None:
             session_times=SessionTimes(margin_us=settings.margin_ms * MS_US),
             decode=orjson.loads,
         )
-        rest = await at_exit.enter_async_context(Rest(settings.rest_url))
+        rest = await at_exit.enter_async_context(Rest(settings.rest_url.rstrip("/")))
         events = at_exit.enter_context(Events(settings.events_topic))
-        worker = Worker(feed, topic, rest, events, settings.ws_url)
+        worker = Worker(feed, topic, rest, events, settings.ws_url.rstrip("/"))
         await at_exit.enter_async_context(serve_health(worker, settings.host, settings.port))
         log("INFO", "producer started", symbols=settings.symbols, partitions=topic.partitions, port=settings.port)
         try:

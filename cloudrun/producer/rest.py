@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
-from log import log
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.public_trade import MessageError, parse_recent_trades, parse_server_time
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)

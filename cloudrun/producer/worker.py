@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from events import Events
-from log import log
 from rest import Rest
 from topic import Topic
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.feed import (
     Action,
     AskRecentTrades,

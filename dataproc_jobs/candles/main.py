@@ -20,22 +20,19 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 import transforms
-from google.api_core.exceptions import BadRequest
-from google.api_core.retry import Retry
 from google.cloud import bigquery
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.adapters.arrow import table_schema
+from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, table_fields
 from bitcoin_pipeline.amounts import from_units, plain
 from bitcoin_pipeline.archive import RejectedRow, UnusableFileError
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import DAY_US, day_start_us, iso, to_datetime
 
 READ_BYTES: Final = 1 << 20
-
-MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
-"""Ceiling of one query, 6 cents: a batch of 120 days scans 120 x 1,440 rows of some 200 bytes a symbol, 35 MB."""
 
 STAGE_EXPIRES_AFTER: Final = dt.timedelta(days=1)
 """A run that is killed leaves its stage tables behind; no run takes this long."""
@@ -44,14 +41,14 @@ Row = dict[str, Any]
 """A row of `market.ingests`, as JSON has it."""
 
 _KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name != "updated_at"]
-_COLUMNS = ", ".join(_KEY_AND_VALUES)
 _INGEST_COLUMNS = ", ".join(schemas.table(names.INGESTS).names)
 
-# The archive candles that this run may touch, then those among them that it does not confirm: changed, or vanished.
-_IN_REACH = """stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols)
-    AND stored.open_time >= @from_time AND stored.open_time < @to_time"""
-_OUTDATED = f"""{_IN_REACH}
-  AND EXISTS (
+# Of the archive candles that this run may touch, those go that it does not confirm: changed, or vanished.
+_REPLACE_CANDLES = schemas.replace_candles_sql(
+    fresh="`{stage_candles}`",
+    in_reach="""stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols)
+    AND stored.open_time >= @from_time AND stored.open_time < @to_time""",
+    outdated=f"""EXISTS (
     SELECT 1 FROM `{{stage_ingests}}` AS landed
     WHERE landed.status <> '{IngestStatus.FAILED}'
       AND landed.symbol = stored.symbol AND landed.date = DATE(stored.open_time)
@@ -59,20 +56,13 @@ _OUTDATED = f"""{_IN_REACH}
   AND NOT EXISTS (
     SELECT 1 FROM `{{stage_candles}}` AS staged
     WHERE {" AND ".join(f"staged.{name} = stored.{name}" for name in _KEY_AND_VALUES)}
-  )"""  # noqa: S608  # the names are our own, the values bound
+  )""",  # noqa: S608  # the names are our own, the values bound
+    updated_at="@now",
+)
 
 _REPLACE = f"""
 BEGIN TRANSACTION;
-INSERT INTO `{names.CANDLE_HISTORY}` ({_COLUMNS}, updated_at, replaced_at, replaced_by)
-SELECT {_COLUMNS}, updated_at, @now, @batch_id FROM `{names.CANDLES}` AS stored WHERE {_OUTDATED};
-DELETE FROM `{names.CANDLES}` AS stored WHERE {_OUTDATED};
-INSERT INTO `{names.CANDLES}` ({_COLUMNS}, updated_at)
-SELECT {_COLUMNS}, @now FROM `{{stage_candles}}` AS staged
-WHERE NOT EXISTS (
-  SELECT 1 FROM `{names.CANDLES}` AS stored
-  WHERE {_IN_REACH}
-    AND stored.symbol = staged.symbol AND stored.open_time = staged.open_time
-);
+{_REPLACE_CANDLES}
 DELETE FROM `{names.INGESTS}` AS stored
 WHERE stored.symbol IN UNNEST(@symbols) AND EXISTS (
   SELECT 1 FROM `{{stage_ingests}}` AS staged WHERE staged.symbol = stored.symbol AND staged.date = stored.date
@@ -172,18 +162,15 @@ def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row
     client.load_table_from_json(ingests, table, job_id_prefix=f"{batch_id}-", job_config=config).result()
 
     days = sorted(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
-    parameters = bigquery.QueryJobConfig(
-        maximum_bytes_billed=MAXIMUM_BYTES_BILLED,
-        query_parameters=[
-            bigquery.ScalarQueryParameter("batch_id", "STRING", batch_id),
-            bigquery.ScalarQueryParameter("now", "TIMESTAMP", now),
-            bigquery.ScalarQueryParameter("from_time", "TIMESTAMP", to_datetime(day_start_us(days[0]))),
-            bigquery.ScalarQueryParameter("to_time", "TIMESTAMP", to_datetime(day_start_us(days[-1]) + DAY_US)),
-            bigquery.ArrayQueryParameter("symbols", "STRING", sorted({ingest["symbol"] for ingest in ingests})),
-        ],
+    parameters = query_config(
+        run=batch_id,
+        now=now,
+        from_time=to_datetime(day_start_us(days[0])),
+        to_time=to_datetime(day_start_us(days[-1]) + DAY_US),
+        symbols=sorted({ingest["symbol"] for ingest in ingests}),
     )
     replace = _REPLACE.format(stage_candles=stage_candles, stage_ingests=stage_ingests)
-    retry = Retry(_is_conflict, initial=1, maximum=20, timeout=600)
+    retry = conflict_retry(maximum_s=20, timeout_s=600)
     retry(lambda: client.query(replace, job_config=parameters, job_id_prefix=f"{batch_id}-").result())()
     for stage in (stage_candles, stage_ingests):
         client.delete_table(stage, not_found_ok=True)
@@ -228,22 +215,15 @@ def _write(files: fs.FileSystem, path: str, content: pa.Buffer | bytes) -> None:
 
 
 def _no_candles() -> pa.Table:
-    return transforms.arrow_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
+    return table_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
 
 
 def _create_stage(
     client: bigquery.Client, stage: str, like: str, now: dt.datetime, leave_out: Sequence[str] = ()
 ) -> bigquery.Table:
-    fields = [field for field in schemas.table(like).fields if field["name"] not in leave_out]
-    table = bigquery.Table(stage, [bigquery.SchemaField.from_api_repr(field) for field in fields])
+    table = bigquery.Table(stage, table_fields(like, leave_out))
     table.expires = now + STAGE_EXPIRES_AFTER
     return client.create_table(table, exists_ok=True)
-
-
-def _is_conflict(error: Exception) -> bool:
-    """True when another transaction won: BigQuery's words, and those of its stand-in."""
-    words = ("concurrent update", "could not serialize", "failed to commit")
-    return isinstance(error, BadRequest) and any(word in str(error).lower() for word in words)
 
 
 def _figures(ingests: list[Row]) -> Row:

@@ -15,7 +15,6 @@ import binascii
 import datetime as dt
 import itertools
 import uuid
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -27,12 +26,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from bitcoin_pipeline import schemas
+from bitcoin_pipeline.adapters.arrow import NUMERIC, TRADE_ROW_GROUP, table_schema, trade_compression
 from bitcoin_pipeline.amounts import SCALE, from_units, to_units
 from bitcoin_pipeline.archive import (
-    GZIP_MAGIC,
     NEEDED_COLUMNS,
     Header,
+    Inflater,
     RejectedRow,
     UnusableFileError,
     describe,
@@ -47,13 +46,9 @@ from bitcoin_pipeline.trade import Reason, TakerSide, Trade, turnover_of
 BLOCK_BYTES: Final = 4 << 20
 """How much text is parsed at once: enough to drown the cost of a call, little beside the columns of a day."""
 
-ROW_GROUP_ROWS: Final = 1 << 17
-"""About an hour of a busy day, so that a reader of some minutes skips nearly all of the file."""
-
 Integers = npt.NDArray[Any]
 """int64, or object for Python integers where int64 is too narrow; numpy's arithmetic is the same for both."""
 
-NUMERIC: Final = pa.decimal128(38, SCALE)
 _TIME = pa.decimal128(18, 6)
 _DIGITS_AND_POINT = b"0123456789."
 # pyarrow also takes 1e0005, 1e+-5 and 1e0x5, which the core does not.
@@ -163,31 +158,30 @@ def candles(day: Day) -> pa.Table:
         "last_trade_id": _strings([_id_text(trades, place) for place in last.tolist()]),
         "status": _strings([Status.PARTIAL if time in partial else Status.FINAL for time in open_times.tolist()]),
     }
-    schema = arrow_schema("market.candles", leave_out=("updated_at",))
+    schema = table_schema("market.candles", leave_out=("updated_at",))
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def trades_parquet(day: Day) -> pa.Buffer:
     """The trades of a day as a Parquet file in the form of `lake.trades`, sorted, in row groups to prune by time."""
-    schema = arrow_schema("lake.trades")
+    schema = table_schema("lake.trades")
     # Written as a dictionary, which the file's own schema does not show.
     side = schema.get_field_index("side")
     schema = schema.set(side, pa.field("side", pa.dictionary(pa.int8(), pa.string()), nullable=False))
     sides = _strings([TakerSide.SELL, TakerSide.BUY])
     sink = pa.BufferOutputStream()
-    compression = dict.fromkeys(schema.names, "zstd") | {"id": "none"}  # random bytes do not shrink
     with pq.ParquetWriter(
         sink,
         schema,
-        compression=compression,
+        compression=trade_compression(schema),
         use_dictionary=["price", "size", "side"],
         column_encoding={"time": "DELTA_BINARY_PACKED", "match_order": "DELTA_BINARY_PACKED", "id": "PLAIN"},
         write_statistics=["time", "price", "size", "match_order"],
         sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ("time", "match_order")],
         store_schema=False,
     ) as writer:
-        for start in range(0, len(day.trades), ROW_GROUP_ROWS):
-            part = slice(start, start + ROW_GROUP_ROWS)
+        for start in range(0, len(day.trades), TRADE_ROW_GROUP):
+            part = slice(start, start + TRADE_ROW_GROUP)
             trades = day.trades.at(part)
             codes = pa.py_buffer(trades.bought.astype(np.int8))
             columns = {
@@ -199,7 +193,7 @@ def trades_parquet(day: Day) -> pa.Buffer:
                 "match_order": _fixed(day.order[part], pa.int64()),
             }
             writer.write_table(
-                pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), ROW_GROUP_ROWS
+                pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), TRADE_ROW_GROUP
             )
     return sink.getvalue()
 
@@ -215,49 +209,12 @@ def turnovers(symbol: str, price: Integers, size: Integers) -> Integers:
     return _ratio([price, size], 10 ** max(shift, 0), 10 ** max(-shift, 0))
 
 
-def arrow_schema(table: str, leave_out: Sequence[str] = ()) -> pa.Schema:
-    """The columns of one of the core's schema files as Arrow types; bytes are ids of 16."""
-    types = {
-        "STRING": pa.string(),
-        "TIMESTAMP": pa.timestamp("us", "UTC"),
-        "NUMERIC": NUMERIC,
-        "INTEGER": pa.int64(),
-        "BYTES": pa.binary(16),
-    }
-    wanted = [field for field in schemas.table(table).fields if field["name"] not in leave_out]
-    return pa.schema(
-        [pa.field(field["name"], types[field["type"]], nullable=field["mode"] != "REQUIRED") for field in wanted]
-    )
-
-
 def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The text of a file in pieces of bounded size: several gzip members, zero padding, or no gzip at all."""
-    pieces = iter(pieces)
-    start = b""
-    while len(start) < len(GZIP_MAGIC) and (piece := next(pieces, b"")):
-        start += piece
-    pieces = itertools.chain([start], pieces)
-    if not start.startswith(GZIP_MAGIC):
-        yield from pieces
-        return
-    size = 0
-    inflate = zlib.decompressobj(wbits=31)
-    try:
-        for piece in pieces:
-            size += len(piece)
-            rest = piece
-            while rest:
-                if inflate.eof:
-                    rest = rest.lstrip(b"\0")  # padding after a member, as gzip itself allows
-                    if not rest:
-                        break
-                    inflate = zlib.decompressobj(wbits=31)
-                yield inflate.decompress(rest, BLOCK_BYTES)
-                rest = inflate.unconsumed_tail or inflate.unused_data
-    except zlib.error as error:
-        raise UnusableFileError(f"gzip is broken: {error}") from error
-    if not inflate.eof:
-        raise UnusableFileError(f"gzip ends too early, after {size} bytes")
+    """The text of a file in pieces of bounded size."""
+    inflater = Inflater(BLOCK_BYTES)
+    for piece in pieces:
+        yield from inflater.feed(piece)
+    yield inflater.end()
 
 
 def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:

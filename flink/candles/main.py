@@ -19,10 +19,12 @@ from pyflink.table import EnvironmentSettings, ExplainDetail, TableEnvironment
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.amounts import MAX_INTEGER_DIGITS, MAX_TURNOVER_DIGITS, SCALE
+from bitcoin_pipeline.broker import BrokerFileSettings, security_protocol
 from bitcoin_pipeline.records import MAX_US
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.settings import SettingsError, narrowed, read_settings, setting
 from bitcoin_pipeline.symbols import SYMBOL
 from bitcoin_pipeline.times import MINUTE_US
+from bitcoin_pipeline.trade import TRADE_ID
 
 SQL: Final = Path(__file__).with_name("candles.sql")
 
@@ -42,15 +44,14 @@ CONFIGURATION: Final = {
 
 _AMOUNT: Final = rf"[0-9]{{1,{MAX_INTEGER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _POSITIVE: Final = "[0.]*[1-9]"
-_TRADE_ID: Final = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _TURNOVER: Final = rf"[0-9]{{1,{MAX_TURNOVER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _FORMS: Final = {
     "symbol": SYMBOL.pattern,
-    "trade_id": _TRADE_ID,
+    "trade_id": TRADE_ID,
     "number": "-?[0-9]+(?:[.][0-9]+)?",
     "positive": _POSITIVE,
     "amount": _AMOUNT,
-    "ordinary_trade": f"^{SYMBOL.pattern} {_TRADE_ID}(?: (?={_POSITIVE}){_AMOUNT}){{2}} {_TURNOVER}$",
+    "ordinary_trade": f"^{SYMBOL.pattern} {TRADE_ID}(?: (?={_POSITIVE}){_AMOUNT}){{2}} {_TURNOVER}$",
 }
 """The core's rules of a trade as regular expressions of Java; amounts are plain digits, as the core writes them."""
 
@@ -86,18 +87,15 @@ def _mechanism(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(BrokerFileSettings):
     """Where the topic and the tables are. Files are such as every process of the cluster has them."""
 
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the broker", _plain)
-    kafka_ca: str = setting(
-        "KAFKA_SSL_CA_LOCATION", "PEM file of the authority that signs the broker; turns TLS on", _file, ""
-    )
-    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", _plain, "")
-    kafka_password_file: str = setting(
-        "KAFKA_SASL_PASSWORD_FILE", "file that holds the SASL password alone, no line's end", _file, ""
-    )
-    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", _mechanism, "SCRAM-SHA-256")
+    # These go into SQL, so that fewer characters are taken than the broker's other clients take.
+    brokers: str = narrowed(BrokerFileSettings, "brokers", _plain)
+    kafka_ca: str = narrowed(BrokerFileSettings, "kafka_ca", _file)
+    kafka_user: str = narrowed(BrokerFileSettings, "kafka_user", _plain)
+    kafka_password_file: str = narrowed(BrokerFileSettings, "kafka_password_file", _file)
+    kafka_mechanism: str = narrowed(BrokerFileSettings, "kafka_mechanism", _mechanism)
     postgres_host: str = setting("PGHOST", "host of Postgres")
     postgres_user: str = setting("PGUSER", "user of Postgres")
     postgres_database: str = setting("PGDATABASE", "database of the live tables")
@@ -109,8 +107,7 @@ class Settings:
     def kafka_options(self) -> str:
         """The broker as options of a table in SQL; for the password they name the file."""
         properties = {"bootstrap.servers": self.brokers}
-        if self.kafka_ca or self.kafka_user:
-            protocol = ("SASL_" if self.kafka_user else "") + ("SSL" if self.kafka_ca else "PLAINTEXT")
+        if protocol := security_protocol(self.kafka_ca, self.kafka_user):
             properties["security.protocol"] = protocol
         if self.kafka_ca:
             properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": self.kafka_ca}

@@ -16,10 +16,8 @@ A trade that was sent twice counts once in a piece; in two pieces it may stand t
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import re
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -34,8 +32,12 @@ import pyarrow.parquet as pq
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pyarrow import fs
 
-from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.broker import client_config
+from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.arrow import TRADE_ROW_GROUP, table_schema, trade_compression
+from bitcoin_pipeline.adapters.kafka import partitions, read
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.broker import BrokerSettings
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.records import read_trade
 from bitcoin_pipeline.settings import read_settings, setting
 from bitcoin_pipeline.times import DAY_US, day_of
@@ -51,8 +53,6 @@ BUDGET_S: Final = 240
 """After this a call begins no further piece; it ends well within the scheduler's patience."""
 
 TIMEOUT_S: Final = 10
-ROW_GROUP_ROWS: Final = 131_072
-"""As in `trades/`, which the candles job writes."""
 
 _T = TypeVar("_T")
 # The broker that keeps the group's offsets is not found yet: a group's first use, or a broker that has just started.
@@ -62,19 +62,7 @@ _NO_COORDINATOR = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 )
 
-_ARROW_TYPES = {
-    "STRING": pa.string(),
-    "TIMESTAMP": pa.timestamp("us", "UTC"),
-    "NUMERIC": pa.decimal128(38, 9),
-    "INTEGER": pa.int64(),
-    "BYTES": pa.binary(16),
-}
-_SCHEMA = pa.schema(
-    [
-        pa.field(column["name"], _ARROW_TYPES[column["type"]], nullable=column["mode"] != "REQUIRED")
-        for column in schemas.table("lake.trades_live").fields
-    ]
-)
+_SCHEMA = table_schema("lake.trades_live")
 
 
 def _seconds(text: str) -> int:
@@ -83,23 +71,12 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(BrokerSettings):
     """What the environment decides."""
 
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     lake: str = setting("PIPELINE_LAKE", "the bucket that holds trades_live/")
     period_s: int = setting("ARCHIVE_LIVE_PERIOD_SECONDS", "how much of the broker's time makes a cut", _seconds, 3600)
-    kafka_ca: str = setting(
-        "KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker; turns TLS on", str, ""
-    )
-    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
-    kafka_password: str = setting("KAFKA_SASL_PASSWORD", "SASL password", str, "")
-    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
-
-
-class RetryableError(Exception):
-    """This call failed; the same one may succeed a little later."""
 
 
 @dataclass(slots=True)
@@ -141,17 +118,10 @@ class Topic:
     """The topic of trades as it stood at a call's start. Raises RetryableError from every method."""
 
     def __init__(self, settings: Settings) -> None:
-        config = client_config(
-            settings.brokers,
-            ca=settings.kafka_ca,
-            user=settings.kafka_user,
-            password=settings.kafka_password,
-            mechanism=settings.kafka_mechanism,
-        )
         self._period_ms = settings.period_s * 1000
         self._consumer = Consumer(
             {
-                **config,
+                **settings.client_config(),
                 "group.id": GROUP,
                 "client.id": "bitcoin-pipeline-archive-live",
                 "enable.auto.commit": False,
@@ -170,10 +140,7 @@ class Topic:
     def partitions(self) -> list[int]:
         """The topic's partitions."""
         with _broker_may_fail():
-            topic = self._consumer.list_topics(names.TRADES_TOPIC, timeout=TIMEOUT_S).topics[names.TRADES_TOPIC]
-        if topic.error is not None:
-            raise RetryableError(f"the topic {names.TRADES_TOPIC}: {topic.error}")
-        return sorted(topic.partitions)
+            return partitions(self._consumer, names.TRADES_TOPIC, TIMEOUT_S)
 
     def pieces(self, partition: int) -> Iterator[Piece]:
         """The pieces from the committed offset on, each still without trades."""
@@ -228,19 +195,8 @@ class Topic:
         return cut
 
     def _messages(self, partition: int, start: int, end: int) -> Iterator[Message]:
-        self._consumer.assign([TopicPartition(names.TRADES_TOPIC, partition, start)])
-        deadline = time.monotonic() + TIMEOUT_S
-        while start < end:
-            # It waits until it has as many as are asked for, so never for more than there are.
-            for message in self._consumer.consume(min(end - start, 1000), 1):
-                error = message.error()
-                if error is not None:
-                    raise KafkaException(error)
-                start = (message.offset() or 0) + 1  # None only where there is an error
-                deadline = time.monotonic() + TIMEOUT_S
-                yield message
-            if time.monotonic() > deadline:
-                raise RetryableError(f"the broker sent nothing for {TIMEOUT_S} s")
+        place = TopicPartition(names.TRADES_TOPIC, partition, start)
+        return read(self._consumer, place, end, TIMEOUT_S, batch=1000)
 
 
 def archive(settings: Settings) -> Figures:
@@ -292,8 +248,8 @@ def trades_parquet(trades: list[Trade]) -> pa.Buffer:
     pq.write_table(
         table,
         sink,
-        row_group_size=ROW_GROUP_ROWS,
-        compression=dict.fromkeys(_SCHEMA.names, "zstd") | {"id": "none"},  # random bytes do not shrink
+        row_group_size=TRADE_ROW_GROUP,
+        compression=trade_compression(_SCHEMA),
         use_dictionary=["price", "size", "side"],
         sorting_columns=[pq.SortingColumn(_SCHEMA.get_field_index(name)) for name in ("time", "match_order")],
         store_schema=False,
@@ -318,12 +274,6 @@ def _broker_may_fail() -> Iterator[None]:
         yield
     except KafkaException as error:
         raise RetryableError(f"the broker failed: {error}") from error
-
-
-def log(severity: str, message: str, **fields: object) -> None:
-    """One event as a line of JSON, in the form that Cloud Logging reads."""
-    sys.stdout.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
-    sys.stdout.flush()
 
 
 # Read when the server starts: a wrong setting stops the deployment and not the first call.

@@ -10,11 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import os
-import re
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,49 +18,33 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
-from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
 import flask
 import requests
-import urllib3
 from google.api_core import exceptions as lake_errors
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive, Version, version_of
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.archive import FileCheck
+from bitcoin_pipeline.errors import FinalError, RetryableError
 from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, absent_status
-from bitcoin_pipeline.settings import read_settings, setting
+from bitcoin_pipeline.settings import read_settings, setting, url_of, whole
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_day
 
 USER_AGENT: Final = "bitcoin-pipeline/0.1 (fetch_archive)"
-REQUESTS_PER_SECOND: Final = 20
-"""Of one instance to the archive's host; 30 are safe and 40 to 50 are banned (README, "Bybit's files")."""
-TIMEOUTS_S: Final = (10, 30)
-"""To connect, and between two pieces of an answer."""
 PAUSES_S: Final = (0.5, 1, 2)
 """Before the second, third and fourth try."""
-PIECE: Final = 256 << 10
 UPLOAD_CHUNK: Final = 4 << 20
 """What one call holds in memory; a multiple of 256 KiB."""
 LAKE_RETRY: Final = DEFAULT_RETRY.with_timeout(30)
 MAX_REQUEST: Final = 4096
 
-
-def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"must be an address such as https://host, got {text!r}")
-    return text
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch("[0-9]{1,4}", text):
-        raise ValueError(f"must be whole seconds, at most 9999, got {text!r}")
-    return float(text)
+_HTTP: Final = url_of("https", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,49 +52,20 @@ class Settings:
     """What the environment decides."""
 
     lake: str = setting("PIPELINE_LAKE", "the bucket that holds raw/")
-    archive_url: str = setting(
-        "BYBIT_ARCHIVE_URL", "where the archive's files are", _http_url, "https://public.bybit.com"
-    )
+    archive_url: str = setting("BYBIT_ARCHIVE_URL", "where the archive's files are", _HTTP, "https://public.bybit.com")
     listing_url: str = setting(
         "BYBIT_LISTING_URL",
         "where the archive's bucket is listed",
-        _http_url,
+        _HTTP,
         "https://s3.ap-southeast-1.amazonaws.com/public.bybit.com/",
     )
-    ban_s: float = setting("BYBIT_BAN_SECONDS", "how long a ban lasts, 5 to 10 minutes were seen", _seconds, 600.0)
+    ban_s: int = setting(
+        "BYBIT_BAN_SECONDS", "how long a ban lasts, 5 to 10 minutes were seen", whole("seconds", 9999), 600
+    )
 
 
 class BadRequestError(ValueError):
     """The caller asked for something that cannot be; the message names what."""
-
-
-class RetryableError(Exception):
-    """This try failed; the same one may succeed a little later."""
-
-
-class FinalError(Exception):
-    """The exchange answers in a way that another try will not change."""
-
-
-class BannedError(Exception):
-    """The exchange refuses this address for the next `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds: Final = math.ceil(seconds)
-        super().__init__(f"the exchange bans this address, ask again in {self.seconds} s")
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What the source says of a file; `md5` in hex where the ETag is known to be one."""
-
-    etag: str
-    size: int | None
-    md5: str | None = None
-
-    def is_in(self, blob: storage.Blob | None) -> bool:
-        """True when `blob` was made from this version and is whole."""
-        return blob is not None and bool(self.etag) and (self.etag, self.size) == (_etag_of(blob), blob.size)
 
 
 def parse_request(body: bytes) -> SymbolDay:
@@ -145,101 +96,10 @@ def parse_request(body: bytes) -> SymbolDay:
     return SymbolDay(values["symbol"], values["date"])
 
 
-class Exchange:
-    """Bybit's public files over HTTP, at a pace that is not banned; safe to share between threads.
-
-    Every method raises RetryableError when the exchange cannot be reached or fails, FinalError when its answer
-    makes no sense, and BannedError, without asking, as long as a ban lasts.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        session: requests.Session,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._archive_url = settings.archive_url.rstrip("/")
-        self._listing_url = settings.listing_url
-        self._ban_s = settings.ban_s
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._turn = threading.Lock()
-        self._next_request = 0.0
-        self._banned_until = -math.inf
-        self._session = session
-        # identity: the bytes of the file are wanted, not a rendering of them.
-        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-
-    def listed(self, key: str) -> Version | None:
-        """What the bucket's listing tells of a file, or None when it knows nothing or does not answer.
-
-        The listing is a courtesy that adds the md5; the file itself says whether it exists. It is another host,
-        which bans nobody and need not be spared.
-        """
-        self._refuse_while_banned()
-        try:
-            with closing(self._get(self._listing_url, {"prefix": key})) as response:
-                response.raise_for_status()
-                return _find_in_listing(response.content, key)
-        except (requests.RequestException, ElementTree.ParseError, ValueError) as error:
-            log("WARNING", "listing does not answer", key=key, reason=str(error))
-            return None
-
-    def open(self, key: str) -> requests.Response | None:
-        """The answer whose body is the file, not read yet, or None when there is no such file."""
-        self._wait_for_turn()
-        try:
-            response = self._get(f"{self._archive_url}/{key}")
-        except requests.RequestException as error:
-            raise RetryableError(f"the exchange cannot be reached: {error}") from error
-        if response.status_code == 200:
-            return response
-        response.close()
-        if response.status_code == 404:
-            return None
-        # A ban is a page for people; a plain refusal of the bucket would be XML.
-        is_html = "html" in response.headers.get("Content-Type", "")
-        if response.status_code == 429 or (response.status_code == 403 and is_html):
-            raise self._ban(response.headers.get("Retry-After", ""))
-        message = f"the exchange answers {response.status_code} for {key}"
-        raise RetryableError(message) if response.status_code >= 500 else FinalError(message)
-
-    def pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The bytes of the body as they were sent."""
-        try:
-            yield from response.raw.stream(PIECE, decode_content=False)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise RetryableError(f"the download broke off: {error}") from error
-
-    def _get(self, url: str, params: Mapping[str, str] | None = None) -> requests.Response:
-        return self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
-
-    def _wait_for_turn(self) -> None:
-        # Slept with the lock held: who waits behind must hear of a ban before asking.
-        with self._turn:
-            self._refuse_while_banned()
-            now = self._monotonic()
-            if now < self._next_request:
-                self._sleep(self._next_request - now)
-            self._next_request = max(now, self._next_request) + 1 / REQUESTS_PER_SECOND
-
-    def _refuse_while_banned(self) -> None:
-        left_s = self._banned_until - self._monotonic()
-        if left_s > 0:
-            raise BannedError(left_s)
-
-    def _ban(self, retry_after: str) -> BannedError:
-        seconds = float(retry_after) if re.fullmatch("[0-9]{1,4}", retry_after) else self._ban_s
-        self._banned_until = self._monotonic() + seconds
-        log("ERROR", "banned by the exchange", seconds=seconds)
-        return BannedError(seconds)
-
-
 def fetch(
     item: SymbolDay,
     today: dt.date,
-    exchange: Exchange,
+    exchange: BybitArchive,
     lake: storage.Bucket,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
@@ -256,13 +116,13 @@ def fetch(
     return _fetch_once(item, today, exchange, lake)
 
 
-def _fetch_once(item: SymbolDay, today: dt.date, exchange: Exchange, lake: storage.Bucket) -> dict[str, Any]:
+def _fetch_once(item: SymbolDay, today: dt.date, exchange: BybitArchive, lake: storage.Bucket) -> dict[str, Any]:
     key = names.archive_key(item.symbol, item.day)
     with _lake_may_fail():
         old = lake.get_blob(names.raw_object(item.symbol, item.day), retry=LAKE_RETRY)
     # A day that has not ended has no whole file, whatever the exchange may show.
     listed = exchange.listed(key) if item.day < today else None
-    if listed and listed.is_in(old):
+    if listed and _is_copy(old, listed):
         return _answer(item, old)
     response = exchange.open(key) if item.day < today else None
     if response is None:
@@ -270,8 +130,8 @@ def _fetch_once(item: SymbolDay, today: dt.date, exchange: Exchange, lake: stora
             raise RetryableError(f"{key} is listed, yet the exchange answers 404")
         return _answer(item, old) if old else _answer_absent(item, today, exchange)
     with closing(response):
-        version = listed or _version_of(response.headers)
-        if version.is_in(old):
+        version = listed or version_of(response.headers)
+        if _is_copy(old, version):
             return _answer(item, old)
         staged = lake.blob(names.staging_object(uuid.uuid4().hex, names.archive_file(item.symbol, item.day)))
         metadata = _stage(exchange.pieces(response), version, staged)
@@ -375,7 +235,7 @@ def _answer(item: SymbolDay, blob: storage.Blob, is_new: bool = False) -> dict[s
     return answer
 
 
-def _answer_absent(item: SymbolDay, today: dt.date, exchange: Exchange) -> dict[str, Any]:
+def _answer_absent(item: SymbolDay, today: dt.date, exchange: BybitArchive) -> dict[str, Any]:
     folder = exchange.open(names.archive_folder(item.symbol))
     if folder is not None:
         folder.close()
@@ -383,35 +243,20 @@ def _answer_absent(item: SymbolDay, today: dt.date, exchange: Exchange) -> dict[
     return {"symbol": item.symbol, "date": item.day.isoformat(), "status": status}
 
 
-def _find_in_listing(document: bytes, key: str) -> Version | None:
-    root = ElementTree.fromstring(document)  # noqa: S314  # our own exchange; expat itself bounds expansion
-    for entry in root.iterfind("{*}Contents"):
-        if entry.findtext("{*}Key") == key:
-            etag = entry.findtext("{*}ETag", "").strip('"')
-            # The ETag of a file that was uploaded in parts ends in -N and is no md5 of the file.
-            md5 = etag.lower() if re.fullmatch("[0-9a-fA-F]{32}", etag) else None
-            return Version(etag, int(entry.findtext("{*}Size", "")), md5)
-    return None
-
-
-def _version_of(headers: Mapping[str, str]) -> Version:
-    size = headers.get("Content-Length", "")
-    return Version(headers.get("ETag", "").removeprefix("W/").strip('"'), int(size) if size.isdecimal() else None)
+def _is_copy(blob: storage.Blob | None, version: Version) -> bool:
+    """True when `blob` was made from this version of the source and is whole."""
+    return blob is not None and bool(version.etag) and (version.etag, version.size) == (_etag_of(blob), blob.size)
 
 
 def _etag_of(blob: storage.Blob) -> str:
     return str((blob.metadata or {}).get("etag", ""))
 
 
-def log(severity: str, message: str, **fields: object) -> None:
-    """One event as a line of JSON, in the form that Cloud Logging reads."""
-    sys.stdout.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
-    sys.stdout.flush()
-
-
 # Read when the server starts: a wrong setting stops the deployment and not the first call.
 SETTINGS: Final[Settings] = read_settings(Settings, os.environ)
-EXCHANGE: Final = Exchange(SETTINGS, requests.Session())
+EXCHANGE: Final = BybitArchive(
+    SETTINGS.archive_url, SETTINGS.listing_url, SETTINGS.ban_s, requests.Session(), log, user_agent=USER_AGENT
+)
 """One for all calls of an instance: they share the pace and a ban."""
 
 

@@ -10,11 +10,9 @@ last call stopped, and a row is replaced by a newer one only. Any call may be ki
 
 from __future__ import annotations
 
-import concurrent.futures
 import datetime as dt
 import json
 import os
-import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -26,16 +24,16 @@ from typing import Any, Final
 
 import flask
 import psycopg
-import requests
 from google.api_core import exceptions as google_errors
-from google.api_core.retry import Retry
-from google.auth import exceptions as auth_errors
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, retryable_failures
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.amounts import plain
+from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.settings import read_settings, setting
 
 OVERLAP: Final = dt.timedelta(minutes=10)
@@ -50,9 +48,6 @@ ROWS_PER_TRANSACTION: Final = 2000
 
 ROWS_PER_CALL: Final = 20_000
 """Ten transactions: a call ends in good time, and two minutes of live candles are some ten rows."""
-
-MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
-"""Ceiling of one query, 6 cents: 8 days of ten symbols are 115,200 rows of some 200 bytes, 23 MB."""
 
 GOOGLE_RETRY: Final = DEFAULT_RETRY.with_timeout(10)
 QUERY_TIMEOUT_S: Final = 120
@@ -89,10 +84,19 @@ WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
 """  # noqa: S608  # the names are our own, the values bound
 
-_OLD_AND_NEWER = f"""
-  old.source = 'live' AND old.open_time >= @start AND old.open_time <= @end
-  AND {" AND ".join(f"new.{name} = old.{name}" for name in _KEY)} AND new.updated_at > old.updated_at
-"""
+_NEWER = f"""EXISTS (
+  SELECT 1 FROM fresh AS new
+  WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
+    {{more}}
+)"""  # noqa: S608  # the names are our own, the values bound
+_CHANGES = " OR ".join(f"new.{name} IS DISTINCT FROM stored.{name}" for name in _VALUES)
+_REPLACE = schemas.replace_candles_sql(
+    fresh="fresh",
+    in_reach="stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end",
+    outdated=_NEWER.format(more=""),
+    kept=_NEWER.format(more=f"AND ({_CHANGES})"),
+    updated_at="updated_at",
+)
 
 # BigQuery has no unique keys; LOCK sees to it that one call at a time gets here. Conflicts are with the batch job.
 _MERGE = f"""
@@ -100,19 +104,7 @@ CREATE TEMP TABLE fresh AS
 SELECT {_CASTS}
 FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item;
 BEGIN TRANSACTION;
-INSERT INTO `{names.CANDLE_HISTORY}` ({_COLUMNS}, replaced_at, replaced_by)
-SELECT {", ".join(f"old.{name}" for name in _FIELDS)}, @now, @run
-FROM `{names.CANDLES}` AS old JOIN fresh AS new ON {_OLD_AND_NEWER}
-WHERE {" OR ".join(f"new.{name} IS DISTINCT FROM old.{name}" for name in _VALUES)};
-DELETE FROM `{names.CANDLES}` AS old WHERE EXISTS (SELECT 1 FROM fresh AS new WHERE {_OLD_AND_NEWER})
-  AND old.source = 'live' AND old.open_time >= @start AND old.open_time <= @end;
-INSERT INTO `{names.CANDLES}` ({_COLUMNS})
-SELECT {_COLUMNS} FROM fresh AS new
-WHERE NOT EXISTS (
-  SELECT 1 FROM `{names.CANDLES}` AS old
-  WHERE old.source = 'live' AND old.open_time >= @start AND old.open_time <= @end
-    AND {" AND ".join(f"new.{name} = old.{name}" for name in _KEY)}
-);
+{_REPLACE}
 COMMIT TRANSACTION;
 """  # noqa: S608  # the names are our own, the values bound
 
@@ -125,10 +117,6 @@ class Settings:
     postgres_host: str = setting("PGHOST", "Postgres' address")
     postgres_user: str = setting("PGUSER", "Postgres' user, who may read candles")
     postgres_database: str = setting("PGDATABASE", "Postgres' database")
-
-
-class RetryableError(Exception):
-    """This call failed; the same one may succeed a little later."""
 
 
 def publish(warehouse: bigquery.Client, now: dt.datetime) -> Row:
@@ -166,7 +154,7 @@ def _only_caller(postgres: psycopg.Connection[Row]) -> bool:
 
 def _await_killed_call(warehouse: bigquery.Client, now: dt.datetime) -> None:
     """Let a transaction end whose caller was killed: the lock fell with it, the job runs on."""
-    with _bigquery_may_fail():
+    with retryable_failures():
         jobs = warehouse.list_jobs(
             state_filter="running", min_creation_time=now - dt.timedelta(hours=6), retry=GOOGLE_RETRY, timeout=30
         )
@@ -182,11 +170,8 @@ def _await_killed_call(warehouse: bigquery.Client, now: dt.datetime) -> None:
 def _published(warehouse: bigquery.Client, now: dt.datetime) -> set[Version]:
     """The newest versions in BigQuery, OVERLAP deep; every older one that Postgres had is there, too."""
     for since in (now - RECENT, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)):  # the second after a long absence
-        parameters = [
-            bigquery.ScalarQueryParameter("since", "TIMESTAMP", since),
-            bigquery.ScalarQueryParameter("overlap_s", "INT64", int(OVERLAP.total_seconds())),
-        ]
-        if rows := _query(warehouse, _PUBLISHED, parameters):
+        config = query_config(since=since, overlap_s=int(OVERLAP.total_seconds()))
+        if rows := _query(warehouse, _PUBLISHED, config):
             return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
     return set()
 
@@ -206,20 +191,14 @@ def _version(row: Row) -> Version:
 def _merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None:
     times = [row["open_time"] for row in rows]
     run = f"{JOB_KIND}-{uuid.uuid4()}"
-    parameters = [
-        bigquery.ScalarQueryParameter("rows", "STRING", json.dumps(rows, default=_text)),
-        bigquery.ScalarQueryParameter("start", "TIMESTAMP", min(times)),
-        bigquery.ScalarQueryParameter("end", "TIMESTAMP", max(times)),
-        bigquery.ScalarQueryParameter("now", "TIMESTAMP", now),
-        bigquery.ScalarQueryParameter("run", "STRING", run),
-    ]
-    again = Retry(_is_conflict, initial=1, maximum=10, timeout=CONFLICT_TIMEOUT_S)
-    again(lambda: _query(warehouse, _MERGE, parameters, job_id_prefix=f"{run}-"))()
+    config = query_config(rows=json.dumps(rows, default=_text), start=min(times), end=max(times), now=now, run=run)
+    again = conflict_retry(maximum_s=10, timeout_s=CONFLICT_TIMEOUT_S)
+    with retryable_failures():
+        again(lambda: _query(warehouse, _MERGE, config, job_id_prefix=f"{run}-"))()
 
 
-def _query(warehouse: bigquery.Client, query: str, parameters: list[Any], **options: Any) -> list[Any]:
-    config = bigquery.QueryJobConfig(query_parameters=parameters, maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
-    with _bigquery_may_fail():
+def _query(warehouse: bigquery.Client, query: str, config: bigquery.QueryJobConfig, **options: Any) -> list[Any]:
+    with retryable_failures():
         job = warehouse.query(
             query, job_config=config, retry=GOOGLE_RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options
         )
@@ -230,40 +209,12 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.datetime) else plain(value)
 
 
-def _is_conflict(error: Exception) -> bool:
-    """True when another transaction won: BigQuery's words, and those of its stand-in."""
-    words = ("concurrent update", "could not serialize", "failed to commit")
-    return isinstance(error, google_errors.BadRequest) and any(word in str(error).lower() for word in words)
-
-
 @contextmanager
 def _postgres_may_fail() -> Iterator[None]:
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise RetryableError(f"Postgres failed: {error}") from error
-
-
-@contextmanager
-def _bigquery_may_fail() -> Iterator[None]:
-    """Turns what the client raises for passing troubles, after its own retries, into RetryableError."""
-    try:
-        yield
-    except (
-        google_errors.RetryError,
-        google_errors.ServerError,
-        google_errors.TooManyRequests,
-        auth_errors.TransportError,
-        requests.RequestException,
-        concurrent.futures.TimeoutError,
-    ) as error:
-        raise RetryableError(f"BigQuery failed: {error}") from error
-
-
-def log(severity: str, message: str, **fields: object) -> None:
-    """One event as a line of JSON, in the form that Cloud Logging reads."""
-    sys.stdout.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
-    sys.stdout.flush()
 
 
 # Read when the server starts: a wrong setting stops the deployment and not the first call.
@@ -273,7 +224,7 @@ SETTINGS: Final[Settings] = read_settings(Settings, os.environ)
 @cache
 def _warehouse() -> bigquery.Client:
     """A client whose jobs run where the dataset is: the merge's first statement names no table that would tell."""
-    with _bigquery_may_fail():
+    with retryable_failures():
         dataset = bigquery.Client(SETTINGS.project).get_dataset(names.DATASET, retry=GOOGLE_RETRY, timeout=30)
     return bigquery.Client(SETTINGS.project, location=dataset.location)
 

@@ -1,21 +1,27 @@
 """Starts the BigQuery stand-in; runs in its own environment, with local-bigquery's own arguments.
 
 A killed stand-in leaves jobs that look as if they ran, and a client that polls one would wait for ever. BigQuery
-ends every job, so these are ended first, with an error: the client may submit again. Imported by nobody.
+ends every job, so these are ended first, with an error: the client may submit again. A transaction that loses a
+conflict gets BigQuery's message, which is how a client recognises that it may repeat it. Imported by nobody.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from pathlib import Path
 
 import duckdb
 import uvicorn.config
-from local_bigquery import cli
+from local_bigquery import cli, errors
 
 _LOST = {"reason": "stopped", "message": "Job execution was cancelled: the stand-in was restarted while it ran"}
+
+
+_CONFLICT = re.compile("(?P<name>.*(?:[Ff]ailed to commit|[Cc]ould not serialize).*)")
+"""DuckDB's and DuckLake's messages to a transaction that lost."""
 
 
 def end_lost_jobs(data_dir: Path) -> int:
@@ -40,6 +46,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data-dir", type=Path, required=True)
     end_lost_jobs(parser.parse_known_args()[0].data_dir)
+    message = "Transaction is aborted due to concurrent update: {name}"
+    errors.DUCKDB_ERRORS.insert(0, (_CONFLICT, "invalidQuery", message))
     # One line a request, several a poll, would bury what matters.
     uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn.access"]["level"] = "WARNING"
     cli.main()

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from bitcoin_pipeline.names import archive_file
-from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.symbols import parse_symbol, symbols_among
 from bitcoin_pipeline.times import parse_day
 from local.exchange.events import log_event
 from local.exchange.folder import Folder
@@ -130,10 +130,10 @@ def _day(text: str) -> tuple[str, dt.date]:
 
 
 def _symbols(text: str) -> tuple[str, ...]:
-    symbols = tuple(dict.fromkeys(text.split(",")))
-    if not set(symbols) <= set(SYMBOLS):
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(SYMBOLS)} with commas between, got {text!r}")
-    return symbols
+    try:
+        return symbols_among(SYMBOLS)(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _number(kind: Callable[[str], float], least: float) -> Callable[[str], float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -179,6 +179,58 @@ def describe(trade: Trade) -> str:
     return f"{seconds},{trade.symbol},{trade.taker_side},{plain(trade.size)},{plain(trade.price)},{trade.trade_id}"
 
 
+class Inflater:
+    """Turns the bytes of an archive file, as they come, into its text, in constant memory.
+
+    The file is gzip of one or more members, with zeros as padding after each, or plain CSV. `most`: upper bound, in
+    bytes, on a piece of text that gzip gives. Every method raises UnusableFileError.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.size = 0
+        """Bytes that were fed."""
+        self._most = most
+        self._start = b""
+        self._is_gzip: bool | None = None
+        self._member: zlib._Decompress | None = None
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """The text that the next bytes of the file add; it is to be read to its end."""
+        self.size += len(piece)
+        if self._is_gzip is None:
+            self._start += piece
+            if len(self._start) < len(GZIP_MAGIC):
+                return
+            self._is_gzip = self._start.startswith(GZIP_MAGIC)
+            piece, self._start = self._start, b""
+        if self._is_gzip:
+            yield from self._inflated(piece)
+        else:
+            yield piece
+
+    def end(self) -> bytes:
+        """The text that was held back: of a file too short to be gzip, all of it."""
+        if self._member is not None and not self._member.eof:
+            raise UnusableFileError(f"gzip ends too early, after {self.size} bytes")
+        return self._start
+
+    def _inflated(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            if self._member is not None and self._member.eof:
+                piece = piece.lstrip(b"\0")  # padding after a member, as gzip itself allows
+                if not piece:
+                    return
+                self._member = None
+            if self._member is None:
+                self._member = zlib.decompressobj(wbits=31)
+            try:
+                text = self._member.decompress(piece, self._most)
+            except zlib.error as error:
+                raise UnusableFileError(f"gzip is broken: {error}") from error
+            yield text
+            piece = self._member.unconsumed_tail or self._member.unused_data
+
+
 class FileCheck:
     """Follows the bytes of an archive file as they pass by, in constant memory, and judges them at the end.
 
@@ -190,9 +242,7 @@ class FileCheck:
         self.has_rows = False
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._start = b""
-        self._inflate: zlib._Decompress | None = None
-        self._is_gzip: bool | None = None
+        self._inflater = Inflater(_PIECE)
         self._error = ""
         self._text = b""
         self._header: bytes | None = None
@@ -212,18 +262,13 @@ class FileCheck:
         self.size += len(piece)
         self._sha256.update(piece)
         self._md5.update(piece)
-        if self._is_gzip is None:
-            self._start += piece
-            if len(self._start) < len(GZIP_MAGIC):
-                return
-            self._is_gzip = self._start.startswith(GZIP_MAGIC)
-            piece, self._start = self._start, b""
         if self._error:
             return
-        if self._is_gzip:
-            self._inflate_all(piece)
-        else:
-            self._see(piece)
+        try:
+            for text in self._inflater.feed(piece):
+                self._see(text)
+        except UnusableFileError as error:
+            self._error = str(error)
 
     def problem(self) -> str | None:
         """What makes the whole file unusable, or None: gzip is whole and the header has what is needed.
@@ -232,35 +277,14 @@ class FileCheck:
         """
         if self._error:
             return self._error
-        if self._inflate is not None and not self._inflate.eof:
-            return f"gzip ends too early, after {self.size} bytes"
-        # A file of one byte has not been told apart yet; it is no CSV either way.
-        header = self._start or (self._text if self._header is None else self._header)
-        if not header.strip(b"\r\n"):
-            return None
         try:
-            parse_header(header.decode("utf-8", "backslashreplace"))
+            # A file of one byte has not been told apart yet; it is no CSV either way.
+            header = self._inflater.end() or (self._text if self._header is None else self._header)
+            if header.strip(b"\r\n"):
+                parse_header(header.decode("utf-8", "backslashreplace"))
         except UnusableFileError as error:
             return str(error)
         return None
-
-    def _inflate_all(self, piece: bytes) -> None:
-        while piece:
-            if self._inflate is not None and self._inflate.eof:
-                piece = piece.lstrip(b"\0")  # padding after a member, as gzip itself allows
-                if not piece:
-                    return
-                self._inflate = None
-            if self._inflate is None:
-                self._inflate = zlib.decompressobj(wbits=31)
-            try:
-                self._see(self._inflate.decompress(piece, _PIECE))
-                while self._inflate.unconsumed_tail:
-                    self._see(self._inflate.decompress(self._inflate.unconsumed_tail, _PIECE))
-            except zlib.error as error:
-                self._error = f"gzip is broken: {error}"
-                return
-            piece = self._inflate.unused_data
 
     def _see(self, text: bytes) -> None:
         if self.has_rows or not text:

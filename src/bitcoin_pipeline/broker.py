@@ -1,22 +1,69 @@
-"""How a client finds the broker: the words that librdkafka wants.
+"""How a client finds the broker: its settings, and the options that librdkafka takes.
 
 Part of the core; anybody may import it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from bitcoin_pipeline.settings import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Settings that find a broker, its password aside; the base of a client's settings."""
+
+    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
+    kafka_ca: str = setting(
+        "KAFKA_SSL_CA_LOCATION", "PEM file of the authority that signs the broker; turns TLS on", str, ""
+    )
+    kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
+    kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings(BrokerAddress):
+    """Settings of a client that reads its password from the environment."""
+
+    kafka_password: str = setting("KAFKA_SASL_PASSWORD", "SASL password", str, "")
+
+    def client_config(self) -> dict[str, str]:
+        """The options that every client of librdkafka needs."""
+        return client_config(
+            self.brokers,
+            ca=self.kafka_ca,
+            user=self.kafka_user,
+            password=self.kafka_password,
+            mechanism=self.kafka_mechanism,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFileSettings(BrokerAddress):
+    """Settings of a client that is given the file of its password."""
+
+    kafka_password_file: str = setting(
+        "KAFKA_SASL_PASSWORD_FILE", "file that holds the SASL password alone, no line's end", str, ""
+    )
+
 
 def client_config(brokers: str, *, ca: str = "", user: str = "", password: str = "", mechanism: str) -> dict[str, str]:
-    """The part of a client's configuration that every one has.
+    """The options that every client of librdkafka needs.
 
     `brokers`: host:port, with commas between. `ca`: file of the authority that signs the broker; it turns TLS on.
     `user`: turns SASL on.
     """
     config = {"bootstrap.servers": brokers}
-    if ca or user:
-        config["security.protocol"] = ("SASL_" if user else "") + ("SSL" if ca else "PLAINTEXT")
+    if protocol := security_protocol(ca, user):
+        config["security.protocol"] = protocol
     if ca:
         config["ssl.ca.location"] = ca
     if user:
         config |= {"sasl.username": user, "sasl.password": password, "sasl.mechanism": mechanism}
     return config
+
+
+def security_protocol(ca: str, user: str) -> str:
+    """Kafka's `security.protocol`; empty for its default, plain text without a user."""
+    return ("SASL_" if user else "") + ("SSL" if ca else "PLAINTEXT") if ca or user else ""

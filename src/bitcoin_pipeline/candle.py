@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from bitcoin_pipeline.amounts import EXACT, canonical
 from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
@@ -72,13 +73,28 @@ class Candle:
     status: Status
 
 
+COMPLETE: Final = (Status.FINAL, Status.REPAIRED)
+"""Statuses of candles that lack no trade."""
+
+# Sources from the best, and whether only their complete candles stand there; every other candle comes last.
+_PRECEDENCE: Final = ((Source.ARCHIVE, False), (Source.LIVE, True), (Source.KLINE, False))
+
+
 def precedence(candle: Candle) -> int:
     """The rank of a candle among those of one symbol and minute; the lowest is the best, as in `candles_best`."""
-    if candle.source is Source.ARCHIVE:
-        return 1
-    if candle.source is Source.KLINE:
-        return 3
-    return 2 if candle.status in (Status.FINAL, Status.REPAIRED) else 4
+    for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1):
+        if candle.source is source and (not complete_only or candle.status in COMPLETE):
+            return rank
+    return len(_PRECEDENCE) + 1
+
+
+def precedence_sql(complete: str) -> str:
+    """`precedence` as an SQL expression over the column `source`; `complete` is the condition of a complete row."""
+    whens = [
+        f"WHEN source = '{source}'{f' AND {complete}' if complete_only else ''} THEN {rank}"
+        for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1)
+    ]
+    return f"CASE {' '.join(whens)} ELSE {len(whens) + 1} END"
 
 
 def minute_candles(trades: Iterable[Trade], source: Source, *, partial_minutes: Iterable[int] = ()) -> list[Candle]:

@@ -18,6 +18,7 @@ from bitcoin_pipeline.records import encoded_trade
 from bitcoin_pipeline.symbols import is_inverse
 from bitcoin_pipeline.times import MS_US
 from bitcoin_pipeline.trade import (
+    TRADE_ID,
     Reason,
     RejectedValueError,
     TakerSide,
@@ -39,7 +40,7 @@ _MAX_SEQ: Final = 2**63
 _ONE: Final = 10**SCALE
 _MAX_TURNOVER: Final = 10 ** (MAX_TURNOVER_DIGITS + SCALE)
 _SIDES: Final = frozenset(map(str, TakerSide))
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}").fullmatch
+_UUID = re.compile(TRADE_ID).fullmatch
 # The ordinary amount; whatever else a number may look like is left to the core's rule.
 _ORDINARY = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,9}))?").fullmatch
 

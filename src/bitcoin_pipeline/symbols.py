@@ -6,6 +6,7 @@ Part of the core; anybody may import it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from typing import Final
 
 SYMBOL: Final = re.compile(r"[A-Z0-9]{3,30}(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
@@ -28,6 +29,18 @@ def parse_symbol(text: str) -> str:
 def is_inverse(symbol: str) -> bool:
     """True when size counts contracts of 1 USD and turnover is in the base coin."""
     return _INVERSE.fullmatch(symbol) is not None
+
+
+def symbols_among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """A parser of a text with commas between symbols, each once, in its order, that takes only those in `known`."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        symbols = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        if not set(symbols) <= set(known):
+            raise ValueError(f"must be of {', '.join(known)} with commas between, got {text!r}")
+        return symbols
+
+    return parse
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:

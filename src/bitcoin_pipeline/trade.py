@@ -23,7 +23,10 @@ from bitcoin_pipeline.amounts import (
 )
 from bitcoin_pipeline.symbols import is_inverse
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+TRADE_ID: Final = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+"""A trade id as a regular expression of Python and of Java: a UUID in lower case."""
+
+_UUID = re.compile(TRADE_ID, re.ASCII | re.IGNORECASE)
 
 
 class TakerSide(StrEnum):

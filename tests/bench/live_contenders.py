@@ -99,7 +99,7 @@ def ours(brokers: str, texts: list[str]) -> Work:
     from bitcoin_pipeline.feed import Feed, Tail
 
     symbol = json.loads(texts[0])["data"][0]["s"]
-    topic = Topic(brokers, "", "", "", "")
+    topic = Topic({"bootstrap.servers": brokers})
     topic.read_tail(())
     # An empty tail: each run is a first one, or the ids of the run before would be known.
     feed = Feed([symbol], Tail(), token="one", uniform=random.random, decode=orjson.loads)  # noqa: S106  # names it

@@ -1,4 +1,7 @@
-"""The BigQuery stand-in after kill -9: what was committed is there, and no client waits for what died with it."""
+"""The BigQuery stand-in after kill -9: what was committed is there, and no client waits for what died with it.
+
+And what it answers to a transaction that loses a conflict: BigQuery's message.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
+from bitcoin_pipeline.adapters.bigquery import is_conflict
 from local.warehouse import create_warehouse
 from tests.support.processes import RunningStack
 
@@ -38,3 +42,28 @@ def test_a_job_that_died_with_it_ends_with_an_error(running: RunningStack) -> No
         again.result(timeout=60, job_retry=None)
     rows = running.bigquery().query_and_wait("SELECT symbol, status FROM market.ingests")
     assert [tuple(row) for row in rows] == [("BTCUSDT", "loaded")]
+
+
+def test_a_transaction_that_loses_a_conflict_gets_bigquery_s_message(running: RunningStack) -> None:
+    client = running.bigquery()
+    create_warehouse(client)
+    client.query_and_wait(
+        "INSERT INTO market.ingests (symbol, date, status, batch_id, ingested_at) "
+        "VALUES ('BTCUSDT', DATE '2020-03-25', 'loaded', 'b', CURRENT_TIMESTAMP())"
+    )
+    first, second = (_session(client) for _ in range(2))
+    for session in (first, second):
+        for statement in ("BEGIN TRANSACTION", "DELETE FROM market.ingests WHERE symbol = 'BTCUSDT'"):
+            client.query_and_wait(statement, job_config=session)
+    client.query_and_wait("COMMIT TRANSACTION", job_config=first)
+    with pytest.raises(BadRequest, match="Transaction is aborted due to concurrent update") as raised:
+        client.query_and_wait("COMMIT TRANSACTION", job_config=second)
+    assert is_conflict(raised.value)
+
+
+def _session(client: bigquery.Client) -> bigquery.QueryJobConfig:
+    job = client.query("SELECT 1", job_config=bigquery.QueryJobConfig(create_session=True))
+    job.result()
+    assert job.session_info is not None and job.session_info.session_id is not None
+    session = bigquery.ConnectionProperty("session_id", job.session_info.session_id)
+    return bigquery.QueryJobConfig(connection_properties=[session])

@@ -25,6 +25,7 @@ import pytest
 from google.cloud import bigquery
 
 from bitcoin_pipeline import archive, batches, names, schemas
+from bitcoin_pipeline.adapters.arrow import table_schema
 from bitcoin_pipeline.archive import DayTrades
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
@@ -471,7 +472,7 @@ def _no_trades(item: SymbolDay) -> dict[str, Any]:
 
 
 def _no_candles() -> pa.Table:
-    return job_main().transforms.arrow_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
+    return table_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
 
 
 def _ended(group: int) -> bool:

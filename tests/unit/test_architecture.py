@@ -11,9 +11,10 @@ import functools
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -33,7 +34,8 @@ DEPLOYABLE_KINDS: Final = ("functions", "cloudrun", "dataproc_jobs", "flink")
 
 PURE_LIBRARY: Final = {
     *("__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib"),
-    *("itertools", "json", "math", "operator", "re", "string", "struct", "typing", "uuid", "zlib"),
+    *("itertools", "json", "math", "operator", "re", "string", "struct", "typing", "urllib.parse", "uuid"),
+    "zlib",
 }
 """What of the standard library the core may import: nothing that can reach a clock, a file, a network or chance."""
 
@@ -43,6 +45,17 @@ IMPURE_ATTRIBUTES: Final = {"now", "today", "utcnow", "uuid1", "uuid4", "read_te
 
 SCHEMAS: Final = PurePosixPath("src", CORE, "schemas", "__init__.py")
 """The one module of the core that reads files: its own, from the package."""
+
+ADAPTERS: Final = PurePosixPath("src", CORE, "adapters")
+LIBRARIES: Final = {
+    "__init__": (),
+    "arrow": ("pyarrow",),
+    "bigquery": ("google", "requests"),  # requests is its transport
+    "bybit_http": ("requests", "urllib3"),  # urllib3 is its transport
+    "kafka": ("confluent_kafka",),
+    "stdout": (),
+}
+"""What each file of the adapters wraps: the names of one third-party library, and of what that brings."""
 
 WHOLE: Final = {
     PurePosixPath("tests/unit/test_architecture.py"): "the rules of the repository",
@@ -96,6 +109,22 @@ def imports_of(source: str) -> Iterator[str]:
             yield ast.unparse(node.args[0]).strip("'\"") if node.args else ""
 
 
+def library_of(path: PurePosixPath) -> tuple[str, ...]:
+    """The names of the library that an adapter wraps; of any other file, none."""
+    return LIBRARIES.get(path.stem, ()) if path.parent == ADAPTERS else ()
+
+
+def adapters_of(source: str) -> set[str]:
+    """The adapters that the source imports; `__init__` when it imports their package alone."""
+    names = set(imports_of(source))
+    for node in ast.walk(tree_of(source)):
+        if isinstance(node, ast.ImportFrom):  # `from a import b` may import the module a.b
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    package = f"{CORE}.{ADAPTERS.name}"
+    found = {name.split(".")[2] for name in names if name.startswith(f"{package}.")}
+    return found or ({"__init__"} if package in names else set())
+
+
 def import_faults(path: PurePosixPath, source: str, modules: Mapping[PurePosixPath, set[str]]) -> list[str]:
     """Imports that the design's table does not allow to this file."""
     part = part_of(path)
@@ -110,16 +139,34 @@ def import_faults(path: PurePosixPath, source: str, modules: Mapping[PurePosixPa
             faults.append(f"{path} imports {name}: imports are absolute")
         elif top in project - allowed:
             faults.append(f"{path} imports {name}, which is not of {part} and not of the core")
-        elif part.name == "src" and top not in {CORE} | sys.stdlib_module_names:
-            faults.append(f"{path} imports {name}, which is not of the standard library")
+        elif part.name == "src" and top not in {CORE, *library_of(path)} | sys.stdlib_module_names:
+            faults.append(f"{path} imports {name}, which is neither of the standard library nor what it wraps")
     return faults
+
+
+def adapter_faults(path: PurePosixPath, source: str) -> list[str]:
+    """Adapters that this file may not import: the core, the DAGs and other adapters import none."""
+    if part_of(path).name not in ("src", "composer_dags"):
+        return []
+    return [f"{path} imports the adapter {name}" for name in sorted(adapters_of(source))]
+
+
+def extra_faults(path: PurePosixPath, source: str, extras: Mapping[str, list[str]], installed: str) -> list[str]:
+    """Adapters that this file of a deployable imports without their library in `installed`, its requirements."""
+    wanted = {name: extras.get(name.replace("_", "-"), []) for name in sorted(adapters_of(source))}
+    return [
+        f"{path} imports the adapter {name}, and its requirements lack {library}"
+        for name, requirements in wanted.items()
+        for library in (re.split("[^a-z0-9-]", requirement)[0] for requirement in requirements)
+        if f"\n{library}==" not in f"\n{installed}"
+    ]
 
 
 def purity_faults(path: PurePosixPath, source: str) -> list[str]:
     """What in this file of the core could reach a clock, chance, the environment, a file or a network."""
     allowed = PURE_LIBRARY | {CORE} | ({"importlib"} if path == SCHEMAS else set())
     attributes = IMPURE_ATTRIBUTES - ({"read_text"} if path == SCHEMAS else set())
-    faults = [f"{path} imports {name}" for name in imports_of(source) if name.partition(".")[0] not in allowed]
+    faults = [f"{path} imports {name}" for name in imports_of(source) if not {name, name.partition(".")[0]} & allowed]
     for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in IMPURE_BUILT_INS:
             faults.append(f"{path}:{node.lineno} uses {node.id}")
@@ -242,6 +289,19 @@ def sources(texts: dict[PurePosixPath, str]) -> dict[PurePosixPath, str]:
     return {path: text for path, text in texts.items() if path.suffix == ".py"}
 
 
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    """What pyproject.toml says."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def extras(project: dict[str, Any]) -> dict[str, list[str]]:
+    """The requirements of each extra of the wheel."""
+    found: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    return found
+
+
 def is_text(content: bytes) -> bool:
     if b"\0" in content:
         return False
@@ -262,8 +322,30 @@ def test_imports_follow_the_table(sources: dict[PurePosixPath, str]) -> None:
     assert [fault for path, source in sources.items() for fault in import_faults(path, source, modules)] == []
 
 
+def test_adapters_are_for_deployables(sources: dict[PurePosixPath, str]) -> None:
+    assert [fault for path, source in sources.items() for fault in adapter_faults(path, source)] == []
+    assert {path.stem for path in sources if path.parent == ADAPTERS} == set(LIBRARIES)
+
+
+def test_every_adapter_with_a_library_is_an_extra(project: dict[str, Any], extras: dict[str, list[str]]) -> None:
+    assert set(extras) == {name.replace("_", "-") for name, library in LIBRARIES.items() if library}
+    asked_for = {requirement for group in project["dependency-groups"].values() for requirement in group}
+    assert {requirement for extra in extras.values() for requirement in extra} <= asked_for
+
+
+def test_deployables_install_what_their_adapters_wrap(
+    sources: dict[PurePosixPath, str], texts: dict[PurePosixPath, str], extras: dict[str, list[str]]
+) -> None:
+    deployed = {path: source for path, source in sources.items() if is_deployable(part_of(path))}
+    assert [
+        fault
+        for path, source in deployed.items()
+        for fault in extra_faults(path, source, extras, texts.get(part_of(path) / "requirements.txt", ""))
+    ] == []
+
+
 def test_the_core_does_no_input_or_output(sources: dict[PurePosixPath, str]) -> None:
-    core = {path: source for path, source in sources.items() if path.parts[0] == "src"}
+    core = {path: source for path, source in sources.items() if path.parts[0] == "src" and path.parent != ADAPTERS}
     assert [fault for path, source in core.items() for fault in purity_faults(path, source)] == []
 
 
@@ -334,6 +416,10 @@ MODULES: Final = modules_of(
         ("local/stack.py", "import transforms"),
         ("local/stack.py", "from tests.support.cases import load_cases"),
         ("local/stack.py", "from . import waiting"),
+        ("src/bitcoin_pipeline/adapters/stdout.py", "import pyarrow"),
+        ("src/bitcoin_pipeline/arrow.py", "import pyarrow"),
+        ("src/bitcoin_pipeline/adapters/kafka.py", "import confluent_kafka\nimport pyarrow"),
+        ("src/bitcoin_pipeline/adapters/stdout.py", "from local import waiting"),
     ],
 )
 def test_an_import_against_the_table_is_found(path: str, source: str) -> None:
@@ -347,6 +433,11 @@ def test_an_import_against_the_table_is_found(path: str, source: str) -> None:
         ("functions/fetch_archive/main.py", "import requests\nfrom bitcoin_pipeline import names"),
         ("dataproc_jobs/candles/main.py", "import transforms"),
         ("local/stack.py", "from local import waiting\nimport bitcoin_pipeline"),
+        (
+            "src/bitcoin_pipeline/adapters/kafka.py",
+            "import time\nimport confluent_kafka\nimport bitcoin_pipeline.errors",
+        ),
+        ("functions/fetch_archive/main.py", "from bitcoin_pipeline.adapters.kafka import read"),
         ("tests/unit/test_x.py", "import transforms, local, functions"),
     ],
 )
@@ -355,10 +446,51 @@ def test_an_import_within_the_table_is_fine(path: str, source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("src/bitcoin_pipeline/trade.py", "from bitcoin_pipeline.adapters.stdout import log"),
+        ("src/bitcoin_pipeline/trade.py", "import bitcoin_pipeline.adapters.stdout"),
+        ("composer_dags/bybit_daily.py", "from bitcoin_pipeline.adapters import stdout"),
+        ("src/bitcoin_pipeline/adapters/other.py", "from bitcoin_pipeline.adapters import stdout"),
+    ],
+)
+def test_an_adapter_where_none_may_be_is_found(path: str, source: str) -> None:
+    assert adapter_faults(PurePosixPath(path), source) == [f"{path} imports the adapter stdout"]
+
+
+@pytest.mark.parametrize("source", ["from bitcoin_pipeline import adapters", "import bitcoin_pipeline.adapters"])
+def test_the_adapters_package_where_none_may_be_is_found(source: str) -> None:
+    assert len(adapter_faults(PurePosixPath("src/bitcoin_pipeline/trade.py"), source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source", ["from bitcoin_pipeline import names", "from bitcoin_pipeline.adapter import x", "import adapters.stdout"]
+)
+def test_what_is_no_adapter_is_fine(source: str) -> None:
+    assert adapter_faults(PurePosixPath("src/bitcoin_pipeline/trade.py"), source) == []
+
+
+def test_a_deployable_may_import_an_adapter_whose_library_it_installs() -> None:
+    path, source = PurePosixPath("functions/a/main.py"), "from bitcoin_pipeline.adapters.one_two import x"
+    extras = {"one-two": ["some-library>=2.1"]}
+    assert adapter_faults(path, source) == []
+    assert extra_faults(path, source, extras, "other==1\nsome-library==2.2 \\\n") == []
+    assert len(extra_faults(path, source, extras, "other==1\nsome-library-more==2.2\n# some-library==2\n")) == 1
+
+
+@pytest.mark.parametrize(
     "source",
     [
         *("import os", "import time", "import random", "import socket", "from pathlib import Path", "import io"),
-        *("from importlib import resources", "__import__('os')", "open('x')", "f = open", "print('x')"),
+        *(
+            "from importlib import resources",
+            "import urllib.request",
+            "from urllib import parse",
+            "__import__('os')",
+            "open('x')",
+            "f = open",
+            "print('x')",
+        ),
         *("dt.datetime.now(dt.UTC)", "dt.date.today()", "uuid.uuid4()", "files('x').read_text()"),
     ],
 )

@@ -3,13 +3,15 @@
 `market/<table>.json` holds a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
 `market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form, and
 `lake/trades_live.json` those of what was seen live.
-`postgres/live.sql` makes the live plane's tables; `topics.json` holds the broker's topics.
+`statements/` holds what several deployables send to BigQuery. `postgres/live.sql` makes the live plane's tables;
+`topics.json` holds the broker's topics.
 Part of the core; anybody may import it.
 """
 
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -67,6 +69,26 @@ def views(folder: str = "market") -> list[str]:
     """The names of all views in `folder`."""
     names = (entry.name for entry in files(__name__).joinpath(folder).iterdir())
     return sorted(f"{folder}.{name.removesuffix('.sql')}" for name in names if name.endswith(".sql"))
+
+
+def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at: str, kept: str = "") -> str:
+    """The statements that replace candles of one source by the rows of the table `fresh`, for a script of BigQuery.
+
+    They belong into a transaction, with parameters now (TIMESTAMP) and run (STRING). Conditions on a row `stored` of
+    `market.candles`: `in_reach`, that the statements may touch it at all (it prunes partitions, and names the source);
+    `outdated`, that it goes; `kept`, that it goes and the history keeps its values, which by default are all that go.
+    `updated_at`: when a row of `fresh` was written, as an expression.
+    """
+    columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
+    text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
+    return string.Template(text).substitute(
+        columns=columns,
+        fresh=fresh,
+        in_reach=in_reach,
+        outdated=outdated,
+        updated_at=updated_at,
+        kept=kept or outdated,
+    )
 
 
 def live_sql() -> str:

@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitcoin_pipeline.archive import FileCheck, UnusableFileError, is_descending, parse_header, parse_time_us, read_day
+from bitcoin_pipeline.archive import (
+    FileCheck,
+    Inflater,
+    UnusableFileError,
+    is_descending,
+    parse_header,
+    parse_time_us,
+    read_day,
+)
 from bitcoin_pipeline.trade import Reason, RejectedValueError
 from tests.support.cases import ARCHIVE_HEADER, Case, load_cases, trade_id
 
@@ -309,3 +317,47 @@ def test_judgement_and_reading_agree(case: Case) -> None:
     day = read_day(io.StringIO(case.archive_text(), newline="\n"), case.symbol, case.day)
     assert judge.problem() is None
     assert judge.has_rows == (day.rows > 0)
+
+
+# The text in the bytes.
+
+
+def inflated(content: bytes, piece: int, most: int = 1 << 20) -> list[bytes]:
+    inflater = Inflater(most)
+    pieces = (content[start : start + piece] for start in range(0, len(content), piece))
+    return [*(text for piece in pieces for text in inflater.feed(piece)), inflater.end()]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN,
+        GZIP,
+        gzip.compress(PLAIN[:20]) + gzip.compress(PLAIN[20:]),
+        gzip.compress(PLAIN[:20]) + b"\0" * 7 + gzip.compress(PLAIN[20:]) + b"\0",
+    ],
+    ids=["plain", "gzip", "members", "padded"],
+)
+@pytest.mark.parametrize("piece", [1, 2, 3, 10, 1000])
+def test_the_text_does_not_depend_on_the_pieces(content: bytes, piece: int) -> None:
+    assert b"".join(inflated(content, piece)) == PLAIN
+
+
+def test_text_comes_in_pieces_of_bounded_size() -> None:
+    texts = inflated(gzip.compress(b"0" * 100_000), 1000, most=4096)
+    assert sum(map(len, texts)) == 100_000
+    assert max(map(len, texts)) == 4096
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\x1f"])
+def test_a_file_too_short_to_be_gzip_is_text(content: bytes) -> None:
+    assert b"".join(inflated(content, 1)) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(GZIP[:-1], f"gzip ends too early, after {len(GZIP) - 1} bytes"), (GZIP + b"x" * 20, "gzip is broken: ")],
+)
+def test_gzip_that_is_not_whole_has_a_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(UnusableFileError, match=re.escape(reason)):
+        inflated(content, 7)

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.candle import COMPLETE, Candle, Source, Status, precedence_sql
 from bitcoin_pipeline.ingests import IngestStatus
 
 TYPES = {"STRING", "TIMESTAMP", "NUMERIC", "INTEGER", "DATE", "BYTES"}
@@ -95,6 +95,66 @@ def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> No
         best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
         chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()  # ours
     assert chosen == ranked
+
+
+def test_best_ranks_sources_as_the_core_does() -> None:
+    ranking = precedence_sql("status IN ('final', 'repaired')")
+    assert ranking.startswith("CASE WHEN source = 'archive' THEN 1 WHEN source = 'live' AND status IN (")
+    assert ranking in " ".join(schemas.view_sql(names.CANDLES_BEST).split())
+    assert COMPLETE == (Status.FINAL, Status.REPAIRED)
+
+
+def test_candles_are_replaced_and_what_goes_is_kept() -> None:
+    # stored: 1 stands, 2 changes, 3 vanishes, 4 is another source's. fresh: 1, 2, 5.
+    statements = schemas.replace_candles_sql(
+        fresh="fresh",
+        in_reach="stored.source = 'archive'",
+        outdated="NOT EXISTS (SELECT 1 FROM fresh AS new"
+        " WHERE new.open_time = stored.open_time AND new.close = stored.close)",
+        updated_at="@now",
+    )
+    assert _replaced(statements) == (
+        {(1, "archive", 10, "old"), (2, "archive", 21, "now"), (4, "live", 40, "old"), (5, "archive", 50, "now")},
+        {(2, 20, "old", "now", "run"), (3, 30, "old", "now", "run")},
+    )
+
+
+def test_the_history_may_keep_fewer_than_go() -> None:
+    statements = schemas.replace_candles_sql(
+        fresh="fresh",
+        in_reach="stored.source = 'archive'",
+        outdated="TRUE",
+        updated_at="'new'",
+        kept="stored.close > 20",
+    )
+    assert _replaced(statements) == (
+        {(1, "archive", 10, "new"), (2, "archive", 21, "new"), (4, "live", 40, "old"), (5, "archive", 50, "new")},
+        {(3, 30, "old", "now", "run")},
+    )
+
+
+def _replaced(statements: str) -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]]:
+    """The candles (open time, source, close, written when) and the history after `statements`, in DuckDB."""
+    columns = [name for name in schemas.table(names.CANDLES).names if name not in ("open_time", "source", "close")]
+    rest = ", ".join(f"'old' AS {name}" for name in columns)
+    stored = "(1, 'archive', 10), (2, 'archive', 20), (3, 'archive', 30), (4, 'live', 40)"
+    with duckdb.connect() as database:
+        database.execute("CREATE SCHEMA market")
+        for table, values in (
+            (names.CANDLES, stored),
+            ("fresh", "(1, 'archive', 10), (2, 'archive', 21), (5, 'archive', 50)"),
+        ):
+            database.execute(
+                f"CREATE TABLE {table} AS SELECT *, {rest} FROM (VALUES {values}) AS v(open_time, source, close)"
+            )
+        extra = "'' AS replaced_at, '' AS replaced_by"
+        database.execute(f"CREATE TABLE {names.CANDLE_HISTORY} AS SELECT *, {extra} FROM {names.CANDLES} LIMIT 0")
+        database.execute(statements.replace("`", "").replace("@now", "'now'").replace("@run", "'run'"))
+        candles = database.execute(f"SELECT open_time, source, close, updated_at FROM {names.CANDLES}").fetchall()
+        history = database.execute(
+            f"SELECT open_time, close, updated_at, replaced_at, replaced_by FROM {names.CANDLE_HISTORY}"
+        ).fetchall()
+    return set(candles), set(history)
 
 
 def test_postgres_holds_the_columns_of_candles() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bitcoin_pipeline.symbols import is_inverse, parse_symbol
+from bitcoin_pipeline.symbols import is_inverse, parse_symbol, symbols_among
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,11 @@ def test_no_symbols(text: str) -> None:
 )
 def test_inverse(symbol: str, inverse: bool) -> None:
     assert is_inverse(symbol) is inverse
+
+
+def test_symbols_may_be_limited_to_those_that_are_known() -> None:
+    parse = symbols_among(("BTCUSDT", "ETHUSDT", "DOGEUSDT"))
+    assert parse("ETHUSDT, BTCUSDT,ETHUSDT") == ("ETHUSDT", "BTCUSDT")
+    for text in ("SOLUSDT", "BTCUSDT,", ""):
+        with pytest.raises(ValueError, match=r"^must be of BTCUSDT, ETHUSDT, DOGEUSDT with commas between, got '"):
+            parse(text)

@@ -1,4 +1,4 @@
--- One row per symbol and minute: archive, then complete live, then kline, then partial live.
+-- One row per symbol and minute, the best by the core's precedence of sources: a test holds the CASE to it.
 SELECT *
 FROM `market.candles`
 WHERE TRUE

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitcoin_pipeline import archive, schemas
+from bitcoin_pipeline.adapters.arrow import table_schema
 from bitcoin_pipeline.amounts import from_units, to_units
 from bitcoin_pipeline.archive import DayTrades, UnusableFileError
 from bitcoin_pipeline.candle import Source, minute_candles
@@ -406,10 +407,10 @@ def test_a_line_without_an_end_does_not_fill_the_memory() -> None:
 
 
 def test_parquet_has_the_schema_and_row_groups_to_prune_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms, "ROW_GROUP_ROWS", 1000)
+    monkeypatch.setattr(transforms, "TRADE_ROW_GROUP", 1000)
     day = transforms.read_day([REAL_FILE.read_bytes()], "BTCUSDT", REAL_DAY)
     file = pq.ParquetFile(pa.BufferReader(transforms.trades_parquet(day)))
-    assert file.schema_arrow.equals(transforms.arrow_schema("lake.trades"), check_metadata=True)
+    assert file.schema_arrow.equals(table_schema("lake.trades"), check_metadata=True)
     assert file.schema_arrow.names == list(schemas.table("lake.trades").names)
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     assert [group.num_rows for group in groups] == [1000, 1000, 693]

@@ -1,4 +1,4 @@
-"""The Cloud Function's parts that need no process: pace and ban of the exchange, and the lake's generations.
+"""The Cloud Function's parts that need no process: its tries, and the lake's generations.
 
 The GCS stand-in lets every rewrite pass, so what two calls do to each other is shown here, on a lake of a few lines
 that keeps the service's rule: a write with a generation precondition is refused unless that generation is current.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -16,17 +15,16 @@ from typing import Any
 
 import pytest
 import requests
-import urllib3
 from google.api_core.exceptions import PreconditionFailed, ServiceUnavailable
 
 from bitcoin_pipeline.ingests import SymbolDay
+from tests.support.archive_host import HTML, Clock, Host, listing
 
 ITEM = SymbolDay("BTCUSDT", dt.date(2020, 3, 25))
 TODAY = dt.date(2020, 4, 1)
 NAME = "raw/bybit/trading/symbol=BTCUSDT/date=2020-03-25/BTCUSDT2020-03-25.csv.gz"
 CSV = b"timestamp,symbol,side,size,price,trdMatchID\n1585132800.0,BTCUSDT,Buy,1,6500,x\n"
 MD5 = "2a2ed0f1a9d5ab1c0a53b3eeb0b7cd2d"
-HTML = {"Content-Type": "text/html"}
 
 
 @pytest.fixture(scope="module")
@@ -34,42 +32,6 @@ def main() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIPELINE_LAKE", "lake")  # read when the module is loaded
         yield importlib.import_module("functions.fetch_archive.main")
-
-
-class Clock:
-    """A clock that goes on only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class Host(requests.adapters.BaseAdapter):
-    """Answers every request by `answer(path)`: status, headers and body. `asked` has the paths and the times."""
-
-    def __init__(self, clock: Clock, answer: Callable[[str], tuple[int, dict[str, str], bytes]]) -> None:
-        super().__init__()
-        self.clock = clock
-        self.answer = answer
-        self.asked: list[tuple[float, str]] = []
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        self.asked.append((self.clock.now, request.path_url))
-        status, headers, body = self.answer(request.path_url)
-        response = requests.Response()
-        response.status_code = status
-        response.headers.update(headers)
-        response.raw = urllib3.HTTPResponse(io.BytesIO(body), preload_content=False)
-        response.request, response.url = request, request.url or ""
-        return response
-
-    def close(self) -> None:
-        pass
 
 
 class Lake:
@@ -134,18 +96,20 @@ class Upload:
         self.written += piece
 
 
-def listing(etag: str, size: int) -> bytes:
-    return (
-        '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Contents>'
-        "<Key>trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz</Key>"
-        f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size></Contents></ListBucketResult>"
-    ).encode()
-
-
 def exchange(main: ModuleType, host: Host) -> Any:
     session = requests.Session()
     session.mount("https://", host)
-    return main.Exchange(main.Settings("lake"), session, host.clock.monotonic, host.clock.sleep)
+    settings, clock = main.Settings("lake"), host.clock
+    return main.BybitArchive(
+        settings.archive_url,
+        settings.listing_url,
+        settings.ban_s,
+        session,
+        main.log,
+        user_agent=main.USER_AGENT,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+    )
 
 
 def serving(csv: bytes, etag: str) -> Callable[[str], tuple[int, dict[str, str], bytes]]:
@@ -223,73 +187,3 @@ def test_trouble_with_the_lake_is_tried_again(main: ModuleType) -> None:
     lake.get_blob = get_blob  # type: ignore[method-assign]
     answer = main.fetch(ITEM, TODAY, exchange(main, Host(clock, serving(CSV, "e-1"))), lake, clock.sleep)
     assert answer["status"] == "stored"
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "seconds"),
-    [
-        (403, HTML, 600),
-        (403, {**HTML, "Retry-After": "42"}, 42),
-        (429, {"Retry-After": "Wed, 25 Mar 2020 10:36:00 GMT"}, 600),
-    ],
-)
-def test_a_ban_is_sat_out_without_asking(main: ModuleType, status: int, headers: dict[str, str], seconds: int) -> None:
-    clock = Clock()
-    answers = iter([(status, headers, b"<html>"), (404, HTML, b"")])
-    host = Host(clock, lambda _: next(answers))
-    bybit = exchange(main, host)
-    for elapsed in (0, seconds - 1):
-        clock.now = 1000.0 + elapsed
-        with pytest.raises(main.BannedError) as caught:
-            bybit.open("trading/BTCUSDT/")
-        assert caught.value.seconds == seconds - elapsed
-    clock.now = 1000.0 + seconds
-    assert bybit.open("trading/BTCUSDT/") is None
-    assert [time for time, _ in host.asked] == [1000.0, 1000.0 + seconds]
-
-
-def test_a_refusal_by_the_bucket_is_no_ban(main: ModuleType) -> None:
-    host = Host(Clock(), lambda _: (403, {"Content-Type": "application/xml"}, b"<Error/>"))
-    bybit = exchange(main, host)
-    assert bybit.listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None
-    with pytest.raises(main.FinalError, match="the exchange answers 403 for trading/BTCUSDT/"):
-        bybit.open("trading/BTCUSDT/")
-
-
-def test_redirects_are_not_followed(main: ModuleType) -> None:
-    host = Host(Clock(), lambda _: (302, {"Location": "https://elsewhere.example/"}, b""))
-    with pytest.raises(main.FinalError, match="the exchange answers 302 for trading/BTCUSDT/"):
-        exchange(main, host).open("trading/BTCUSDT/")
-    assert [path for _, path in host.asked] == ["/trading/BTCUSDT/"]
-
-
-def test_no_more_than_20_requests_leave_in_a_second(main: ModuleType) -> None:
-    clock = Clock()
-    host = Host(clock, lambda _: (404, HTML, b""))
-    bybit = exchange(main, host)
-    for _ in range(41):
-        bybit.open("trading/BTCUSDT/")
-    times = [time for time, _ in host.asked]
-    assert times[0] == 1000.0
-    assert times[20] - times[0] == pytest.approx(1)
-    assert times[40] - times[0] == pytest.approx(2)
-
-
-@pytest.mark.parametrize(
-    ("etag", "md5"),
-    [
-        (MD5, MD5),
-        (MD5.upper(), MD5),
-        (f"{MD5}-11", None),  # uploaded in parts
-    ],
-)
-def test_only_a_plain_etag_is_an_md5(main: ModuleType, etag: str, md5: str | None) -> None:
-    host = Host(Clock(), lambda _: (200, {}, listing(etag, 123)))
-    found = exchange(main, host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz")
-    assert found == main.Version(etag, 123, md5)
-
-
-@pytest.mark.parametrize("document", [b"<html><body>busy", b"", b"<ListBucketResult/>", listing("", 1)[:-60]])
-def test_a_listing_that_cannot_be_read_tells_nothing(main: ModuleType, document: bytes) -> None:
-    host = Host(Clock(), lambda _: (200, {}, document))
-    assert exchange(main, host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None

@@ -1,0 +1,12 @@
+-- Within a transaction: old values go into the history first, then new rows come where none is left.
+INSERT INTO `market.candle_history` ($columns, updated_at, replaced_at, replaced_by)
+SELECT $columns, updated_at, @now, @run FROM `market.candles` AS stored
+WHERE ($in_reach) AND ($kept);
+DELETE FROM `market.candles` AS stored WHERE ($in_reach) AND ($outdated);
+INSERT INTO `market.candles` ($columns, updated_at)
+SELECT $columns, $updated_at FROM $fresh AS fresh
+WHERE NOT EXISTS (
+  SELECT 1 FROM `market.candles` AS stored
+  WHERE ($in_reach)
+    AND stored.symbol = fresh.symbol AND stored.open_time = fresh.open_time AND stored.source = fresh.source
+);

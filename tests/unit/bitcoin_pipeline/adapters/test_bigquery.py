@@ -1,0 +1,104 @@
+"""BigQuery without a server: what a query is limited to, and which of its errors are worth another try."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime as dt
+
+import pytest
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import TransportError
+
+from bitcoin_pipeline import schemas
+from bitcoin_pipeline.adapters.bigquery import (
+    MAXIMUM_BYTES_BILLED,
+    conflict_retry,
+    is_conflict,
+    query_config,
+    retryable_failures,
+    table_fields,
+)
+from bitcoin_pipeline.errors import RetryableError
+
+LOST = "Query error: Transaction is aborted due to concurrent update against table p:market.candles. Transaction ID: 6"
+NOON = dt.datetime(2020, 3, 25, 12, tzinfo=dt.UTC)
+
+
+def test_a_query_is_bound_and_limited() -> None:
+    config = query_config(symbol="BTCUSDT", level=60, at=NOON, day=NOON.date(), days=[NOON.date()])
+    assert config.maximum_bytes_billed == MAXIMUM_BYTES_BILLED == 10 * 2**30
+    found = {
+        item["name"]: (item["parameterType"], item["parameterValue"])
+        for item in (parameter.to_api_repr() for parameter in config.query_parameters)
+    }
+    assert found == {
+        "symbol": ({"type": "STRING"}, {"value": "BTCUSDT"}),
+        "level": ({"type": "INT64"}, {"value": "60"}),
+        "at": ({"type": "TIMESTAMP"}, {"value": "2020-03-25 12:00:00+00:00"}),
+        "day": ({"type": "DATE"}, {"value": "2020-03-25"}),
+        "days": ({"type": "ARRAY", "arrayType": {"type": "DATE"}}, {"arrayValues": [{"value": "2020-03-25"}]}),
+    }
+
+
+def test_a_value_of_another_type_is_refused() -> None:
+    with pytest.raises(KeyError):
+        query_config(price=1.5)
+
+
+def test_columns_are_those_of_the_schema_file() -> None:
+    fields = table_fields("market.candles", leave_out=("updated_at",))
+    assert [field.name for field in fields] == list(schemas.table("market.candles").names)[:-1]
+    assert [field.field_type for field in fields if field.name == "close"] == ["NUMERIC"]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (exceptions.BadRequest(LOST), True),
+        (exceptions.BadRequest("Syntax error: Unexpected keyword CONCURRENT"), False),
+        (exceptions.BadRequest("Failed to commit"), False),  # no message of BigQuery's
+        (exceptions.ServiceUnavailable(LOST), False),
+        (ValueError(LOST), False),
+    ],
+)
+def test_a_lost_conflict_is_recognised(error: Exception, is_one: bool) -> None:
+    assert is_conflict(error) is is_one
+
+
+def test_a_transaction_that_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    outcomes = [exceptions.BadRequest(LOST), exceptions.BadRequest(LOST), None]
+
+    def transaction() -> str:
+        if (error := outcomes.pop(0)) is not None:
+            raise error
+        return "committed"
+
+    assert conflict_retry(maximum_s=10, timeout_s=60)(transaction)() == "committed"
+    outcomes = [exceptions.BadRequest("a fault of ours"), None]
+    with pytest.raises(exceptions.BadRequest, match="a fault of ours"):
+        conflict_retry(maximum_s=10, timeout_s=60)(transaction)()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.RetryError("gave up", None),
+        exceptions.ServiceUnavailable("away"),
+        exceptions.TooManyRequests("slow down"),
+        TransportError("no token"),
+        requests.ConnectionError("refused"),
+        concurrent.futures.TimeoutError(),
+    ],
+)
+def test_what_passes_is_retryable(error: Exception) -> None:
+    with pytest.raises(RetryableError, match=r"^BigQuery failed: ") as raised, retryable_failures():
+        raise error
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [exceptions.BadRequest("a fault of ours"), exceptions.Forbidden("no"), KeyError("x")])
+def test_what_does_not_pass_is_left(error: Exception) -> None:
+    with pytest.raises(type(error)), retryable_failures():
+        raise error
