@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gzip
 import hashlib
 import io
@@ -26,11 +27,15 @@ from bitcoin_pipeline.archive import (
 from bitcoin_pipeline.trade import Reason, RejectedValueError
 from tests.support.cases import ARCHIVE_HEADER, Case, load_cases, trade_id
 
+compressed = functools.partial(gzip.compress, mtime=0)
+"""Without the time of day, so that every worker gives a test the same name."""
+
+
 DAY = dt.date(2024, 1, 2)
 HEADER = "timestamp,symbol,side,size,price,trdMatchID"
 ROW = f"1704153600,BTCUSDT,Buy,1,100,{trade_id(1)}"
 PLAIN = f"{HEADER}\n{ROW}\n".encode()
-GZIP = gzip.compress(PLAIN, mtime=0)
+GZIP = compressed(PLAIN)
 
 
 def check(content: bytes, piece: int = 1 << 16) -> FileCheck:
@@ -196,12 +201,12 @@ def test_whatever_the_lines_hold_every_one_is_accounted_for(lines: list[str]) ->
         PLAIN,
         PLAIN.replace(b"\n", b"\r\n"),
         b"\xef\xbb\xbf" + PLAIN,
-        gzip.compress(b"\r\n\r\n" + PLAIN),
-        gzip.compress(PLAIN[:20]) + gzip.compress(PLAIN[20:]),
-        gzip.compress(b"") + GZIP + gzip.compress(b""),
+        compressed(b"\r\n\r\n" + PLAIN),
+        compressed(PLAIN[:20]) + compressed(PLAIN[20:]),
+        compressed(b"") + GZIP + compressed(b""),
         GZIP + b"\0" * 100,
-        gzip.compress(PLAIN[:20]) + b"\0" * 7 + gzip.compress(PLAIN[20:]) + b"\0",
-        gzip.compress(PLAIN[:-1]),
+        compressed(PLAIN[:20]) + b"\0" * 7 + compressed(PLAIN[20:]) + b"\0",
+        compressed(PLAIN[:-1]),
     ],
     ids=[
         "gzip",
@@ -227,7 +232,7 @@ def test_usable_files_however_they_are_cut(content: bytes, piece: int) -> None:
 
 
 # What `gzip` makes of nothing when it keeps the name of such a file: 20 bytes and the name with its end.
-NOTHING = gzip.compress(b"", mtime=0)
+NOTHING = compressed(b"", mtime=0)
 NAMED_NOTHING = NOTHING[:3] + b"\x08" + NOTHING[4:10] + b"BTCUSDT2024-01-02.csv.gz"[:23] + b"\0" + NOTHING[10:]
 
 
@@ -241,7 +246,7 @@ NAMED_NOTHING = NOTHING[:3] + b"\x08" + NOTHING[4:10] + b"BTCUSDT2024-01-02.csv.
         NAMED_NOTHING,
         HEADER.encode(),
         f"{HEADER}\r\n\r\n".encode(),
-        gzip.compress(HEADER.encode()),
+        compressed(HEADER.encode()),
     ],
 )
 @pytest.mark.parametrize("piece", [1, 1 << 16])
@@ -268,15 +273,15 @@ def test_the_44_bytes_that_hold_nothing() -> None:
         (GZIP[:-4] + bytes(4), "gzip is broken: .*incorrect length check"),
         (GZIP + b"garbage", "gzip is broken: .*incorrect header check"),
         (GZIP[:12] + bytes([GZIP[12] ^ 0xFF]) + GZIP[13:], "gzip"),
-        (gzip.compress(b"a,b,c\n1,2,3\n"), "header lacks timestamp"),
+        (compressed(b"a,b,c\n1,2,3\n"), "header lacks timestamp"),
         (b"<html>403 Forbidden</html>", "header lacks timestamp"),
         (b"x", "header lacks timestamp"),
         (b"PK\x03\x04", "header lacks timestamp"),
         (b"\0" * 100, "header lacks timestamp"),
         (b"\xff\xfe\n", "header lacks timestamp"),
-        (gzip.compress(GZIP), "header lacks timestamp"),
+        (compressed(GZIP), "header lacks timestamp"),
         pytest.param(b"x" * (1 << 21), "no line end", id="endless"),
-        (gzip.compress(b"x" * (1 << 21)), "no line end"),
+        (compressed(b"x" * (1 << 21)), "no line end"),
     ],
 )
 @pytest.mark.parametrize("piece", [1 << 10, 1 << 22])
@@ -333,8 +338,8 @@ def inflated(content: bytes, piece: int, most: int = 1 << 20) -> list[bytes]:
     [
         PLAIN,
         GZIP,
-        gzip.compress(PLAIN[:20]) + gzip.compress(PLAIN[20:]),
-        gzip.compress(PLAIN[:20]) + b"\0" * 7 + gzip.compress(PLAIN[20:]) + b"\0",
+        compressed(PLAIN[:20]) + compressed(PLAIN[20:]),
+        compressed(PLAIN[:20]) + b"\0" * 7 + compressed(PLAIN[20:]) + b"\0",
     ],
     ids=["plain", "gzip", "members", "padded"],
 )
@@ -344,7 +349,7 @@ def test_the_text_does_not_depend_on_the_pieces(content: bytes, piece: int) -> N
 
 
 def test_text_comes_in_pieces_of_bounded_size() -> None:
-    texts = inflated(gzip.compress(b"0" * 100_000), 1000, most=4096)
+    texts = inflated(compressed(b"0" * 100_000), 1000, most=4096)
     assert sum(map(len, texts)) == 100_000
     assert max(map(len, texts)) == 4096
 

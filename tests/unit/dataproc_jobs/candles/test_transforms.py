@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gzip
 import itertools
 import random
@@ -25,6 +26,10 @@ from bitcoin_pipeline.candle import Source, minute_candles
 from bitcoin_pipeline.times import day_start_us
 from bitcoin_pipeline.trade import Reason, RejectedValueError, turnover_of
 from tests.support.job_results import candles_of, trades_of
+
+compressed = functools.partial(gzip.compress, mtime=0)
+"""Without the time of day, so that every worker gives a test the same name."""
+
 
 ROOT = Path(__file__).resolve().parents[4]
 REAL_FILE = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
@@ -347,7 +352,7 @@ def test_turnover_is_the_core_s(pairs: list[tuple[int, int]], symbol: str) -> No
 
 
 CONTENT = file(*(row(number) for number in range(200)))
-GZIP = gzip.compress(CONTENT, mtime=0)
+GZIP = compressed(CONTENT)
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 1000, 1 << 20])
@@ -356,10 +361,10 @@ GZIP = gzip.compress(CONTENT, mtime=0)
     [
         CONTENT,
         GZIP,
-        gzip.compress(CONTENT[:777]) + gzip.compress(CONTENT[777:]),
-        gzip.compress(b"") + GZIP + b"\0" * 600,
-        gzip.compress(CONTENT[:777]) + b"\0\0" + gzip.compress(CONTENT[777:]) + b"\0",
-        gzip.compress(b"\r\n\n" + CONTENT.removesuffix(b"\n")),
+        compressed(CONTENT[:777]) + compressed(CONTENT[777:]),
+        compressed(b"") + GZIP + b"\0" * 600,
+        compressed(CONTENT[:777]) + b"\0\0" + compressed(CONTENT[777:]) + b"\0",
+        compressed(b"\r\n\n" + CONTENT.removesuffix(b"\n")),
     ],
     ids=["plain", "gzip", "members", "padding", "padding between", "blank lines, no last line end"],
 )
@@ -369,7 +374,7 @@ def test_whole_files(content: bytes, piece: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", gzip.compress(b""), GZIP[:0], b"\n\r\n", HEADER.encode(), f"{HEADER}\r\n\n".encode()]
+    "content", [b"", compressed(b""), GZIP[:0], b"\n\r\n", HEADER.encode(), f"{HEADER}\r\n\n".encode()]
 )
 def test_a_file_without_rows_has_no_trades(content: bytes) -> None:
     day = transforms.read_day([content], "BTCUSDT", DAY)
