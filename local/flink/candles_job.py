@@ -30,8 +30,8 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.broker import client_config
-from bitcoin_pipeline.settings import read_settings, setting
+from bitcoin_pipeline.broker import BrokerFileSettings, client_config
+from bitcoin_pipeline.settings import read_settings
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
 from local.flink.cluster import client_command, environ, flink_uri
 from local.jars import LOCK as JARS_LOCK
@@ -54,22 +54,6 @@ _NOT_RESTORED: Final = "Exception while creating StreamOperatorStateContext"
 """How a task fails that cannot read its state; its surroundings fail it in other words."""
 _RESTORES: Final = 3
 """So often in a row, and the checkpoint will not be read the next time either."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the topic is, in the words of the job's own settings."""
-
-    brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the broker")
-    ca: str = setting("KAFKA_SSL_CA_LOCATION", "file of the authority that signs the broker", default="")
-    user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", default="")
-    password_file: str = setting("KAFKA_SASL_PASSWORD_FILE", "file that holds the SASL password alone", default="")
-    mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", default="SCRAM-SHA-256")
-
-    def client(self) -> dict[str, str]:
-        """What a client of the broker needs."""
-        password = Path(self.password_file).read_text("utf-8") if self.password_file else ""
-        return client_config(self.brokers, ca=self.ca, user=self.user, password=password, mechanism=self.mechanism)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +88,18 @@ def set_aside(checkpoint: Path, reason: str) -> None:
         _tell("checkpoint cannot be read and is set aside", checkpoint=str(checkpoint), reason=reason)
 
 
+def client_of(settings: BrokerFileSettings) -> dict[str, str]:
+    """The options by which a client finds the broker; the password is read from its file. Raises OSError."""
+    password = Path(settings.kafka_password_file).read_text("utf-8") if settings.kafka_password_file else ""
+    return client_config(
+        settings.brokers,
+        ca=settings.kafka_ca,
+        user=settings.kafka_user,
+        password=password,
+        mechanism=settings.kafka_mechanism,
+    )
+
+
 def first_whole_minute(client: Mapping[str, str], topic: str) -> int:
     """Where to begin in the topic (us) without a checkpoint: 0, its start, while nothing of it was deleted by age.
 
@@ -132,7 +128,7 @@ def first_whole_minute(client: Mapping[str, str], topic: str) -> int:
 class Keeper:
     """Keeps one job of one cluster running. `folder`: the cluster's; `rest`: its address."""
 
-    def __init__(self, settings: Settings, folder: Path, rest: str, topic: str) -> None:
+    def __init__(self, settings: BrokerFileSettings, folder: Path, rest: str, topic: str) -> None:
         self.settings = settings
         self.folder = folder
         self.rest = rest
@@ -174,7 +170,7 @@ class Keeper:
             *("--topic", self.topic),
         ]
         if checkpoint is None:
-            command += ["--start-us", str(first_whole_minute(self.settings.client(), self.topic))]
+            command += ["--start-us", str(first_whole_minute(client_of(self.settings), self.topic))]
         environment = {**os.environ, **environ(self.folder), "PYTHONPATH": str(ROOT / "src")}
         # Held by the submission, too: if this process is killed, its successor waits until that one has ended.
         with (self.folder / "submission.lock").open("w") as lock:
@@ -256,7 +252,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--topic", default=names.TRADES_TOPIC)
     arguments = parser.parse_args()
-    keeper = Keeper(read_settings(Settings, os.environ), arguments.folder.absolute(), arguments.rest, arguments.topic)
+    keeper = Keeper(
+        read_settings(BrokerFileSettings, os.environ), arguments.folder.absolute(), arguments.rest, arguments.topic
+    )
     _serve_health(keeper, arguments.port)
     answering = True
     while True:

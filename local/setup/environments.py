@@ -130,7 +130,7 @@ JARS = Preparation(".jars", "Kafka and Flink's connectors", 60, "local.jars", ("
 CLASSES = Preparation(
     ".jars/prepared",
     "Java's archives of classes, listed by a stack that starts and stops",
-    150,
+    290,
     "local.archives",
     (),
     ("local/jars.toml", MAIN_LOCK.file, FLINK_LOCK.file, "local/archives.py", "local/java.py"),
