@@ -1,7 +1,7 @@
 """Ports of this machine that no other stack, test or outgoing connection takes.
 
-A block of ports belongs to whoever listens on its first port; a stack's supervisor, which listens on the second one,
-keeps the block when `up` has ended. Used by `pipeline up` and by the tests.
+A block of ports belongs to the process that listens on its first port; a stack's supervisor, which listens on the
+second one, keeps the block when `up` has ended. Used by `pipeline up` and by the tests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def blocks(outgoing: tuple[int, int]) -> list[int]:
 
 
 class PortBlock:
-    """A claimed block: `ports` are free and nobody else claims them until it is closed. A context manager."""
+    """A claimed block: `ports` are free, and no other process claims them until it is closed. A context manager."""
 
     def __init__(self, claim: socket.socket, ports: tuple[int, ...]) -> None:
         self._claim = claim

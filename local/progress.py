@@ -1,6 +1,6 @@
-"""What `up` and `down` are at, for whoever looks: a line that is renewed in a terminal, else a line an event.
+"""Progress of `up` and `down` on the screen: one line that is renewed in a terminal, one line per event elsewhere.
 
-Used by the `pipeline` command.
+Used by the `pipeline` command and by `local.stack`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from rich.status import Status
 
 
 class Report(Protocol):
-    """Who is told of progress."""
+    """Receives the progress of a start or a stop."""
 
     def tell(self, text: str) -> None:
-        """A step begins."""
+        """Records that a step begins."""
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
-        """These are waited for, each for so long now; called often."""
+        """Records what is waited for now, and for how many seconds each; called several times a second."""
 
     def done(self, name: str, seconds: float) -> None:
-        """This one is not waited for any more, after so long."""
+        """Records that a service or preparation is done, and how many seconds it took."""
 
 
 class Silent:
-    """Nobody is told."""
+    """A report that drops everything, for tests and programs."""
 
     def tell(self, text: str) -> None:
         """See Report."""
@@ -40,7 +40,7 @@ class Silent:
 
 
 class PlainReport:
-    """One line an event, for logs."""
+    """A report that prints one line per event, for logs."""
 
     def __init__(self, console: Console, word: str) -> None:
         self._console = console
@@ -51,7 +51,7 @@ class PlainReport:
         self._console.print(text, markup=False, highlight=False)
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
-        """Nothing: it is no event."""
+        """Prints nothing, since waiting is no event."""
 
     def done(self, name: str, seconds: float) -> None:
         """See Report."""
@@ -59,7 +59,7 @@ class PlainReport:
 
 
 class ShownReport(PlainReport):
-    """The same lines, and below them what is waited for."""
+    """A report that prints the same lines, and below them a status line of what is waited for."""
 
     def __init__(self, console: Console, word: str, status: Status) -> None:
         super().__init__(console, word)

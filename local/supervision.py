@@ -31,7 +31,7 @@ _STOP_SECONDS = 15
 """How long a service may take to end before it is killed."""
 
 _ENDED = ("STOPPED", "EXITED", "FATAL")
-"""The states of a service that is not at work and that nobody tries to start."""
+"""The states of a service that neither runs nor is being started."""
 
 _ALREADY_STARTED = 60
 """supervisord's code of a fault."""
@@ -61,7 +61,7 @@ class Supervisor:
         return self.home / "logs"
 
     def start(self, services: Sequence[Service], environ: Mapping[str, str]) -> None:
-        """Start supervisord, which knows every service and has started none. Raises RuntimeError when it does not."""
+        """Start supervisord with every service configured and none started. Raises RuntimeError when it ends."""
         self.logs.mkdir(parents=True, exist_ok=True)
         configuration = self.home / "supervisord.conf"
         configuration.touch(mode=0o600)
@@ -80,7 +80,7 @@ class Supervisor:
         wait_for("supervisord to answer", self.is_up, 60)
 
     def idle(self) -> set[str]:
-        """The services that are not at work, and that nobody tries to start. Raises OSError as `states` does."""
+        """The services that neither run nor are being started. Raises OSError as `states` does."""
         return {item.name for item in self.states() if item.state in _ENDED}
 
     def start_process(self, name: str) -> None:
@@ -111,7 +111,7 @@ class Supervisor:
     def stop(self, services: Sequence[Service], report: Report) -> None:
         """End supervisord and all that it started, and whatever a killed one has left behind.
 
-        Stores end last, so that whoever writes into them can end its work.
+        Stores end last, so that the services that write into them can finish.
         """
         if self.is_up():
             # A supervisord that ends meanwhile ends them all itself, and `shutdown` ends what takes too long.

@@ -35,7 +35,7 @@ _OTHERS = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "CONDA_P
 
 
 _AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-"""Where distributions keep the authorities that a machine trusts; an interpreter built elsewhere knows none of them."""
+"""Where distributions keep the certificate authorities that a machine trusts."""
 
 
 def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -85,7 +85,7 @@ def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Pa
         "UV_INSECURE_HOST": sources.get("trusted-host", ""),
         "UV_HTTP_TIMEOUT": sources.get("timeout", ""),
         "SSL_CERT_FILE": sources.get("cert", ""),
-        # Read by requests, with which jgo fetches the Java archives; by itself it knows no authority of the machine's.
+        # Read by requests, with which jgo fetches the Java archives; its own bundle lacks the machine's authorities.
         "REQUESTS_CA_BUNDLE": sources.get("cert", "") or kept.get("SSL_CERT_FILE", "") or _system_authorities(),
         "SSL_CLIENT_CERT": sources.get("client-cert", ""),
         "HTTPS_PROXY": sources.get("proxy", ""),
