@@ -21,7 +21,7 @@ from local.supervision import ProcessState
 from local.waiting import answers
 
 LONGEST_SECONDS: Final = 480
-"""How long a service may take to answer on a machine that is busy with much else; the end of a service is reported sooner."""
+"""How long a service may take to answer on a busy machine; the end of a service is reported sooner."""
 
 MOST_EXITS: Final = 3
 """A service that has ended so often in one start will not work in the next try either."""
