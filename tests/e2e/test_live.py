@@ -81,7 +81,7 @@ def test_disorder_reached_the_topic(stack: WholeStack) -> None:
     """Trades that came after the proof of their minute's end have amended their candles above, or they show nothing."""
     late = stack.topic().after_their_minute
     assert [base for base in BASES if late[base]] == []
-    assert all(late[f"LATE{base}"] for base in BASES)
+    assert all(late[f"LATE{base}"] for base in BASES[1:])  # the real market was recorded within a minute
 
 
 def test_the_command_prints_them(pipeline: Pipeline, arrivals: dict[str, list[tuple[int, Frame]]]) -> None:
