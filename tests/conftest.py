@@ -24,6 +24,14 @@ settings.load_profile("suite")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_KEPT = pytest.StashKey[Kept]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the place of what files share."""
+    config.stash[_KEPT] = Kept()
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Name this run to all that it starts, and end what killed runs have left."""
@@ -81,12 +89,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures of the test
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End what is kept with the last test that shares it, so that no stack idles beside the tests of others."""
+    if nextitem is None or unit_of(nextitem.nodeid) != unit_of(item.nodeid):
+        item.config.stash[_KEPT].close()
+
+
 @pytest.fixture(scope="session")
-def kept() -> Iterator[Kept]:
+def kept(pytestconfig: pytest.Config) -> Iterator[Kept]:
     """What is shared by files, one thing at a time."""
-    kept = Kept()
+    kept = pytestconfig.stash[_KEPT]
     yield kept
-    kept.close()
+    kept.close()  # after an interrupt
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from xmlrpc.client import ServerProxy
@@ -23,7 +24,7 @@ from tests.support.processes import RunningStack
 pytestmark = pytest.mark.timeout(900)
 
 STARTING_SECONDS = 400
-"""What two stacks at once may take on a busy machine."""
+"""How long two stacks at once may take to start on a busy machine."""
 
 
 @pytest.fixture
@@ -41,31 +42,57 @@ def test_nothing_is_up_at_first(pipeline: Pipeline) -> None:
     assert not pipeline.home.exists()
 
 
-def test_two_stacks_do_not_meet_and_leave_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
-    other = Pipeline(tmp_path / "other")
-    other.home.mkdir()
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Three `up`s that began at the same moment: two of `mine` and one of `other`; what each printed and its code."""
+
+    mine: Pipeline
+    other: Pipeline
+    ends_of_mine: list[tuple[str, int]]
+    end_of_other: tuple[str, int]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
+    """The stack that the next five tests use, in their order, and another one, which ends in the second of them."""
+    mine, other = Pipeline(tmp_path_factory.mktemp("mine") / "home"), Pipeline(tmp_path_factory.mktemp("other"))
     (other.home / "mine.txt").write_text("not the stack's")
-    starting = [pipeline.start("up"), other.start("up")]
-    for process in starting:
-        assert process.communicate(timeout=STARTING_SECONDS)[1] is not None
-        assert process.returncode == 0
-    mine, theirs = read_env_file(pipeline.home / "env"), read_env_file(other.home / "env")
+    try:
+        starting = [pipeline.start("up") for pipeline in (mine, mine, other)]
+        ends = [(process.communicate(timeout=STARTING_SECONDS)[1], process.returncode) for process in starting]
+        yield Begun(mine, other, ends[:2], ends[2])
+    finally:
+        mine.done("down", "--remove-data")
+        other.done("down", "--remove-data")
+
+
+def test_two_at_once_make_one_stack(begun: Begun) -> None:
+    (refused, refused_code), (told, code) = sorted(begun.ends_of_mine, key=lambda end: -end[1])
+    assert (refused_code, code) == (1, 0)
+    assert "another `pipeline up` or `down` is at work" in refused
+    for done in ("kafka", "topics", "candles_job", "dashboard"):
+        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", told, re.MULTILINE), told
+    assert re.search(r"^The stack is up after [0-9.]+ s\.$", told, re.MULTILINE), told
+    assert told.count("\n") < 60  # one line per event, not one per look
+    assert begun.mine.status()["up"] is True
+
+
+def test_two_stacks_do_not_meet_and_leave_nothing(begun: Begun) -> None:
+    told, code = begun.end_of_other
+    assert code == 0, told
+    mine, theirs = read_env_file(begun.mine.home / "env"), read_env_file(begun.other.home / "env")
     addresses = [name for name in mine if name.endswith(("_HOST", "_URL"))]
     assert addresses
     assert all(mine[name] != theirs[name] for name in addresses)
 
-    other.done("down", "--remove-data")
-    assert stack_processes(other.home) == []
-    assert [path.name for path in other.home.iterdir()] == ["mine.txt"]
-    assert pipeline.status()["up"] is True
+    begun.other.done("down", "--remove-data")
+    assert stack_processes(begun.other.home) == []
+    assert [path.name for path in begun.other.home.iterdir()] == ["mine.txt"]
+    assert begun.mine.status()["up"] is True
 
 
-def test_what_dies_is_started_again(pipeline: Pipeline) -> None:
-    told = pipeline.done("up").err
-    for done in ("kafka", "topics", "candles_job", "dashboard"):
-        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", told, re.MULTILINE), told
-    assert re.search(r"^The stack is up after [0-9.]+ s\.$", told, re.MULTILINE), told
-    assert told.count("\n") < 60  # a line an event, not one a look
+def test_what_dies_is_started_again(begun: Begun) -> None:
+    pipeline = begun.mine
     before = pipeline.pid("exchange")
     os.kill(before, signal.SIGKILL)
 
@@ -86,12 +113,12 @@ def test_what_dies_is_started_again(pipeline: Pipeline) -> None:
     assert "is up already" in pipeline.done("up").err
 
 
-def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(pipeline: Pipeline) -> None:
-    pipeline.done("up")
+def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(begun: Begun) -> None:
+    pipeline = begun.mine
     supervisor = int((pipeline.home / "supervisord.pid").read_text())
     os.kill(supervisor, signal.SIGKILL)
     orphans = {process.pid for process in stack_processes(pipeline.home)}
-    assert orphans  # nobody watches over them any more
+    assert orphans  # no supervisor watches over them any more
     assert pipeline.run("status").code == 1
 
     # An `up` that is killed once it has begun leaves a supervisor at work, and no env file.
@@ -104,15 +131,8 @@ def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(pipeline: Pipe
     assert not orphans & {process.pid for process in stack_processes(pipeline.home)}
 
 
-def test_two_at_once_make_one_stack(pipeline: Pipeline) -> None:
-    first, second = pipeline.start("up"), pipeline.start("up")
-    ends = [(process.communicate(timeout=STARTING_SECONDS)[1], process.returncode) for process in (first, second)]
-    assert sorted(code for _, code in ends) == [0, 1]
-    assert any("another `pipeline up` or `down` is at work" in error for error, _ in ends)
-    assert pipeline.status()["up"] is True
-
-    # Whoever writes into a store ends before it.
-    told = pipeline.done("down").err
+def test_down_ends_what_writes_before_the_stores(begun: Begun) -> None:
+    told = begun.mine.done("down").err
     ended = re.findall(r"^down: (\w+) \([0-9.]+ s\)$", told, re.MULTILINE)
     stores = {"kafka", "postgres", "bigquery", "gcs", "metadata", "pubsub"} & set(ended)
     assert set(ended[-len(stores) :]) == stores

@@ -23,11 +23,9 @@ SHARED: Final = {
 def unit_of(test: str) -> str:
     """What one worker must run as a whole: the tests of a shared stack, else those of a file.
 
-    `test`: pytest's name of it. The tests of a stack's life have nothing in common.
+    `test`: pytest's name of it.
     """
     file = test.partition("::")[0]
-    if file == "tests/e2e/test_stack.py":
-        return test
     return next((name for name, files in SHARED.items() if file in files), file)
 
 

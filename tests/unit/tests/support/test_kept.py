@@ -31,10 +31,9 @@ def test_files_that_use_a_shared_stack_are_those_that_share_it() -> None:
     assert found == {file: {name} for name, sharing in SHARED.items() for file in sharing}
 
 
-def test_a_unit_is_a_shared_stack_else_a_file_and_a_stacks_life_is_one_by_itself() -> None:
+def test_a_unit_is_a_shared_stack_else_a_file() -> None:
     assert unit_of("tests/e2e/test_kill.py::test_x[a::b]") == unit_of("tests/e2e/test_live_kill.py::test_y") == "kills"
     assert unit_of("tests/unit/test_times.py::test_x") == "tests/unit/test_times.py"
-    assert unit_of("tests/e2e/test_stack.py::test_x") == "tests/e2e/test_stack.py::test_x"
 
 
 def test_what_takes_long_comes_first_and_the_files_of_a_stack_in_their_order() -> None:
