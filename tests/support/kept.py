@@ -31,14 +31,15 @@ def unit_of(test: str) -> str:
 
 _LONG: Final = (
     "kills",
+    # These two mostly wait, so they run beside what computes.
+    "tests/integration/test_producer.py",
+    "tests/integration/test_events.py",
     "live path",
     "played",
     "tests/e2e/test_stack.py",
     "tests/integration/test_flink_restarts.py",
     "tests/integration/test_dataproc_stand_in.py",
     "tests/integration/test_candles_batch.py",
-    "tests/integration/test_producer.py",
-    "tests/integration/test_events.py",
     "tests/integration/",
 )
 """Beginnings of units that take long, the longest first: whatever is short fills up the end."""
