@@ -30,6 +30,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.kafka import SilentBrokerError, partitions, read
 from bitcoin_pipeline.broker import BrokerFileSettings, client_config
 from bitcoin_pipeline.settings import read_settings
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
@@ -103,21 +104,19 @@ def client_of(settings: BrokerFileSettings) -> dict[str, str]:
 def first_whole_minute(client: Mapping[str, str], topic: str) -> int:
     """Where to begin in the topic (us) without a checkpoint: 0, its start, while nothing of it was deleted by age.
 
-    After that, the first minute of which every partition still has every trade. Raises TimeoutError.
+    After that, the first minute of which every partition still has every trade. Raises KafkaException or
+    SilentBrokerError.
     """
     consumer = Consumer({**client, "group.id": "candles-start", "enable.auto.commit": False})
     try:
         oldest_us = 0
-        for number in consumer.list_topics(topic, timeout=_KAFKA_SECONDS).topics[topic].partitions:
+        for number in partitions(consumer, topic, _KAFKA_SECONDS):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_KAFKA_SECONDS)
             if low == 0:
                 continue
             if low == high:
                 return floor_us(time.time_ns() // 1000) + MINUTE_US
-            consumer.assign([TopicPartition(topic, number, low)])
-            record = consumer.poll(_KAFKA_SECONDS)
-            if record is None or record.error():
-                raise TimeoutError(f"the first record of {topic}[{number}] was not read")
+            [record] = read(consumer, TopicPartition(topic, number, low), low + 1, _KAFKA_SECONDS)
             oldest_us = max(oldest_us, record.timestamp()[1] * 1000)
         # Clocks may differ: a trade may be appended a little before its time.
         return floor_us(oldest_us + SECOND_US) + 2 * MINUTE_US if oldest_us else 0
@@ -139,7 +138,7 @@ class Keeper:
     def step(self) -> None:
         """Look once; submit the job if there is none, end one that cannot read its checkpoint.
 
-        Raises OSError, TimeoutError or KafkaException when something does not answer.
+        Raises OSError, TimeoutError, KafkaException or SilentBrokerError when something does not answer.
         """
         job = self._running()
         self.healthy = job is not None and job.whole
@@ -261,7 +260,7 @@ def main() -> None:
         try:
             keeper.step()
             answering = True
-        except (OSError, TimeoutError, subprocess.TimeoutExpired, KafkaException) as error:
+        except (OSError, TimeoutError, subprocess.TimeoutExpired, KafkaException, SilentBrokerError) as error:
             keeper.healthy = False
             if answering:
                 _tell("something does not answer", error=str(error))

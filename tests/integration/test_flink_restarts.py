@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
 
 from bitcoin_pipeline import schemas
+from bitcoin_pipeline.adapters.kafka import read
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.names import TRADES_TOPIC
 from bitcoin_pipeline.records import Heartbeat, heartbeat_record, trade_record
@@ -108,10 +109,10 @@ class World(LivePath):
             outcome.result(60)
         oldest = []
         for start in starts:
-            consumer.assign([start])
-            message = consumer.poll(60)
-            assert message is not None and message.error() is None and (message.offset() or 0) > 0
-            oldest.append(message.timestamp()[1] * 1000)
+            assert start.offset > 0, f"{asked} was found at {starts}"
+            [first] = read(consumer, start, start.offset + 1, 60)
+            assert consumer.get_watermark_offsets(start, 60)[0] == first.offset() == start.offset
+            oldest.append(first.timestamp()[1] * 1000)
         consumer.close()
         return max(oldest)
 

@@ -48,7 +48,8 @@ def read(
 ) -> Iterator[Message]:
     """The records of a partition from the offset of `start` to before `end`, which the topic must hold.
 
-    Assigns the partition to the consumer. At most `batch` records are in memory at once. Raises KafkaException, and
+    Assigns the partition to the consumer. Where the start lies within a batch of records, what the batch has before it is
+    left out. At most `batch` records are in memory at once. Raises KafkaException, and
     SilentBrokerError when nothing comes for `timeout_s`.
     """
     consumer.assign([start])
@@ -62,7 +63,10 @@ def read(
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
-            offset = (message.offset() or 0) + 1  # None only where there is an error
+            found = message.offset() or 0  # None only where there is an error
+            if found < offset:
+                continue
+            offset = found + 1
             yield message
 
 

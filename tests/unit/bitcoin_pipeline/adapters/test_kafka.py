@@ -62,12 +62,26 @@ class Broker:
         return [Record(offset) for offset in offsets]
 
 
+class WholeBatches(Broker):
+    """A consumer that is given the batch in which its place lies from the beginning, as the broker stores it."""
+
+    def consume(self, count: int, timeout: float) -> list[Record]:
+        records = super().consume(count, timeout)
+        return [Record(offset) for offset in range((records[0].offset() or 0) if records else 0)][-5:] + records
+
+
 def consumer(broker: Broker) -> Any:
     return broker
 
 
 def test_partitions_are_in_order() -> None:
     assert partitions(consumer(Broker({2: (0, 1), 0: (0, 1), 1: (0, 1)})), TOPIC, 1) == [0, 1, 2]
+
+
+def test_what_a_batch_holds_before_the_start_is_left_out() -> None:
+    broker = WholeBatches({0: (0, 12)}, at_once=4)
+    found = [message.offset() for message in read(consumer(broker), TopicPartition(TOPIC, 0, 3), 9, 1)]
+    assert found == [3, 4, 5, 6, 7, 8]
 
 
 def test_a_topic_that_is_not_there_is_an_error() -> None:
