@@ -48,9 +48,9 @@ def read(
 ) -> Iterator[Message]:
     """The records of a partition from the offset of `start` to before `end`, which the topic must hold.
 
-    Assigns the partition to the consumer. Where the start lies within a batch of records, what the batch has before it is
-    left out. At most `batch` records are in memory at once. Raises KafkaException, and
-    SilentBrokerError when nothing comes for `timeout_s`.
+    Assigns the partition to the consumer. Where the start lies within a batch of records, the batch's earlier records
+    are left out. At most `batch` records are in memory at once. Raises KafkaException, and SilentBrokerError when
+    nothing comes for `timeout_s`.
     """
     consumer.assign([start])
     offset = start.offset
