@@ -68,6 +68,8 @@ class _Installer:
         began = time.monotonic()
         _require_room(step)
         _tell(f"{title}: {step.holds} ({step.folder}, {step.mib} MiB on disk)")
+        # From here on the step is not whole, also for an earlier lock that comes back after an interruption.
+        _stamp_of(step).unlink(missing_ok=True)
         if isinstance(step, Environment):
             self._bring_environment(step)
         else:

@@ -167,6 +167,18 @@ def test_what_an_interruption_left_is_made_whole(checkout: Checkout) -> None:
     )
 
 
+def test_an_earlier_lock_that_comes_back_after_a_failure_is_installed_again(checkout: Checkout) -> None:
+    assert checkout.run()[0] == 0
+    lock = checkout.folder / "local" / "requirements.txt"
+    earlier = lock.read_text()
+    lock.write_text(f"{PACKAGE}==2.0.1 --hash=sha256:{'0' * 64}\n")
+    code, told = checkout.run()
+    assert (code, "error: installing local/requirements.txt into .venv failed" in told) == (1, True), told
+    lock.write_text(earlier)
+    code, told = checkout.run()
+    assert (code, told.startswith("set-up 1/5"), checkout.installed(".venv")) == (0, True, "2.0.0"), told
+
+
 def test_two_at_once_do_the_work_once(checkout: Checkout) -> None:
     with (checkout.folder / ".setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
