@@ -27,7 +27,7 @@ demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand
 
 .PHONY: unit
 unit: setup test-js ## every test that starts no process; under a minute
-	@$(VENV)/bin/pytest -q tests/unit tests/conformance/test_core.py tests/conformance/test_dashboard.py
+	@$(VENV)/bin/pytest -q -n $(WORKERS) tests/unit tests/conformance/test_core.py tests/conformance/test_dashboard.py
 
 .PHONY: test-js
 test-js: setup ## the dashboard's scripts, in the node that a package of the tests brings
