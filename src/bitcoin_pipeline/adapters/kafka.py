@@ -123,7 +123,7 @@ class GaplessProducer:
                 return
 
     def queued(self) -> int:
-        """Records that wait for the broker."""
+        """Records that wait for the broker, and the client's reports that `serve` has not taken yet."""
         return len(self._producer)
 
     def serve(self) -> None:
