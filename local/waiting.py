@@ -14,10 +14,6 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from local.ports import free_ports
-
-__all__ = ["answers", "free_ports", "wait_for"]  # tests and benchmarks import the ports from here
-
 _T = TypeVar("_T")
 
 

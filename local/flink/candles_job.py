@@ -31,7 +31,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.kafka import SilentBrokerError, partitions, read
-from bitcoin_pipeline.broker import BrokerFileSettings, client_config
+from bitcoin_pipeline.broker import BrokerFileSettings
 from bitcoin_pipeline.settings import read_settings
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
 from local.flink.cluster import client_command, environ, flink_uri
@@ -92,13 +92,7 @@ def set_aside(checkpoint: Path, reason: str) -> None:
 def client_of(settings: BrokerFileSettings) -> dict[str, str]:
     """The options by which a client finds the broker; the password is read from its file. Raises OSError."""
     password = Path(settings.kafka_password_file).read_text("utf-8") if settings.kafka_password_file else ""
-    return client_config(
-        settings.brokers,
-        ca=settings.kafka_ca,
-        user=settings.kafka_user,
-        password=password,
-        mechanism=settings.kafka_mechanism,
-    )
+    return settings.client_config_with(password)
 
 
 def first_whole_minute(client: Mapping[str, str], topic: str) -> int:

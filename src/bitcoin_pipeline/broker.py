@@ -21,6 +21,12 @@ class BrokerAddress:
     kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
     kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
 
+    def client_config_with(self, password: str) -> dict[str, str]:
+        """The options that every client of librdkafka needs, with the SASL password."""
+        return client_config(
+            self.brokers, ca=self.kafka_ca, user=self.kafka_user, password=password, mechanism=self.kafka_mechanism
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings(BrokerAddress):
@@ -30,13 +36,7 @@ class BrokerSettings(BrokerAddress):
 
     def client_config(self) -> dict[str, str]:
         """The options that every client of librdkafka needs."""
-        return client_config(
-            self.brokers,
-            ca=self.kafka_ca,
-            user=self.kafka_user,
-            password=self.kafka_password,
-            mechanism=self.kafka_mechanism,
-        )
+        return self.client_config_with(self.kafka_password)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

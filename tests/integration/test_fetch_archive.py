@@ -24,8 +24,9 @@ import requests
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.names import archive_file
+from local.ports import free_ports
 from local.services import LAKE, PORTS, ROOT, Stack
-from local.waiting import free_ports, wait_for
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 REAL = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()

@@ -13,8 +13,9 @@ import psutil
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
+from local.ports import free_ports
 from local.services import PORTS, PROJECT, ROOT, Invented, Service, Stack
-from local.waiting import answers, free_ports, wait_for
+from local.waiting import answers, wait_for
 
 
 class RunningStack:

