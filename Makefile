@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 SETUP := $(PYTHON) -m local.setup
 WORKERS ?= 2
+MAINS := $(wildcard functions/*/main.py cloudrun/*/main.py dataproc_jobs/*/main.py flink/*/main.py)
+PACKAGES := $(patsubst %/__init__.py,%,$(wildcard functions/*/*/__init__.py cloudrun/*/*/__init__.py dataproc_jobs/*/*/__init__.py flink/*/*/__init__.py))
 NODE := $(VENV)/lib/python3.11/site-packages/playwright/driver/node
 
 .PHONY: help
@@ -51,9 +53,8 @@ lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@found=$$($(VENV)/bin/oxlint --deny-warnings) || { echo "$$found"; exit 1; }
-	@$(VENV)/bin/mypy --no-error-summary src local tests
-	@for main in functions/*/main.py flink/*/main.py; do $(VENV)/bin/mypy --no-error-summary "$$main"; done
-	@for job in dataproc_jobs/*/ cloudrun/*/; do MYPYPATH=src:"$$job" $(VENV)/bin/mypy --no-error-summary "$$job"*.py; done
+	@$(VENV)/bin/mypy --no-error-summary src local tests $(PACKAGES)
+	@for main in $(MAINS); do $(VENV)/bin/mypy --no-error-summary "$$main"; done
 
 .PHONY: format
 format: setup ## formats the code
@@ -81,8 +82,8 @@ lock: ## compiles every requirements.txt from pyproject.toml's groups (UPGRADE=-
 	@$(SETUP) lock $(UPGRADE)
 
 .PHONY: lock-jars
-lock-jars: setup ## resolves the Maven coordinates in local/jars.toml and writes their checksums
-	@$(VENV)/bin/python -m local.jars lock
+lock-jars: setup ## resolves the Maven coordinates in local/java/jars.toml and writes their checksums
+	@$(VENV)/bin/python -m local.java.jars lock
 
 .PHONY: outdated
 outdated: ## the pins that are behind, and known advisories: to look at once a month

@@ -17,20 +17,20 @@ from types import FrameType
 from typing import NoReturn
 
 import uvicorn
-from api import add_routes
-from cache import Cache
 from fastapi import FastAPI
-from page import add_page
-from postgres import Postgres
-from service import Service
-from stream import Hub
-from tape import Tape
-from warehouse import Warehouse
 
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.settings import SettingsError, parse_port, read_settings, setting, whole
 from bitcoin_pipeline.symbols import parse_symbols
+from dashboard.api import add_routes
+from dashboard.cache import Cache
+from dashboard.page import add_page
+from dashboard.postgres import Postgres
+from dashboard.service import Service
+from dashboard.stream import Hub
+from dashboard.tape import Tape
+from dashboard.warehouse import Warehouse
 
 GRACE_SECONDS = 5
 """For answers under way; Cloud Run kills ten seconds after SIGTERM."""

@@ -17,20 +17,20 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import orjson
-from events import Events
-from health import serve_health
-from rest import Rest
-from topic import Topic
-from worker import Worker
 
 from bitcoin_pipeline.adapters.kafka import BrokerError
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.broker import BrokerSettings
-from bitcoin_pipeline.feed import Feed
-from bitcoin_pipeline.session import SessionTimes
+from bitcoin_pipeline.bybit.session import SessionTimes
+from bitcoin_pipeline.live.feed import Feed
 from bitcoin_pipeline.settings import SettingsError, parse_port, read_settings, setting, url_of, whole
 from bitcoin_pipeline.symbols import parse_symbols
 from bitcoin_pipeline.times import MS_US
+from producer.events import Events
+from producer.health import serve_health
+from producer.rest import Rest
+from producer.topic import Topic
+from producer.worker import Worker
 
 FLUSH_SECONDS = 8.0
 """Cloud Run kills ten seconds after SIGTERM."""

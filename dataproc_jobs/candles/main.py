@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import transforms
 from google.cloud import bigquery
 from pyarrow import fs
 from pyspark.sql import SparkSession
@@ -28,9 +27,10 @@ from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.adapters.arrow import table_schema
 from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, table_fields
 from bitcoin_pipeline.amounts import from_units, plain
-from bitcoin_pipeline.archive import RejectedRow, UnusableFileError
+from bitcoin_pipeline.bybit.archive import RejectedRow, UnusableFileError
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import DAY_US, day_start_us, iso, to_datetime
+from candles_batch import transforms
 
 READ_BYTES: Final = 1 << 20
 

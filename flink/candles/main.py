@@ -20,7 +20,7 @@ from pyflink.table import EnvironmentSettings, ExplainDetail, TableEnvironment
 from bitcoin_pipeline import names
 from bitcoin_pipeline.amounts import MAX_INTEGER_DIGITS, MAX_TURNOVER_DIGITS, SCALE
 from bitcoin_pipeline.broker import BrokerFileSettings, security_protocol
-from bitcoin_pipeline.records import MAX_US
+from bitcoin_pipeline.live.records import MAX_US
 from bitcoin_pipeline.settings import SettingsError, narrowed, read_settings, setting
 from bitcoin_pipeline.symbols import SYMBOL
 from bitcoin_pipeline.times import MINUTE_US

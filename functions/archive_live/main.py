@@ -38,7 +38,7 @@ from bitcoin_pipeline.adapters.kafka import partitions, read
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.errors import RetryableError
-from bitcoin_pipeline.records import read_trade
+from bitcoin_pipeline.live.records import read_trade
 from bitcoin_pipeline.settings import read_settings, setting
 from bitcoin_pipeline.times import DAY_US, day_of
 from bitcoin_pipeline.trade import Trade

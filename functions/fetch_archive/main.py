@@ -29,7 +29,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive, Version, version_of
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.archive import FileCheck
+from bitcoin_pipeline.bybit.archive import FileCheck
 from bitcoin_pipeline.errors import FinalError, RetryableError
 from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, absent_status
 from bitcoin_pipeline.settings import read_settings, setting, url_of, whole

@@ -3,8 +3,8 @@
 Part of the exchange simulator; also used by tests and benchmarks, and a command:
 `python -m local.exchange.market BTCUSDT 2025-10-01 --trades 2000000 --out FILE`.
 
-The same symbol, day, seed and number of trades give the same trades, and the same era and direction the same bytes,
-for one version of numpy and zlib. The formats are those of `bitcoin_pipeline.archive`; what is not known of them (the
+The same symbol, day, seed and number of trades give the same trades, and the same era and direction the same bytes, for
+one version of numpy and zlib. The formats are those of `bitcoin_pipeline.bybit.archive`; what is not known of them (the
 day on which an era began, when files turned to oldest first) is chosen here and nowhere relied upon.
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from bitcoin_pipeline.amounts import plain
-from bitcoin_pipeline.archive import read_day
+from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.trade import Trade
 from local.exchange.frames import TRADE_TOPIC, Frame, frames_of, read_capture, trade_topic

@@ -103,7 +103,10 @@ UV_LOCK = Lock("local/setup/uv.txt", "3.11", ("setup",))
 BUILD_LOCK = Lock("local/setup/build.txt", "3.11", ("build",))
 """What builds the few packages that have no wheel."""
 BIGQUERY_LOCK = Lock(
-    "local/bigquery/requirements.txt", "3.13", ("bigquery-stand-in",), override="local/bigquery/overrides.txt"
+    "local/backing/bigquery/requirements.txt",
+    "3.13",
+    ("bigquery-stand-in",),
+    override="local/backing/bigquery/overrides.txt",
 )
 FLINK_LOCK = Lock("flink/candles/requirements.txt", "3.11", ("flink",), excludes="flink/candles/excludes.txt")
 PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
@@ -126,14 +129,16 @@ FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
 
-JARS = Preparation(".jars", "Kafka and Flink's connectors", 60, "local.jars", ("fetch",), ("local/jars.toml",))
+JARS = Preparation(
+    ".jars", "Kafka and Flink's connectors", 60, "local.java.jars", ("fetch",), ("local/java/jars.toml",)
+)
 CLASSES = Preparation(
     ".jars/prepared",
     "Java's archives of classes, listed by a stack that starts and stops",
     290,
-    "local.archives",
+    "local.stack.class_archives",
     (),
-    ("local/jars.toml", MAIN_LOCK.file, FLINK_LOCK.file, "local/archives.py", "local/java.py"),
+    ("local/java/jars.toml", MAIN_LOCK.file, FLINK_LOCK.file, "local/stack/class_archives.py", "local/java/jvm.py"),
     is_needed=False,
 )
 """A stack works without them, and starts later. An archive holds for one place of the jars only."""

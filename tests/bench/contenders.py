@@ -59,12 +59,12 @@ def ours(out: Path, files: list[Path]) -> Work:
 
 def load_libraries(_: int) -> None:
     """Import what the job's tasks import."""
-    import transforms  # noqa: F401
+    import candles_batch.transforms  # noqa: F401
 
 
 def our_day(out: str, file: str) -> Any:
     """What `load_day` of the job does with one file."""
-    import transforms
+    from candles_batch import transforms
 
     day_name = day_of_file(Path(file))
     with Path(file).open("rb") as stream:
@@ -78,7 +78,7 @@ def our_day(out: str, file: str) -> Any:
 
 def floor(out: Path, files: list[Path]) -> Work:
     """Gunzip, typed parse, and the Parquet of one day that was read before."""
-    import transforms
+    from candles_batch import transforms
 
     with files[0].open("rb") as stream:
         day = transforms.read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_of_file(files[0]))

@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from local.services import ROOT
+from local.checkout import ROOT
 from tests.bench.dashboard_history import YEAR_DAYS, look_at_a_year
 from tests.bench.dashboard_market import Market, filled
 from tests.bench.dashboard_pages import compare_pages, in_short

@@ -16,10 +16,10 @@ from playwright.sync_api import Browser
 from rich.console import Console
 from rich.table import Table
 
-from local.kafka import create_topics
-from local.postgres import create_tables
-from local.services import Invented
-from local.warehouse import create_warehouse
+from local.backing.kafka import create_topics
+from local.backing.postgres import create_tables
+from local.backing.warehouse import create_warehouse
+from local.stack.services import Invented
 from tests.bench.dashboard_market import bar_delays, opened, painted, trade_delays
 from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile

@@ -26,7 +26,7 @@ import pyarrow.dataset as ds
 from rich.console import Console
 from rich.table import Table
 
-from local.services import ROOT
+from local.checkout import ROOT
 from tests.bench.contenders import SYMBOL
 from tests.bench.measuring import answer, await_word, cpu_seconds, processes
 

@@ -20,13 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.public_trade import encode_trade
-from bitcoin_pipeline.records import Heartbeat, heartbeat_record
+from bitcoin_pipeline.bybit.frames import encode_trade
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US
+from local.backing.kafka import create_topics
+from local.backing.postgres import create_tables
 from local.exchange.invented_live import invented_second
-from local.kafka import create_topics
-from local.postgres import create_tables
-from local.waiting import wait_for
+from local.stack.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack

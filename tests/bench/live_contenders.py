@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 from unittest.mock import patch
 
 from bitcoin_pipeline.times import MS_US
-from local.services import ROOT
+from local.checkout import ROOT
 from tests.bench.measuring import obey
 
 PLAIN_TOPIC: Final = "plain"
@@ -90,13 +90,13 @@ def ours(brokers: str, texts: list[str]) -> Work:
     sys.path.insert(0, str(ROOT / "cloudrun" / "producer"))
     import orjson
 
-    # The producer's files lie side by side, as they are deployed.
-    import worker
-    from events import Events
-    from rest import Rest
-    from topic import Topic
+    from bitcoin_pipeline.live.feed import Feed, Tail
 
-    from bitcoin_pipeline.feed import Feed, Tail
+    # The producer's files lie side by side, as they are deployed.
+    from producer import worker
+    from producer.events import Events
+    from producer.rest import Rest
+    from producer.topic import Topic
 
     symbol = json.loads(texts[0])["data"][0]["s"]
     topic = Topic({"bootstrap.servers": brokers})

@@ -28,10 +28,10 @@ from rich.table import Table
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
-from local.kafka import create_topics
-from local.postgres import create_tables
-from local.services import Invented
-from local.waiting import wait_for
+from local.backing.kafka import create_topics
+from local.backing.postgres import create_tables
+from local.stack.services import Invented
+from local.stack.waiting import wait_for
 from tests.bench.measuring import Goal, busy_seconds, cores, cpu_seconds, quantile, resident_mib
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline.amounts import plain
-from bitcoin_pipeline.archive import read_day
+from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.times import parse_day
-from local.kafka import create_topics
-from local.ports import free_ports
-from local.services import ROOT
+from local.backing.kafka import create_topics
+from local.checkout import ROOT
+from local.stack.ports import free_ports
 from tests.bench.live_contenders import FRAME, PLAIN_TOPIC
 from tests.bench.measuring import Goal, answer, await_word, cores, cpu_seconds, median
 from tests.support.processes import RunningStack

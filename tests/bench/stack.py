@@ -25,7 +25,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from local.supervision import stack_processes
+from local.stack.supervision import stack_processes
 from tests.bench.measuring import Goal, cores, cpu_seconds, goals_table, median
 from tests.support.command import Pipeline
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
-import transforms
 
-from bitcoin_pipeline import archive
+from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.candle import Source
+from candles_batch import transforms
 from tests.support.cases import Case, load_cases
 from tests.support.job_results import candles_of, trades_of
 

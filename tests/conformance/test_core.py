@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitcoin_pipeline import archive
+from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.candle import Candle, Source, merge, minute_candles
 from bitcoin_pipeline.times import DAY_US, MINUTE_US
 from bitcoin_pipeline.trade import Trade

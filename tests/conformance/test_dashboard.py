@@ -6,13 +6,13 @@ import asyncio
 
 import pyarrow as pa
 import pytest
-from cache import Cache
-from detail import DAY, INTERVALS
-from postgres import Stored
-from warehouse import CANDLES, WarehouseError
 
 from bitcoin_pipeline.candle import Candle, Source
 from bitcoin_pipeline.times import SECOND_US, day_start_us
+from dashboard.cache import Cache
+from dashboard.detail import DAY, INTERVALS
+from dashboard.postgres import Stored
+from dashboard.warehouse import CANDLES, WarehouseError
 from tests.support.cases import Case, load_cases
 
 CASES = [case for case in load_cases("archive") + load_cases("live") if case.longer]

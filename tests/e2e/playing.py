@@ -18,7 +18,7 @@ from typing import Final
 
 from local.exchange.frames import frames_of
 from local.exchange.invented_live import invented_second
-from local.supervision import stack_processes
+from local.stack.supervision import stack_processes
 from tests.support.command import Pipeline
 from tests.support.disorder import DISORDERS, Arrival, Frame, interleaved, recorded
 

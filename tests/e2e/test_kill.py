@@ -17,13 +17,13 @@ import psutil
 import pytest
 import requests
 
-from bitcoin_pipeline.archive import read_day
+from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.names import archive_key, raw_object, trades_object
 from bitcoin_pipeline.times import days
-from local.stack import read_env_file
-from local.supervision import stack_processes
-from local.waiting import wait_for
+from local.stack.lifecycle import read_env_file
+from local.stack.supervision import stack_processes
+from local.stack.waiting import wait_for
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 from tests.support.whole_path import WholeStack

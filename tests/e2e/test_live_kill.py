@@ -24,7 +24,7 @@ import pytest
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
-from local.waiting import wait_for
+from local.stack.waiting import wait_for
 from tests.e2e.inventing import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
 from tests.support.whole_path import GivenPage, StoredGap, Topic, WholeStack

@@ -13,7 +13,7 @@ from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
 from bitcoin_pipeline.adapters.bigquery import is_conflict
-from local.warehouse import create_warehouse
+from local.backing.warehouse import create_warehouse
 from tests.support.processes import RunningStack
 
 # Minutes of work, so that it is surely still at work when it is killed.

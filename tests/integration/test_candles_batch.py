@@ -24,17 +24,19 @@ import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
-from bitcoin_pipeline import archive, batches, names, schemas
+from bitcoin_pipeline import batches, names, schemas
 from bitcoin_pipeline.adapters.arrow import table_schema
-from bitcoin_pipeline.archive import DayTrades
+from bitcoin_pipeline.bybit import archive
+from bitcoin_pipeline.bybit.archive import DayTrades
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import day_start_us, to_datetime
 from bitcoin_pipeline.trade import Reason
-from local.artifacts import build_core
-from local.services import LAKE, PROJECT, ROOT
-from local.waiting import wait_for
-from local.warehouse import create_warehouse
+from local.backing.warehouse import create_warehouse
+from local.checkout import ROOT
+from local.stack.artifacts import build_core, build_package
+from local.stack.services import LAKE, PROJECT
+from local.stack.waiting import wait_for
 from tests.support.job_results import candle_of, trades_of
 from tests.support.processes import RunningStack
 
@@ -52,6 +54,7 @@ class Lake:
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
+        self.package = build_package(JOB / "candles_batch", folder)
         self.core = build_core(folder).rename(folder / "bitcoin_pipeline.zip")
         self.bigquery = stack.bigquery()
         self.bucket = stack.storage().create_bucket(LAKE)
@@ -70,7 +73,7 @@ class Lake:
             "--master=local[2]",
             "--conf=spark.ui.enabled=false",
         )
-        files = ("--py-files", f"{JOB / 'transforms.py'},{self.core}", str(JOB / "main.py"))
+        files = ("--py-files", f"{self.package},{self.core}", str(JOB / "main.py"))
         with (self.folder / f"{batch_id}.err").open("w") as errors:
             return subprocess.Popen(
                 (*submit, *files, *arguments),

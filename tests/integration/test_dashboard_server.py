@@ -17,10 +17,10 @@ import psycopg
 import pytest
 import requests
 
-from local.kafka import create_topics
-from local.postgres import create_tables
-from local.services import ROOT
-from local.waiting import wait_for
+from local.backing.kafka import create_topics
+from local.backing.postgres import create_tables
+from local.checkout import ROOT
+from local.stack.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 

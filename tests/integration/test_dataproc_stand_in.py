@@ -24,8 +24,8 @@ from google.cloud.dataproc_v1.services.batch_controller.transports import BatchC
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from local.dataproc.driver import BATCH_VARIABLE
-from local.services import Service, Stack
-from local.waiting import wait_for
+from local.stack.services import Service, Stack
+from local.stack.waiting import wait_for
 from tests.support.processes import RunningStack
 
 PARENT = "projects/local/locations/europe-west1"

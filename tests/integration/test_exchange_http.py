@@ -23,14 +23,14 @@ from xml.etree import ElementTree
 import pytest
 from aiohttp import web
 
-from bitcoin_pipeline.archive import read_day
+from bitcoin_pipeline.bybit.archive import read_day
+from local.checkout import ROOT
 from local.exchange.folder import Folder
 from local.exchange.guard import Guard
 from local.exchange.invented import InventedArchive
 from local.exchange.market import invented_day
 from local.exchange.publication import Publication
 from local.exchange.server import exchange
-from local.services import ROOT
 
 REAL = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 FILE = f"/trading/BTCUSDT/{REAL.name}"

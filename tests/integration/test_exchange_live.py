@@ -17,6 +17,7 @@ from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from local.checkout import ROOT
 from local.exchange import stream
 from local.exchange.folder import Folder
 from local.exchange.frames import frames_of
@@ -26,7 +27,6 @@ from local.exchange.live import Live, invented, recorded
 from local.exchange.playback import Playback
 from local.exchange.server import exchange
 from local.exchange.sources import Capture, InventedMarket
-from local.services import ROOT
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 LINES = CAPTURE.read_text().splitlines()

@@ -24,9 +24,10 @@ import requests
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.names import archive_file
-from local.ports import free_ports
-from local.services import LAKE, PORTS, ROOT, Stack
-from local.waiting import wait_for
+from local.checkout import ROOT
+from local.stack.ports import free_ports
+from local.stack.services import LAKE, PORTS, Stack
+from local.stack.waiting import wait_for
 from tests.support.processes import RunningStack
 
 REAL = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()

@@ -21,12 +21,12 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from bitcoin_pipeline import schemas
 from bitcoin_pipeline.adapters.kafka import read
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_record
 from bitcoin_pipeline.names import TRADES_TOPIC
-from bitcoin_pipeline.records import Heartbeat, heartbeat_record, trade_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.postgres import create_tables
-from local.waiting import wait_for
+from local.backing.postgres import create_tables
+from local.stack.waiting import wait_for
 from tests.integration.test_flink_candles import invented, spread
 from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath, conninfo
 from tests.support.secure_kafka import SecureKafka

@@ -18,11 +18,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.public_trade import encode_trade
+from bitcoin_pipeline.bybit.frames import encode_trade
 from bitcoin_pipeline.times import MINUTE_US
-from local.kafka import create_topics
-from local.services import ROOT, Invented
-from local.waiting import wait_for
+from local.backing.kafka import create_topics
+from local.checkout import ROOT
+from local.stack.services import Invented
+from local.stack.waiting import wait_for
 from tests.support.processes import RunningStack
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"

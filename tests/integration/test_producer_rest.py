@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
-from rest import SPACING_S, Rest
+
+from producer.rest import SPACING_S, Rest
 
 
 async def _answered_at(calls: int) -> list[float]:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
-from local import schedule
-from local.services import ROOT
-from local.waiting import wait_for
+from local.checkout import ROOT
+from local.stack import schedule
+from local.stack.waiting import wait_for
 
 
 class Function:
@@ -55,7 +55,7 @@ class Function:
 @contextmanager
 def scheduler(*calls: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.schedule", *calls], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "local.stack.schedule", *calls], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         yield process

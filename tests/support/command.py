@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.services import ROOT
+from local.checkout import ROOT
 from tests.support.runs import RUN_VARIABLE
 
 
@@ -52,7 +52,7 @@ class Pipeline:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command and leave it running."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "local", *words],
+            [sys.executable, "-P", "-m", "local.command", *words],
             cwd=ROOT,
             env=self.environ,
             stdin=subprocess.DEVNULL,

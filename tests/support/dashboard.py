@@ -20,11 +20,11 @@ from playwright.sync_api import Browser, Playwright
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Candle, Source, Status
-from bitcoin_pipeline.records import encoded_trade
+from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, day_of, to_datetime
-from local.kafka import create_topics
-from local.postgres import create_tables
-from local.warehouse import create_warehouse
+from local.backing.kafka import create_topics
+from local.backing.postgres import create_tables
+from local.backing.warehouse import create_warehouse
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 

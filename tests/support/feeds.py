@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from bitcoin_pipeline.feed import (
+from bitcoin_pipeline.live.feed import (
     Action,
     AskRecentTrades,
     AskServerTime,

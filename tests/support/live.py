@@ -15,13 +15,13 @@ from psycopg.conninfo import make_conninfo
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Candle, Source, Status
-from bitcoin_pipeline.records import Heartbeat, heartbeat_record, trade_record
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_record
 from bitcoin_pipeline.schemas import topics
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.kafka import create_topics
-from local.postgres import create_tables
-from local.waiting import wait_for
+from local.backing.kafka import create_topics
+from local.backing.postgres import create_tables
+from local.stack.waiting import wait_for
 from tests.support.processes import RunningStack
 from tests.support.whole_path import WholePath
 

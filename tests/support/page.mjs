@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { compileFunction } from 'node:vm';
 
-const ASSETS = new URL('../../cloudrun/dashboard/assets/', import.meta.url);
+const ASSETS = new URL('../../cloudrun/dashboard/dashboard/assets/', import.meta.url);
 const DAY = 86400;
 const MOST_BARS = 2000; // of one answer
 const FRAME_MS = 16;

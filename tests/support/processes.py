@@ -13,9 +13,10 @@ import psutil
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
-from local.ports import free_ports
-from local.services import PORTS, PROJECT, ROOT, Invented, Service, Stack
-from local.waiting import answers, wait_for
+from local.checkout import ROOT
+from local.stack.ports import free_ports
+from local.stack.services import PORTS, PROJECT, Invented, Service, Stack
+from local.stack.waiting import answers, wait_for
 
 
 class RunningStack:

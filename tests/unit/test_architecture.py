@@ -390,7 +390,7 @@ MODULES: Final = modules_of(
     [
         PurePosixPath("functions/fetch_archive/main.py"),
         PurePosixPath("dataproc_jobs/candles/main.py"),
-        PurePosixPath("dataproc_jobs/candles/transforms.py"),
+        PurePosixPath("dataproc_jobs/candles/candles_batch/transforms.py"),
         PurePosixPath("composer_dags/bybit_daily.py"),
     ]
 )
@@ -399,23 +399,23 @@ MODULES: Final = modules_of(
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("src/bitcoin_pipeline/trade.py", "import local.stack"),
+        ("src/bitcoin_pipeline/trade.py", "import local.stack.lifecycle"),
         ("src/bitcoin_pipeline/trade.py", "import tests"),
         ("src/bitcoin_pipeline/trade.py", "import numpy"),
         ("src/bitcoin_pipeline/trade.py", "from .candle import Candle"),
-        ("functions/fetch_archive/main.py", "from local.waiting import wait_for"),
+        ("functions/fetch_archive/main.py", "from local.stack.waiting import wait_for"),
         ("functions/fetch_archive/main.py", "def f():\n    from tests.support import cases"),
-        ("functions/fetch_archive/main.py", "import transforms"),
+        ("functions/fetch_archive/main.py", "import candles_batch.transforms"),
         ("functions/fetch_archive/main.py", "import functions.fetch_archive.main"),
         ("functions/fetch_archive/main.py", "import importlib\nimportlib.import_module('local')"),
         ("functions/fetch_archive/main.py", "from .. import candles"),
         ("dataproc_jobs/candles/main.py", "from functions.fetch_archive import main"),
-        ("dataproc_jobs/other/main.py", "from transforms import read"),
+        ("dataproc_jobs/other/main.py", "from candles_batch.transforms import read"),
         ("composer_dags/bybit_daily.py", "import local"),
-        ("local/stack.py", "import dataproc_jobs.candles.transforms"),
-        ("local/stack.py", "import transforms"),
-        ("local/stack.py", "from tests.support.cases import load_cases"),
-        ("local/stack.py", "from . import waiting"),
+        ("local/stack/lifecycle.py", "import dataproc_jobs.candles.transforms"),
+        ("local/stack/lifecycle.py", "import candles_batch.transforms"),
+        ("local/stack/lifecycle.py", "from tests.support.cases import load_cases"),
+        ("local/stack/lifecycle.py", "from . import waiting"),
         ("src/bitcoin_pipeline/adapters/stdout.py", "import pyarrow"),
         ("src/bitcoin_pipeline/arrow.py", "import pyarrow"),
         ("src/bitcoin_pipeline/adapters/kafka.py", "import confluent_kafka\nimport pyarrow"),
@@ -431,8 +431,8 @@ def test_an_import_against_the_table_is_found(path: str, source: str) -> None:
     [
         ("src/bitcoin_pipeline/trade.py", "import decimal\nfrom bitcoin_pipeline.times import iso"),
         ("functions/fetch_archive/main.py", "import requests\nfrom bitcoin_pipeline import names"),
-        ("dataproc_jobs/candles/main.py", "import transforms"),
-        ("local/stack.py", "from local import waiting\nimport bitcoin_pipeline"),
+        ("dataproc_jobs/candles/main.py", "import candles_batch.transforms"),
+        ("local/stack/lifecycle.py", "from local import waiting\nimport bitcoin_pipeline"),
         (
             "src/bitcoin_pipeline/adapters/kafka.py",
             "import time\nimport confluent_kafka\nimport bitcoin_pipeline.errors",

@@ -32,9 +32,15 @@ class Checkout:
         self.index.mkdir()
         shutil.copytree(ROOT / "local" / "setup", self.folder / "local" / "setup")
         (self.folder / "local" / "__init__.py").touch()
-        (self.folder / "local" / "jars.py").write_text("import pathlib; pathlib.Path('.jars').mkdir(exist_ok=True)\n")
-        for name in ("jars.toml", "archives.py", "java.py"):
-            (self.folder / "local" / name).touch()
+        jars = "import pathlib; pathlib.Path('.jars').mkdir(exist_ok=True)\n"
+        for name, content in {
+            "java/jars.py": jars,
+            "java/jars.toml": "",
+            "java/jvm.py": "",
+            "stack/class_archives.py": "",
+        }.items():
+            (self.folder / "local" / name).parent.mkdir(exist_ok=True)
+            (self.folder / "local" / name).write_text(content)
         # uv itself is there already: it would come from the network.
         (self.folder / UV.folder).symlink_to(UV.path)
         for version in ("2.0.0", "2.0.1"):
@@ -44,7 +50,11 @@ class Checkout:
     def pin(self, version: str) -> None:
         """Write every lock anew."""
         digest = hashlib.sha256((self.index / f"{PACKAGE}-{version}-py3-none-any.whl").read_bytes()).hexdigest()
-        for name in ("local/requirements.txt", "local/bigquery/requirements.txt", "flink/candles/requirements.txt"):
+        for name in (
+            "local/requirements.txt",
+            "local/backing/bigquery/requirements.txt",
+            "flink/candles/requirements.txt",
+        ):
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(f"{PACKAGE}=={version} --hash=sha256:{digest}\n")
 

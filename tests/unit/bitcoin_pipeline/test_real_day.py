@@ -8,17 +8,17 @@ import gzip
 import hashlib
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from bitcoin_pipeline.archive import DayTrades, read_day
+from bitcoin_pipeline.bybit.archive import DayTrades, read_day
 from bitcoin_pipeline.candle import Source, Status, merge, minute_candles
 from bitcoin_pipeline.times import DAY_US, iso
+from local.checkout import ROOT
 
 DAY = dt.date(2020, 3, 25)
-FILE = Path(__file__).resolve().parents[2] / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
+FILE = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 
 # The file is newest first, so the largest row number is the trade matched first.
 RECOMPUTED = """

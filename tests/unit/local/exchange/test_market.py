@@ -18,12 +18,12 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from bitcoin_pipeline.archive import read_day
+from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.times import day_of, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade
+from local.checkout import ROOT
 from local.exchange import market
 from local.exchange.market import ERAS, PROFILES, VERSION, Era, InventedDay, era_named, era_of, invented_day, write_day
-from local.services import ROOT
 
 DAY = dt.date(2025, 10, 1)
 OLD_COLUMNS = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from local.checkout import ROOT
 from local.exchange.folder import Folder
 from local.exchange.frames import Frame, frames_of, read_frame
 from local.exchange.invented_live import SYMBOLS, burst, invented_second
 from local.exchange.sources import Capture, InventedMarket, read_days, symbols_of
-from local.services import ROOT
 
 REAL = ROOT / "tests" / "fixtures" / "bybit"
 START_MS = 1_786_310_820_000

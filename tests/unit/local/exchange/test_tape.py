@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from local.checkout import ROOT
 from local.exchange.frames import read_capture
 from local.exchange.tape import MINUTE_MS, Tape
-from local.services import ROOT
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from local.checkout import ROOT
 from tests.support.kept import SHARED, Kept, place_of, rank_of, unit_of
 
-ROOT = Path(__file__).resolve().parents[4]
 FIXTURES = {"invented_stack": "kills", "played": "played", "live_path": "live path"}
 """The fixture of each shared stack."""
 

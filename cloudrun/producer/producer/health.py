@@ -1,0 +1,34 @@
+"""The health port: /live while the process works at all, /ready while trades are proven.
+
+Part of the producer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from producer.worker import Worker
+
+
+@asynccontextmanager
+async def serve_health(worker: Worker, host: str, port: int) -> AsyncIterator[None]:
+    """Serve as long as the context lasts."""
+
+    async def live(request: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    async def ready(request: web.Request) -> web.Response:
+        return web.json_response(worker.state(), status=200 if worker.is_ready() else 503)
+
+    application = web.Application()
+    application.add_routes([web.get("/live", live), web.get("/ready", ready)])
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()

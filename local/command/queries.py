@@ -1,0 +1,305 @@
+"""What the data commands read: candles and ingests from BigQuery, ticks from the lake, both in DuckDB.
+
+Used by the `pipeline` command. Every BigQuery query has bound parameters and a ceiling on what it may bill.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final
+
+from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
+from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.settings import SettingsError
+from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
+from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
+from local.command.cloud import Cloud
+
+CANDLE_COLUMNS: Final = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "turnover",
+    "trade_count",
+    "buy_volume",
+    "buy_turnover",
+    "status",
+)
+"""The columns of `pipeline candles`; scripts depend on them."""
+
+TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id")
+"""The columns of `pipeline trades`; scripts depend on them."""
+
+_TICK_COLUMNS: Final = ["time", "match_order", "price", "size", "side", "id"]
+
+_INGESTS = f"""
+SELECT * FROM `{names.INGESTS}`
+WHERE symbol = @symbol AND date BETWEEN @start AND @end
+ORDER BY date
+"""  # noqa: S608  # the names are our own, the values bound
+
+_CANDLES = """
+SELECT * FROM `{table}`
+WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi {condition}
+ORDER BY open_time
+"""
+
+_LIVE_CANDLES = """
+SELECT * FROM candles
+WHERE symbol = %(symbol)s AND open_time >= %(lo)s AND open_time < %(hi)s AND source = 'live'
+ORDER BY open_time
+"""
+
+_COUNT = f"""
+SELECT COUNT(*) FROM `{names.CANDLES}`
+WHERE symbol = @symbol AND source = 'archive' AND open_time >= @lo AND open_time < @hi
+  AND DATE(open_time) IN UNNEST(@days)
+"""  # noqa: S608  # the names are our own, the values bound
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Whole UTC days of one symbol, `start` and `end` included."""
+
+    symbol: str
+    start: dt.date
+    end: dt.date
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """Query parameters: symbol, and the half-open range of times lo to hi."""
+        lo, hi = to_datetime(day_start_us(self.start)), to_datetime(day_start_us(self.end) + DAY_US)
+        return {"symbol": self.symbol, "lo": lo, "hi": hi}
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """What became of one symbol-day, as the batch recorded it. Counts are NULL in BigQuery unless loaded."""
+
+    item: SymbolDay
+    status: IngestStatus
+    reason: str
+    row_count: int
+    duplicates: int
+    quarantined: int
+    batch_id: str
+
+    @property
+    def trades(self) -> int:
+        """How many trades the day has in the lake."""
+        return self.row_count - self.duplicates - self.quarantined
+
+
+def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
+    """What the table `ingests` knows of these days."""
+    rows = _query(cloud, _INGESTS, symbol=span.symbol, start=span.start, end=span.end)
+    found = (
+        Ingest(
+            SymbolDay(row["symbol"], row["date"]),
+            IngestStatus(row["status"]),
+            row["reason"] or "",
+            row["row_count"] or 0,
+            row["duplicates"] or 0,
+            row["quarantined"] or 0,
+            row["batch_id"],
+        )
+        for row in rows
+    )
+    return {ingest.item: ingest for ingest in found}
+
+
+def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
+    """How many 1-minute candles of the archive the days `loaded` within `span` have."""
+    return int(next(iter(_query(cloud, _COUNT, **span.times, days=loaded)))[0]) if loaded else 0
+
+
+def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[Candle]:
+    """The candles of a plane (best, archive, live) in order of time. Raises psycopg.Error when Postgres is away."""
+    has_live = bool(cloud.settings.live_database)
+    if plane == "live":
+        if not has_live:
+            raise SettingsError("PGHOST is not set (the live plane's Postgres); --plane archive does without it")
+        minutes = _live_minutes(span)
+    elif plane == "best":
+        minutes = _warehouse_minutes(cloud, span, names.CANDLES_BEST, "")
+        minutes = _best(minutes, _live_minutes(span)) if has_live else minutes
+    else:
+        minutes = _warehouse_minutes(cloud, span, names.CANDLES, f"AND source = '{Source(plane)}'")
+    if interval_us == MINUTE_US:
+        yield from minutes
+        return
+    bucket: list[Candle] = []
+    for minute in minutes:
+        if bucket and floor_us(bucket[0].open_time_us, interval_us) != floor_us(minute.open_time_us, interval_us):
+            yield from merge(bucket, interval_us)
+            bucket = []
+        # The best minutes may come of several sources; a longer candle of them is still one.
+        bucket.append(replace(minute, source=bucket[0].source) if bucket else minute)
+    yield from merge(bucket, interval_us)
+
+
+def _warehouse_minutes(cloud: Cloud, span: Span, table: str, condition: str) -> Iterator[Candle]:
+    rows = _query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
+    return (_candle(dict(row.items())) for row in rows)
+
+
+def _live_minutes(span: Span) -> Iterator[Candle]:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    # The server is found by libpq's own variables. A cursor of the server's keeps long spans out of memory.
+    with psycopg.connect(connect_timeout=10) as connection, connection.cursor("candles", row_factory=dict_row) as rows:
+        rows.execute(_LIVE_CANDLES, span.times)
+        yield from map(_candle, rows)
+
+
+def _best(*planes: Iterator[Candle]) -> Iterator[Candle]:
+    """One candle a minute, the best of what the planes have, as `candles_best` would choose."""
+    in_order = heapq.merge(*planes, key=lambda candle: candle.open_time_us)
+    for _, same_minute in groupby(in_order, key=lambda candle: candle.open_time_us):
+        yield min(same_minute, key=precedence)
+
+
+def candle_row(candle: Candle) -> tuple[Any, ...]:
+    """The values of CANDLE_COLUMNS."""
+    rest = (getattr(candle, column) for column in CANDLE_COLUMNS[1:])
+    return (to_datetime(candle.open_time_us), *rest)
+
+
+def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
+    """The values of TRADE_COLUMNS of every tick in the lake, in matching order, read a row group at a time."""
+    for time, _, price, size, side, trade_id in _ticks(cloud, span):
+        yield time, span.symbol, side, price, size, trade_id
+
+
+def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
+    """Every tick in the lake as a Trade, in matching order; `Trade.order` is its place within its day."""
+    for time, order, price, size, side, trade_id in _ticks(cloud, span):
+        yield Trade(
+            symbol=span.symbol,
+            trade_id=str(trade_id),
+            time_us=from_datetime(time),
+            price=price,
+            size=size,
+            taker_side=TakerSide(side),
+            turnover=turnover_of(span.symbol, price, size),
+            order=order,
+        )
+
+
+def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
+    """Time, match order, price, size, side and id of every tick."""
+    import pyarrow.parquet as pq
+
+    lake = cloud.lake()
+    for day in days(span.start, span.end):
+        try:
+            file = lake.open_input_file(f"{cloud.settings.lake}/{names.trades_object(span.symbol, day)}")
+        except FileNotFoundError:
+            continue
+        with file, pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
+                # In the file's order, whatever was asked for.
+                for row in _rows([batch.select(_TICK_COLUMNS)]):
+                    yield *row[:-1], uuid.UUID(bytes=row[-1])
+
+
+def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
+
+    Only what the query names is read: ticks from the lake's Parquet files, pruned by symbol, date and column;
+    tables from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
+    """
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,  # nothing is downloaded
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,  # a name in the query is a table, never a variable of ours
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    # A word that only looks like a table costs a read too many; DuckDB's own list fails on joins and PIVOT.
+    words = set(re.findall(r"\w+", query.lower()))
+    if "trades" in words:
+        connection.register("lake_trades", _lake_dataset(cloud))
+        connection.execute(_TRADES_VIEW)
+    for name in (*schemas.tables(), *schemas.views()):
+        short = name.rpartition(".")[2]
+        if short in words:
+            connection.register(short, _arrow_table(cloud, name))
+    relation = connection.sql(query)
+    if relation is None:
+        raise duckdb.InvalidInputException("a query that returns rows is wanted")
+    reader = relation.to_arrow_reader(10_000)
+    return reader.schema.names, _rows(reader)
+
+
+_TRADES_VIEW = """
+CREATE VIEW trades AS
+SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id
+FROM lake_trades
+"""
+
+
+def _lake_schema() -> Any:
+    import pyarrow as pa
+
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    partitions = [pa.field("symbol", pa.string()), pa.field("date", pa.date32())]
+    return pa.schema([*table_schema("lake.trades"), *partitions])
+
+
+def _lake_dataset(cloud: Cloud) -> Any:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    schema = _lake_schema()
+    root = f"{cloud.settings.lake}/{names.TRADES_PREFIX.rstrip('/')}"
+    partitioning = ds.partitioning(pa.schema([schema.field("symbol"), schema.field("date")]), flavor="hive")
+    try:
+        return ds.dataset(root, schema=schema, format="parquet", filesystem=cloud.lake(), partitioning=partitioning)
+    except FileNotFoundError:
+        return schema.empty_table()
+
+
+def _arrow_table(cloud: Cloud, name: str) -> Any:
+    rows = _query(cloud, f"SELECT * FROM `{name}`")  # noqa: S608  # one of our own names
+    return rows.to_arrow(bqstorage_client=cloud.bigquery_storage())
+
+
+def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:
+    for batch in reader:
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _query(cloud: Cloud, query: str, **values: Any) -> Any:
+    from bitcoin_pipeline.adapters.bigquery import query_config
+
+    return cloud.bigquery().query_and_wait(query, job_config=query_config(**values))
+
+
+def _candle(values: Mapping[str, Any]) -> Candle:
+    return Candle(
+        symbol=values["symbol"],
+        open_time_us=from_datetime(values["open_time"]),
+        source=Source(values["source"]),
+        status=Status(values["status"]),
+        **{
+            name: values[name]
+            for name in Candle.__slots__
+            if name not in ("symbol", "open_time_us", "source", "status")
+        },
+    )

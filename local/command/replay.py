@@ -1,0 +1,130 @@
+"""Days of the lake as the topic's records, heartbeats included, at any multiple of real time.
+
+Used by the `pipeline` command: whatever reads live trades can be run on history.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_record
+from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
+from bitcoin_pipeline.trade import Trade
+
+HEARTBEAT_US: Final = SECOND_US
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A record and the market's time at which it is due. `key`: None for every partition."""
+
+    time_us: int
+    key: str | None
+    record: bytes
+
+
+class ReplayError(RuntimeError):
+    """The replay cannot go on; the message says why."""
+
+
+def due_records(trades: Iterable[Trade]) -> Iterator[Due]:
+    """The records of `trades`, which come in matching order of one symbol, with the heartbeats between them.
+
+    A heartbeat every second of the market, and one past the end of the last minute, which makes it final.
+    """
+    trade = None
+    beat_us = 0
+    for trade in trades:
+        if not beat_us:
+            beat_us = floor_us(trade.time_us, HEARTBEAT_US)
+        while beat_us <= trade.time_us:
+            yield _heartbeat(trade.symbol, beat_us)
+            beat_us += HEARTBEAT_US
+        assert isinstance(trade.order, int)  # the place in the day's matching order, as the lake has it
+        yield Due(trade.time_us, trade.symbol, trade_record(trade, trade.order))
+    if trade is not None:
+        end_us = floor_us(trade.time_us) + MINUTE_US
+        while beat_us <= end_us:
+            yield _heartbeat(trade.symbol, beat_us)
+            beat_us += HEARTBEAT_US
+
+
+def _heartbeat(symbol: str, due_us: int) -> Due:
+    # What is due at this time exactly comes after it, so the proof ends a microsecond earlier.
+    heartbeat = Heartbeat(time_us=due_us - 1, symbols=(symbol,), lag_ms=0, reconnects=0)
+    return Due(due_us, None, heartbeat_record(heartbeat))
+
+
+def replay(
+    records: Iterable[Due],
+    topic: str,
+    bootstrap_servers: str,
+    speed: float,
+    advance: Callable[[], None],
+) -> int:
+    """Send `records` to `topic` at `speed` times real time (0: as fast as possible); returns how many trades.
+
+    Makes the topic as names.REPLAY_TOPIC is defined if it is absent. Raises ReplayError when the broker refuses.
+    """
+    from confluent_kafka import KafkaException, Producer
+
+    if topic == names.TRADES_TOPIC:
+        raise ReplayError(f"{topic} belongs to the live feed; choose another --topic")
+    refused: list[str] = []
+
+    def delivered(error: Any, _: Any) -> None:
+        if error is not None:
+            refused.append(str(error))
+
+    try:
+        partitions = _partitions(topic, bootstrap_servers)
+        producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 5})
+        began, first_us, sent = time.monotonic(), 0, 0
+        for due in records:
+            first_us = first_us or due.time_us
+            if speed:
+                _wait_until(began + (due.time_us - first_us) / SECOND_US / speed, producer)
+            for partition in range(partitions) if due.key is None else (-1,):
+                _produce(producer, topic, due, partition, delivered)
+            if refused:
+                raise ReplayError(f"the broker refuses {topic}: {refused[0]}")
+            if due.key is not None:
+                sent += 1
+                advance()
+        if producer.flush(60) or refused:
+            raise ReplayError(f"the broker has not taken all of {topic} in 60 s: {refused[:1]}")
+    except KafkaException as error:
+        raise ReplayError(f"the broker at {bootstrap_servers}: {error}") from error
+    return sent
+
+
+def _partitions(topic: str, bootstrap_servers: str) -> int:
+    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
+
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    existing = client.list_topics(timeout=30).topics
+    if topic in existing:
+        return len(existing[topic].partitions)
+    like = next(item for item in schemas.topics() if item.name == names.REPLAY_TOPIC)
+    client.create_topics([NewTopic(topic, like.partitions, config=like.config)])[topic].result(timeout=30)
+    return like.partitions
+
+
+def _wait_until(due: float, producer: Any) -> None:
+    while (left := due - time.monotonic()) > 0:
+        producer.poll(min(left, 0.1))
+
+
+def _produce(producer: Any, topic: str, due: Due, partition: int, delivered: Callable[[Any, Any], None]) -> None:
+    while True:
+        try:
+            producer.produce(topic, due.record, key=due.key, partition=partition, on_delivery=delivered)
+        except BufferError:  # the queue is full: let the broker catch up
+            producer.poll(0.5)
+        else:
+            producer.poll(0)
+            return

@@ -1,1 +1,0 @@
-"""Flink on one machine: its cluster of two processes, and the keeper of the candles job."""

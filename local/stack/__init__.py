@@ -1,0 +1,1 @@
+"""One stack of processes on this machine: its services, their start, their supervision and their end."""

@@ -1,0 +1,82 @@
+"""Progress of `up` and `down` on the screen: one line that is renewed in a terminal, one line per event elsewhere.
+
+Used by the `pipeline` command and by `local.stack.lifecycle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.status import Status
+
+
+class Report(Protocol):
+    """Receives the progress of a start or a stop."""
+
+    def tell(self, text: str) -> None:
+        """Records that a step begins."""
+
+    def waiting(self, seconds: Mapping[str, float]) -> None:
+        """Records what is waited for now, and for how many seconds each; called several times a second."""
+
+    def done(self, name: str, seconds: float) -> None:
+        """Records that a service or preparation is done, and how many seconds it took."""
+
+
+class Silent:
+    """A report that drops everything, for tests and programs."""
+
+    def tell(self, text: str) -> None:
+        """See Report."""
+
+    def waiting(self, seconds: Mapping[str, float]) -> None:
+        """See Report."""
+
+    def done(self, name: str, seconds: float) -> None:
+        """See Report."""
+
+
+class PlainReport:
+    """A report that prints one line per event, for logs."""
+
+    def __init__(self, console: Console, word: str) -> None:
+        self._console = console
+        self._word = word
+
+    def tell(self, text: str) -> None:
+        """See Report."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def waiting(self, seconds: Mapping[str, float]) -> None:
+        """Prints nothing, since waiting is no event."""
+
+    def done(self, name: str, seconds: float) -> None:
+        """See Report."""
+        self.tell(f"{self._word}: {name} ({seconds:.1f} s)")
+
+
+class ShownReport(PlainReport):
+    """A report that prints the same lines, and below them a status line of what is waited for."""
+
+    def __init__(self, console: Console, word: str, status: Status) -> None:
+        super().__init__(console, word)
+        self._status = status
+
+    def waiting(self, seconds: Mapping[str, float]) -> None:
+        """See Report."""
+        longest_first = sorted(seconds.items(), key=lambda item: -item[1])
+        words = ", ".join(f"{name} {waited:.0f} s" for name, waited in longest_first)
+        self._status.update(f"waiting for {words}" if words else "")
+
+
+@contextmanager
+def reported(console: Console, word: str) -> Iterator[Report]:
+    """A report on `console`; `word` says what a service is when it is done: up, or down."""
+    if not console.is_terminal:
+        yield PlainReport(console, word)
+        return
+    with console.status("", refresh_per_second=4) as status:
+        yield ShownReport(console, word, status)

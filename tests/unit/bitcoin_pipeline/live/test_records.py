@@ -1,0 +1,85 @@
+"""The topic's records: what is written is read again, and what is no record says why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from bitcoin_pipeline.live.records import (
+    Gap,
+    GapState,
+    Heartbeat,
+    gap_record,
+    heartbeat_record,
+    read_trade,
+    trade_record,
+)
+from bitcoin_pipeline.trade import TakerSide, Trade
+
+TRADE = Trade(
+    symbol="1000PEPEUSDT",
+    trade_id="9e9b9a3c-2b06-5a0e-8b84-70d11b6d5c3d",
+    time_us=1_786_303_200_123_000,
+    price=Decimal("0.000000012"),
+    size=Decimal("123456789012345678.5"),
+    taker_side=TakerSide.SELL,
+    turnover=Decimal("1481481468.148148142"),
+    order=(178_602_153_981, Decimal("-0.000000012"), "9e9b9a3c-2b06-5a0e-8b84-70d11b6d5c3d"),
+)
+
+
+def test_a_trade_is_read_as_it_was_written() -> None:
+    assert read_trade(trade_record(TRADE, 178_602_153_981)) == TRADE
+    bought = replace(TRADE, taker_side=TakerSide.BUY, order=(0, TRADE.price, TRADE.trade_id))
+    assert read_trade(trade_record(bought, 0)) == bought
+
+
+def test_other_records_are_no_trades() -> None:
+    assert read_trade(heartbeat_record(Heartbeat(1, ("BTCUSDT",), 5, 0))) is None
+    assert read_trade(gap_record(Gap("g", "BTCUSDT", 1, None, GapState.OPENED))) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "fault"),
+    [
+        (b"", "Expecting value"),
+        (b"\xff", "utf-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "a record's type is"),
+        (b'{"type":"tick"}', "got 'tick'"),
+        (b'{"type":["trade"]}', "a record's type is"),
+    ],
+)
+def test_what_is_no_record_says_why(record: bytes, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        read_trade(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("time", "1", "must be integers in range, got 1"),
+        ("time", True, "got True"),
+        ("time", 10**17, "in range"),
+        ("seq", -1, "got 1786303200123000 and -1"),
+        ("seq", 2**63, "in range"),
+        ("seq", 1.0, "must be integers"),
+        ("price", 1.5, "must be strings"),
+        ("price", "0", "price_not_positive"),
+        ("size", "1e-10", "size_out_of_range"),
+        ("side", "buy", "unknown_side"),
+        ("id", "1", "unreadable_trade_id"),
+        ("symbol", "../USDT", "a symbol is"),
+        ("turnover", "much", "turnover must be a number, got 'much'"),
+    ],
+)
+def test_a_value_that_no_trade_has_is_named(name: str, value: object, fault: str) -> None:
+    fields = {**json.loads(trade_record(TRADE, 1)), name: value}
+    with pytest.raises(ValueError, match=fault):
+        read_trade(json.dumps(fields).encode())
+    del fields[name]
+    with pytest.raises(ValueError, match="must be"):
+        read_trade(json.dumps(fields).encode())

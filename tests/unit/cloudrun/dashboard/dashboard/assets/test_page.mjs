@@ -1,0 +1,279 @@
+/* The page's state, which is the URL's: what is read from it, what is written to it, and which bars it asks for. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { CONFIG, INTERVALS, MIDNIGHT, Server, barsFrom, openPage, settle } from '../../../../../support/page.mjs';
+
+const DAY = 86400;
+const NEWEST = MIDNIGHT + DAY - 60;
+const SCRIPTS = ['format', 'chart', 'data', 'side', 'page'];
+
+/* A page at this address, whose server has two days of each interval up to the newest minute. */
+async function opened(search = '', days = 2) {
+  const bars = Object.entries(INTERVALS).map(([name, step]) => [
+    name,
+    barsFrom(MIDNIGHT + DAY - days * DAY, (days * DAY) / step, step),
+  ]);
+  const server = new Server(Object.fromEntries(bars), NEWEST);
+  const answers = { '/api/symbols': () => ({ symbols: ['BTCUSDT', 'ETHUSDT'] }), '/api/coverage': () => ({}) };
+  const answer = (path, query) => (answers[path] ?? (() => server.candles(query)))();
+  const page = openPage(SCRIPTS, { answer, search });
+  for (const name of ['auto', ...Object.keys(INTERVALS)]) page.button('interval', name);
+  for (const name of Object.keys(CONFIG.ranges)) page.button('range', name);
+  for (const name of Object.keys(CONFIG.studies)) page.button('study', name);
+  page.window.dash_clientside.candles.start(CONFIG);
+  await settle();
+  await page.clock.frame();
+  const { candles, candleChart: chart } = page;
+  return {
+    page,
+    chart,
+    server,
+    state: candles.state,
+    asked: () => page.asked.filter(([path]) => path === '/api/candles').map(([, query]) => query),
+    pressed: () =>
+      page.buttons.filter(({ attributes }) => attributes['aria-pressed'] === 'true').map(({ dataset }) => dataset),
+    notice: () => page.document.getElementById('notice').textContent,
+    word: () => page.document.getElementById('state').textContent,
+  };
+}
+
+/* A click on the button, or on the element with this id. */
+async function click({ page }, kind, name) {
+  const button = name ? page.buttons.find(({ dataset }) => dataset[kind] === name) : { id: kind, dataset: {} };
+  const target = { closest: (selector) => (selector === 'button' ? button : null) };
+  for (const call of page.document.listeners.click) call({ target });
+  await settle();
+}
+
+async function press({ page }, key, given = {}) {
+  for (const call of page.document.listeners.keydown) call({ key, preventDefault() {}, ...given });
+  await settle();
+  await page.clock.frame();
+}
+
+/* The user drags the chart to this range, and rests. */
+async function drag({ page, chart }, from, to) {
+  page.document.getElementById('chart').fire('pointerdown');
+  chart.show(from, to);
+  await page.clock.frame();
+  await page.clock.advance(300);
+}
+
+const plain = ({ studies, ...state }) => ({ ...state, studies: [...studies] });
+const DEFAULTS = { symbol: 'BTCUSDT', interval: 'auto', range: '1D', from: 0, to: 0, studies: ['vwap'] };
+
+test('without a query the page has its defaults, and says so in the URL', async () => {
+  const { page, state } = await opened();
+  assert.deepEqual(plain(state), DEFAULTS);
+  assert.deepEqual(page.visited, ['?symbol=BTCUSDT&interval=auto&range=1D&studies=vwap']);
+});
+
+test('the URL is the state', async () => {
+  const from = NEWEST - 3600;
+  const { state, asked } = await opened(`?symbol=ETHUSDT&interval=5m&from=${from}&to=${NEWEST}&studies=ma20,delta`);
+  assert.deepEqual(plain(state), {
+    ...DEFAULTS,
+    symbol: 'ETHUSDT',
+    interval: '5m',
+    from,
+    to: NEWEST,
+    studies: ['ma20', 'delta'],
+  });
+  assert.deepEqual(asked()[0], { symbol: 'ETHUSDT', interval: '5m', start: String(from), end: String(NEWEST) });
+});
+
+const WRONG = [
+  '?symbol=btcusdt',
+  '?symbol=B',
+  '?symbol=%3Cscript%3E',
+  '?interval=2m',
+  '?interval=toString',
+  '?range=2D',
+  '?range=constructor',
+  `?from=${NEWEST}&to=${NEWEST}`,
+  `?from=${NEWEST}&to=${NEWEST - 60}`,
+  '?from=0&to=60',
+  '?from=-60&to=60',
+  '?from=a&to=b',
+  '?from=60',
+  '?from=60&to=4102444801',
+  '?from=60&to=Infinity',
+];
+
+for (const search of WRONG) {
+  test(`what cannot be in a URL is left aside: ${search}`, async () => {
+    const { state } = await opened(search);
+    assert.deepEqual(plain(state), DEFAULTS);
+  });
+}
+
+test('studies that there are not are left aside, and none may be chosen', async () => {
+  assert.deepEqual([...(await opened('?studies=ma20,nope,__proto__')).state.studies], ['ma20']);
+  assert.deepEqual([...(await opened('?studies=')).state.studies], []);
+});
+
+test('the buttons show the state', async () => {
+  const made = await opened('?interval=1h&studies=ma20,ma50');
+  assert.deepEqual(made.pressed(), [{ interval: '1h' }, { range: '1D' }, { study: 'ma20' }, { study: 'ma50' }]);
+  const past = await opened(`?from=${NEWEST - 3600}&to=${NEWEST}`);
+  assert.deepEqual(past.pressed(), [{ interval: 'auto' }, { study: 'vwap' }]);
+});
+
+test('a range that does not fit the interval is not shown as pressed', async () => {
+  const made = await opened('?interval=1m&range=1Y');
+  assert.deepEqual(made.pressed(), [{ interval: '1m' }, { study: 'vwap' }]);
+});
+
+test('a range button shows that many days in the interval that fits', async () => {
+  const made = await opened('?interval=1m');
+  await click(made, 'range', '5D');
+  assert.deepEqual(made.asked().at(-1), { symbol: 'BTCUSDT', interval: 'auto', span: String(5 * DAY), slide: '1' });
+  assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=auto&range=5D&studies=vwap');
+});
+
+test('another interval at the newest bar stays there', async () => {
+  const made = await opened();
+  await click(made, 'interval', '15m');
+  assert.deepEqual(made.asked().at(-1), { symbol: 'BTCUSDT', interval: '15m', span: String(DAY), slide: '1' });
+});
+
+test('another interval elsewhere shows the same stretch of time', async () => {
+  const made = await opened();
+  await drag(made, 100, 400);
+  await click(made, 'interval', '5m');
+  const [from, to] = [made.state.from, made.state.to];
+  assert.deepEqual(made.asked().at(-1), { symbol: 'BTCUSDT', interval: '5m', start: String(from), end: String(to) });
+  assert.equal(to - from, 301 * 60);
+});
+
+test('a study that is clicked comes and goes', async () => {
+  const made = await opened();
+  const { length } = made.asked();
+  await click(made, 'study', 'delta');
+  assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=auto&range=1D&studies=vwap,delta');
+  await click(made, 'study', 'vwap');
+  assert.deepEqual([...made.state.studies], ['delta']);
+  assert.equal(made.asked().length, length);
+});
+
+test('where the chart comes to rest the URL has what is in sight', async () => {
+  const made = await opened('?interval=1m');
+  const before = made.chart.bars.length;
+  await drag(made, 599.6, 700.4);
+  const shift = made.chart.bars.length - before; // older bars that came
+  const [first, last] = [made.chart.bars[600 + shift].time, made.chart.bars[700 + shift].time];
+  assert.deepEqual([made.state.from, made.state.to], [first, last + 60]);
+  assert.equal(made.page.location.search, `?symbol=BTCUSDT&interval=1m&from=${first}&to=${last + 60}&studies=vwap`);
+});
+
+test('beyond the bars there is time, too', async () => {
+  const made = await opened('?interval=1m', 1);
+  const { length } = made.chart.bars;
+  await drag(made, length - 100, length + 20);
+  assert.equal(made.state.to, NEWEST + 60 + 21 * 60);
+  await drag(made, -30, 100);
+  assert.equal(made.state.from, MIDNIGHT - 30 * 60);
+});
+
+test('a chart that moved by itself changes no URL', async () => {
+  const made = await opened();
+  const { search } = made.page.location;
+  made.chart.show(100, 200);
+  await made.page.clock.frame();
+  await made.page.clock.advance(1000);
+  assert.equal(made.page.location.search, search);
+});
+
+test('few bars in sight become more of a shorter interval, a chosen interval stays', async () => {
+  const wide = await opened('?range=5D', 8);
+  assert.equal(wide.asked()[0].interval, 'auto');
+  const step = wide.chart.bars[1].time - wide.chart.bars[0].time;
+  assert.equal(step, 300);
+  await drag(wide, 1000, 1050);
+  const span = wide.state.to - wide.state.from;
+  assert.deepEqual([span, wide.asked().at(-1).end - wide.asked().at(-1).start], [51 * 300, 51 * 300]);
+  assert.equal(wide.chart.bars[1].time - wide.chart.bars[0].time, 60);
+
+  const chosen = await opened('?interval=5m&range=5D', 8);
+  await drag(chosen, 1000, 1050);
+  assert.equal(chosen.chart.bars[1].time - chosen.chart.bars[0].time, 300);
+});
+
+test('more bars in sight than an answer holds become fewer of a longer interval', async () => {
+  const made = await opened('', 4);
+  await drag(made, 10, 60); // older ones come
+  await drag(made, 0, 2300);
+  assert.equal(made.chart.bars[1].time - made.chart.bars[0].time, 300);
+});
+
+test('the way to the newest forgets the range', async () => {
+  const made = await opened(`?interval=1m&from=${NEWEST - 7200}&to=${NEWEST - 3600}`);
+  await click(made, 'newest');
+  assert.deepEqual([made.state.from, made.state.to], [0, 0]);
+  assert.equal(made.chart.bars.at(-1).time, NEWEST);
+});
+
+test('back and forward show what was before', async () => {
+  const made = await opened();
+  await click(made, 'interval', '1h');
+  made.page.location.search = '?symbol=ETHUSDT&interval=5m&range=5D&studies=ma20';
+  for (const call of made.page.window.listeners.popstate) call({});
+  await settle();
+  assert.deepEqual(plain(made.state), { ...DEFAULTS, symbol: 'ETHUSDT', interval: '5m', range: '5D', studies: ['ma20'] });
+  assert.deepEqual(made.asked().at(-1), { symbol: 'ETHUSDT', interval: '5m', span: String(5 * DAY), slide: '1' });
+});
+
+test('keys pan and zoom, and the URL follows', async () => {
+  const made = await opened('?interval=1m', 1);
+  made.chart.show(200, 300);
+  await press(made, 'ArrowRight');
+  assert.deepEqual(made.chart.range(), { from: 210, to: 310 });
+  await press(made, 'ArrowLeft', { shiftKey: true });
+  assert.deepEqual(made.chart.range(), { from: 130, to: 230 });
+  await press(made, '-');
+  assert.deepEqual(made.chart.range(), { from: 117.5, to: 242.5 });
+  await press(made, 'x');
+  await press(made, 'ArrowRight', { ctrlKey: true });
+  assert.deepEqual(made.chart.range(), { from: 117.5, to: 242.5 });
+  await made.page.clock.advance(300);
+  assert.equal(made.state.from, MIDNIGHT + 118 * 60);
+});
+
+test('an export has what is in sight, in the interval that is shown', async () => {
+  const made = await opened('?range=5D&interval=5m', 8);
+  const links = [];
+  made.page.document.body.append = (link) => links.push(link);
+  made.page.button('export', 'csv');
+  made.chart.show(99.5, 200.5);
+  const [first, last] = [made.chart.bars[100].time, made.chart.bars[200].time];
+  await click(made, 'export', 'csv');
+  const query = Object.fromEntries(new URLSearchParams(links[0].href.split('?')[1]));
+  assert.deepEqual(query, {
+    symbol: 'BTCUSDT',
+    interval: '5m',
+    start: String(first),
+    end: String(last + 300),
+    format: 'csv',
+  });
+  assert.equal(links.length, 1);
+});
+
+test('what history cannot give now is said, with its age', async () => {
+  const made = await opened();
+  Object.assign(made.server, { fault: 'quota', age: 600 });
+  await made.page.push({ reset: 1 });
+  assert.equal(made.notice(), 'History: as of 10 min ago, it is asked again. (quota)');
+  made.server.age = null;
+  await made.page.push({ reset: 1 });
+  assert.equal(made.notice(), 'History: not available, it is asked again. (quota)');
+  made.server.fault = '';
+  await made.page.push({ reset: 1 });
+  assert.equal(made.notice(), '');
+});
+
+test('an empty chart says of what it is empty', async () => {
+  assert.equal((await opened('', 0)).word(), 'No candles of BTCUSDT yet');
+  assert.equal((await opened('?from=60&to=3600', 0)).word(), 'No candles in this range');
+  assert.equal((await opened()).word(), '');
+});

@@ -1,0 +1,92 @@
+"""What the dashboard's API writes: bars as JSON whose numbers are exact, and exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+from typing import Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.api import columns, exported
+from dashboard.cache import View
+from dashboard.warehouse import CANDLES
+
+AMOUNTS: Final = st.decimals(
+    min_value=0, max_value=Decimal("99999999999999999999.999999999"), places=9, allow_nan=False, allow_infinity=False
+)
+
+
+def view(*amounts: Decimal | None) -> View:
+    """Bars whose turnover and bought volume are the amounts."""
+    rows = [
+        {
+            **dict.fromkeys(("open", "high", "low", "close", "volume"), Decimal("61234.5")),
+            "t": 1_786_310_760 + 60 * number,
+            "source": "live",
+            "turnover": amount or Decimal(0),
+            "buy_volume": amount,
+            "trade_count": None if amount is None else number,
+            "doubt": number % 4,
+        }
+        for number, amount in enumerate(amounts)
+    ]
+    return View("BTCUSDT", 60, 0, 60, pa.Table.from_pylist(rows, CANDLES), 1.6, "")
+
+
+@given(st.lists(st.none() | AMOUNTS, max_size=5))
+def test_numbers_are_exact(amounts: list[Decimal | None]) -> None:
+    content = json.loads(orjson.dumps(columns(view(*amounts))), parse_float=Decimal, parse_int=Decimal)
+    assert content["bars"]["buy_volume"] == amounts
+    assert content["bars"]["turnover"] == [amount or 0 for amount in amounts]
+
+
+def test_a_view_is_told_whole() -> None:
+    content = json.loads(orjson.dumps(columns(view(Decimal("0.000000001"), None))))
+    assert content == {
+        "symbol": "BTCUSDT",
+        "interval": "1m",
+        "step": 60,
+        "start": 0,
+        "end": 60,
+        "age_s": 2,
+        "fault": "",
+        "bars": {
+            "t": [1_786_310_760, 1_786_310_820],
+            "source": ["live", "live"],
+            **{name: [61234.5, 61234.5] for name in ("open", "high", "low", "close", "volume")},
+            "turnover": [1e-9, 0],
+            "trade_count": [0, None],
+            "buy_volume": [1e-9, None],
+            "buy_turnover": [None, None],
+            "doubt": [0, 1],
+        },
+    }
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_export_is_exact(kind: str) -> None:
+    amounts = [Decimal("0.000000001"), Decimal("99999999999999999999.999999999"), None, Decimal(3)]
+    content = exported(view(*amounts), kind)
+    if kind == "csv":
+        text = list(csv.DictReader(io.StringIO(content.decode())))
+        assert [row["open_time"] for row in text][:2] == ["2026-08-09 21:26:00.000000Z", "2026-08-09 21:27:00.000000Z"]
+        found = [Decimal(row["buy_volume"]) if row["buy_volume"] else None for row in text]
+        statuses = [row["status"] for row in text]
+    else:
+        table = pq.read_table(io.BytesIO(content))
+        assert table.schema.field("open_time").type == pa.timestamp("us", "UTC")
+        found, statuses = table["buy_volume"].to_pylist(), table["status"].to_pylist()
+    assert found == amounts
+    assert statuses == ["final", "repaired", "forming", "partial"]
+
+
+def test_an_export_of_nothing_has_its_header() -> None:
+    assert exported(view(), "csv").decode().startswith('"symbol","open_time","open"')

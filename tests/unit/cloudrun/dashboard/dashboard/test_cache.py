@@ -1,0 +1,386 @@
+"""The dashboard's cache: bars of live minutes and history together, upstream asked once, faults survived, a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from bitcoin_pipeline.candle import Candle, Source, Status, merge
+from bitcoin_pipeline.times import SECOND_US, parse_interval
+from dashboard.cache import FRESH_S, LEAST_ROWS, MAX_QUESTIONS, RETRY_S, STALE_S, Cache, View
+from dashboard.detail import DAY, MINUTE, TILE_ROWS
+from dashboard.postgres import Stored
+from dashboard.warehouse import CANDLES, WarehouseError
+
+NOON: Final = 20_000 * DAY + DAY // 2
+"""2024-10-04T12:00:00Z."""
+
+
+def minute(t: int, source: Source = Source.LIVE, status: Status = Status.FINAL, close: str = "100.5") -> Candle:
+    one = Decimal(1)
+    return Candle(
+        "BTCUSDT", t * SECOND_US, source, Decimal(100), Decimal(101), Decimal(99), Decimal(close),
+        one, Decimal(100), 3, one / 2, Decimal(50), "a", "b", status,
+    )  # fmt: skip
+
+
+def table(candles: Iterable[Candle]) -> pa.Table:
+    rows = [
+        {
+            "t": candle.open_time_us // SECOND_US,
+            "source": str(candle.source),
+            "doubt": candle.status.doubt,
+            **{name: getattr(candle, name) for name in CANDLES.names if name not in ("t", "source", "doubt")},
+        }
+        for candle in candles
+    ]
+    return pa.Table.from_pylist(rows, CANDLES)
+
+
+@dataclass
+class Warehouse:
+    """History that is asked for candles; `asked` tells how often.
+
+    While `fault` is set, it fails; while `answering` is not, it makes wait.
+    """
+
+    minutes: list[Candle] = field(default_factory=list)
+    fault: str = ""
+    asked: list[tuple[str, int, int, int]] = field(default_factory=list)
+    answering: threading.Event = field(default_factory=threading.Event)
+    answered: pa.Table | None = None
+
+    def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
+        self.asked.append((symbol, level, start, end))
+        assert self.answering.wait(30)
+        if self.answered is not None:
+            return self.answered
+        if self.fault:
+            raise WarehouseError(self.fault)
+        found = [c for c in self.minutes if c.symbol == symbol and start <= c.open_time_us // SECOND_US < end]
+        return table(found if level == MINUTE else merge(found, level * SECOND_US))
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Harness:
+    def __init__(self, history: Iterable[Candle] = (), max_rows: int = 10**6, *, read_ahead: bool = False) -> None:
+        self.clock = Clock()
+        self.warehouse = Warehouse(list(history))
+        self.warehouse.answering.set()
+        self.cache = Cache(self.warehouse, max_rows, self.clock, read_ahead=read_ahead)
+
+    def take(self, *candles: Candle) -> list[Stored]:
+        return self.cache.take([Stored(candle, 0) for candle in candles])
+
+    def view(self, start: int, end: int, interval: int | None = MINUTE, **options: Any) -> View:
+        """What a look shows; what it has set off is over after it."""
+
+        async def looked() -> View:
+            view = await self.cache.view("BTCUSDT", start, end, interval, **options)
+            self.warehouse.answering.set()
+            for task in list(self.cache._asked.values()):  # what is renewed behind a look
+                await task
+            return view
+
+        return asyncio.run(looked())
+
+
+def times(view: View) -> list[int]:
+    found: list[int] = view.bars["t"].to_pylist()
+    return found
+
+
+def test_live_and_history_are_one_series() -> None:
+    day = NOON - DAY // 2
+    old = [minute(t, Source.ARCHIVE) for t in range(day - 2 * DAY, day - DAY + 600, MINUTE)]
+    run = Harness(old)
+    run.take(*(minute(t) for t in range(day - 600, NOON + MINUTE, MINUTE)))
+    view = run.view(day - 2 * DAY, NOON + MINUTE, limit=5000)
+    assert times(view) == [
+        *range(day - 2 * DAY, day - DAY + 600, MINUTE),
+        *range(day - 600, NOON + MINUTE, MINUTE),
+    ]
+    assert view.bars.schema == CANDLES
+
+
+def test_the_best_of_a_minute_s_sources_is_shown() -> None:
+    run = Harness([minute(NOON, Source.ARCHIVE, close="1"), minute(NOON + 60, Source.KLINE, close="2")])
+    run.take(
+        minute(NOON, close="10"),
+        minute(NOON + 60, status=Status.PARTIAL, close="20"),
+        minute(NOON + 120, status=Status.PARTIAL, close="30"),
+    )
+    view = run.view(NOON, NOON + 180)
+    assert view.bars["close"].to_pylist() == [Decimal(1), Decimal(2), Decimal(30)]
+    assert view.bars["source"].to_pylist() == ["archive", "kline", "live"]
+
+
+def test_a_live_row_is_newer_than_its_copy_in_history() -> None:
+    run = Harness([minute(NOON, Source.LIVE, close="1")])
+    run.take(minute(NOON, status=Status.PARTIAL, close="2"))
+    view = run.view(NOON, NOON + 60)
+    assert view.bars["close"].to_pylist() == [Decimal(2)]
+    assert view.bars["doubt"].to_pylist() == [Status.PARTIAL.doubt]
+
+
+@pytest.mark.parametrize("word", ["5m", "15m", "1h", "4h", "1d"])
+def test_longer_bars_are_the_core_s_merge(word: str) -> None:
+    day = NOON - DAY // 2
+    history = [
+        minute(t, Source.ARCHIVE, close=f"{99 + t // 60 % 20 / 10}") for t in range(day - 4 * DAY, day - DAY, MINUTE)
+    ]
+    live = [minute(t, close=f"{99 + t // 60 % 13 / 10}") for t in range(day - DAY, NOON, MINUTE)]
+    run = Harness(history)
+    run.take(*live)
+    interval_us = parse_interval(word)
+    view = run.view(day - 4 * DAY, NOON, interval_us // SECOND_US)
+    expected = merge((replace(candle, source=Source.LIVE) for candle in (*history, *live)), interval_us)
+    assert view.bars.drop_columns("source") == table(expected[-view.bars.num_rows :]).drop_columns("source")
+    assert view.bars.num_rows == len(expected)
+
+
+def test_upstream_is_asked_once_whoever_looks() -> None:
+    run = Harness([minute(NOON, Source.ARCHIVE)])
+
+    async def many() -> list[View]:
+        return await asyncio.gather(*(run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE) for _ in range(50)))
+
+    views = asyncio.run(many())
+    assert [times(view) for view in views] == [[NOON]] * 50
+    assert len(run.warehouse.asked) == 1
+
+
+def test_what_is_old_is_shown_and_renewed() -> None:
+    run = Harness([minute(NOON, Source.ARCHIVE, close="1")])
+    run.view(NOON, NOON + 60)
+    run.warehouse.minutes = [minute(NOON, Source.ARCHIVE, close="2")]
+    run.clock.now += FRESH_S
+    assert run.view(NOON, NOON + 60).bars["close"].to_pylist() == [Decimal(1)]
+    assert len(run.warehouse.asked) == 1
+    run.clock.now += 1
+    run.warehouse.answering.clear()
+    old = run.view(NOON, NOON + 60)
+    assert old.history_age_s == FRESH_S + 1
+    assert old.bars["close"].to_pylist() == [Decimal(1)]
+    assert run.view(NOON, NOON + 60).bars["close"].to_pylist() == [Decimal(2)]
+    assert len(run.warehouse.asked) == 2
+
+
+def test_a_failed_refresh_keeps_the_old_and_tells_its_age() -> None:
+    run = Harness([minute(NOON, Source.ARCHIVE)])
+    run.view(NOON, NOON + 60)
+    run.warehouse.fault = "away"
+    run.clock.now += FRESH_S + 1
+    run.view(NOON, NOON + 60)
+    view = run.view(NOON, NOON + 60)
+    assert (times(view), view.history_age_s, view.fault) == ([NOON], FRESH_S + 1, "away")
+    assert len(run.warehouse.asked) == 2  # not again before RETRY_S
+    run.warehouse.fault = ""
+    run.clock.now += RETRY_S
+    run.view(NOON, NOON + 60)
+    view = run.view(NOON, NOON + 60)
+    assert (times(view), view.history_age_s, view.fault) == ([NOON], 0, "")
+
+
+def test_without_history_live_minutes_are_shown() -> None:
+    run = Harness()
+    run.warehouse.fault = "away"
+    run.take(minute(NOON))
+    view = run.view(NOON - 600, NOON + 60)
+    assert (times(view), view.history_age_s, view.fault) == ([NOON], None, "away")
+
+
+def test_the_bound_holds_and_what_was_not_looked_at_goes_first() -> None:
+    width = TILE_ROWS * MINUTE
+    first = NOON - NOON % width
+    history = [minute(t, Source.ARCHIVE) for t in range(first, first + 4 * width, MINUTE)]
+    run = Harness(history, max_rows=2 * TILE_ROWS)
+    for at in (0, 1, 0, 2):
+        run.clock.now += 1
+        run.view(first + at * width, first + at * width + 60)
+    assert run.cache.held_rows() == 2 * TILE_ROWS
+    asked = len(run.warehouse.asked)
+    run.view(first, first + 60)
+    assert len(run.warehouse.asked) == asked
+    assert times(run.view(first + width, first + width + 60)) == [first + width]
+    assert len(run.warehouse.asked) == asked + 1
+
+
+def test_an_empty_span_slides_to_the_newest_bars_before_it() -> None:
+    run = Harness([minute(NOON - 100 * DAY + t, Source.ARCHIVE) for t in range(0, 600, MINUTE)])
+    assert times(run.view(NOON - DAY, NOON)) == []
+    view = run.view(NOON - DAY, NOON, slide=True)
+    assert times(view) == [NOON - 100 * DAY + t for t in range(0, 600, MINUTE)]
+    assert view.end - view.start == DAY
+    assert times(run.view(NOON - 200 * DAY, NOON - 101 * DAY, slide=True)) == []
+
+
+def test_only_what_changed_is_told() -> None:
+    run = Harness()
+    assert len(run.take(minute(NOON), minute(NOON + 60))) == 2
+    assert run.take(minute(NOON), minute(NOON + 60)) == []
+    assert [row.candle.close for row in run.take(minute(NOON, close="7"))] == [Decimal(7)]
+
+
+def test_live_minutes_are_those_of_two_days() -> None:
+    run = Harness()
+    day = NOON - DAY // 2
+    run.take(minute(day - DAY), minute(day - 60), minute(NOON))
+    run.take(minute(day + DAY))
+    assert times(run.view(day - DAY, day + DAY + 60, limit=5000)) == [NOON, day + DAY]
+    assert run.take(minute(day - 60, close="9")) == []
+
+
+def test_minutes_that_nobody_looks_at_do_not_pile_up() -> None:
+    run = Harness()
+    for n in range(10):
+        run.take(minute(NOON + n * DAY))
+    assert [sorted(t for t, _ in rows) for rows in run.cache._unwritten.values()] == [[NOON + 8 * DAY, NOON + 9 * DAY]]
+
+
+#   archive  |--live--|  archive
+def test_a_feed_that_ended_hides_nothing_that_came_after() -> None:
+    day = NOON - DAY // 2
+    run = Harness([minute(t, Source.ARCHIVE) for t in (day - 2 * DAY, day + DAY, day + 300 * DAY)])
+    run.take(minute(NOON))
+    view = run.view(day - 2 * DAY, day + 301 * DAY, DAY)
+    assert times(view) == [day - 2 * DAY, day, day + DAY, day + 300 * DAY]
+    minutes_asked = sum(end - start for _, level, start, end in run.warehouse.asked if level == MINUTE)
+    assert minutes_asked == 2 * TILE_ROWS * MINUTE  # those of the live days: they lie in two tiles
+    slid = run.view(day + 400 * DAY, day + 401 * DAY, slide=True)
+    assert times(slid) == [day + 300 * DAY]
+
+
+def test_a_tile_that_may_lack_days_which_were_live_is_waited_for() -> None:
+    run = Harness([minute(NOON - 20 * DAY, Source.ARCHIVE)])
+    run.view(NOON - 20 * DAY, NOON - 19 * DAY, 900)
+    run.warehouse.minutes.append(minute(NOON - 19 * DAY, Source.LIVE))
+    run.clock.now += STALE_S
+    assert times(run.view(NOON - 20 * DAY, NOON - 18 * DAY, 900)) == [NOON - 20 * DAY, NOON - 19 * DAY]
+    run.clock.now += STALE_S
+    run.warehouse.fault = "away"
+    view = run.view(NOON - 20 * DAY, NOON - 18 * DAY, 900)
+    assert (times(view), view.fault, view.is_whole) == ([NOON - 20 * DAY, NOON - 19 * DAY], "away", True)
+
+
+def test_who_asks_for_much_does_not_make_the_others_wait_for_ever() -> None:
+    warehouse = Warehouse()
+    cache = Cache(warehouse, 10**6, Clock(), 0.01, read_ahead=False)
+
+    async def looks() -> View:
+        for n in range(MAX_QUESTIONS + 10):
+            view = await cache.view("BTCUSDT", n * 10 * DAY, n * 10 * DAY + 60, MINUTE)
+        assert len(cache._asked) == MAX_QUESTIONS
+        warehouse.answering.set()
+        await asyncio.wait(list(cache._asked.values()))
+        return view
+
+    view = asyncio.run(looks())
+    assert (view.fault, view.is_whole) == ("too much is being read", False)
+    assert len(warehouse.asked) == MAX_QUESTIONS
+
+
+def test_history_s_fault_is_told_until_it_answers() -> None:
+    run = Harness()
+    run.warehouse.fault = "away"
+    assert not run.view(NOON, NOON + 60).is_whole
+    assert run.cache.fault == "away"
+    run.warehouse.fault = ""
+    run.clock.now += RETRY_S
+    assert run.view(NOON, NOON + 60).is_whole
+    assert run.cache.fault == ""
+
+
+def test_refreshing_for_ever_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaning = 10  # refreshes; what ten of them leave behind is 5 MiB and more
+    monkeypatch.setattr("dashboard.cache.WRITES_PER_CLEANING", cleaning)
+    run = Harness(minute(NOON - NOON % (2 * DAY) + t, Source.ARCHIVE) for t in range(0, 2 * DAY, MINUTE))
+
+    def used() -> int:
+        query = "SELECT sum(memory_usage_bytes) FROM duckdb_memory()"
+        [(found,)] = run.cache._db.cursor().execute(query).fetchall()
+        return int(found)
+
+    async def refreshes(times: int) -> None:
+        for _ in range(times):
+            run.clock.now += FRESH_S + 1
+            await run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE)
+            for task in list(run.cache._asked.values()):
+                await task
+
+    run.warehouse.answered = run.warehouse.candles("BTCUSDT", MINUTE, NOON - NOON % (2 * DAY), NOON + 2 * DAY)
+    asyncio.run(refreshes(cleaning))
+    before = used()
+    asyncio.run(refreshes(2 * cleaning))
+    assert used() <= before + 2**20
+
+
+def test_a_look_does_not_wait_for_history_that_hangs() -> None:
+    warehouse = Warehouse([minute(NOON - DAY, Source.ARCHIVE)])
+    cache = Cache(warehouse, 1000, Clock(), 0.01, read_ahead=False)
+    cache.take([Stored(minute(NOON), 0)])
+
+    async def looks() -> tuple[View, View]:
+        first = await cache.view("BTCUSDT", NOON - 2 * DAY, NOON + 60, MINUTE, limit=5000)
+        warehouse.answering.set()
+        await asyncio.wait(list(cache._asked.values()))
+        return first, await cache.view("BTCUSDT", NOON - 2 * DAY, NOON + 60, MINUTE, limit=5000)
+
+    first, second = asyncio.run(looks())
+    assert (times(first), first.fault) == ([NOON], "it is still being read")
+    assert (times(second), second.fault) == ([NOON - DAY, NOON], "")
+    assert len(warehouse.asked) == 1
+
+
+def test_days_that_are_over_leave_without_a_new_minute() -> None:
+    run = Harness()
+    day = NOON - DAY // 2
+    run.take(minute(day - 60), minute(day))
+    run.view(day - 60, day + 60)  # both are in DuckDB
+    run.take(minute(day + DAY))
+    run.cache._unwritten.clear()
+    assert times(run.view(day - 120, day + 60)) == [day]
+
+
+def test_a_fault_of_ours_is_not_taken_for_an_empty_history() -> None:
+    run = Harness()
+    run.warehouse.answered = pa.table({"t": pa.array([NOON], pa.int64())})
+    with pytest.raises(duckdb.Error):
+        run.view(NOON, NOON + 60)
+
+
+def test_empty_tiles_are_bounded_too() -> None:
+    run = Harness(max_rows=10 * LEAST_ROWS)
+    for n in range(30):
+        run.clock.now += 1
+        run.view(n * 10 * DAY, n * 10 * DAY + 60)
+    assert run.cache.held_rows() == 10 * LEAST_ROWS
+
+
+def test_a_look_reads_ahead_what_lies_before_it() -> None:
+    width = TILE_ROWS * MINUTE
+    first = NOON - NOON % width
+    run = Harness([minute(first - 60, Source.ARCHIVE), minute(NOON, Source.ARCHIVE)], read_ahead=True)
+    run.view(NOON, NOON + 60)
+    assert [(start, end) for _, _, start, end in run.warehouse.asked] == [
+        (first, first + width),
+        (first - width, first),
+    ]
+    assert times(run.view(first - 60, first)) == [first - 60]
+    run.view(NOON, NOON + 60)
+    assert [start for _, _, start, _ in run.warehouse.asked] == [first, first - width, first - 2 * width]
