@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from bitcoin_pipeline.live.feed import FeedTimes, Stage, Tail
+from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
-from bitcoin_pipeline.times import MINUTE_US
+from bitcoin_pipeline.live.symbol_feed import Stage
+from bitcoin_pipeline.live.tail import Tail
+from bitcoin_pipeline.times import MINUTE_US, Instant
 from tests.support.feeds import BASE_MS, World
 
 
@@ -27,7 +29,7 @@ def live(*symbols: str, start: float = 30.0) -> World:
     world = World(*symbols, start=start, tail=tail)
     world.connect()
     world.until(start + 3)
-    assert set(world.feed.stages().values()) == {Stage.LIVE}
+    assert set(world.stages().values()) == {Stage.LIVE}
     assert world.take("gap", "trade") == []
     return world
 
@@ -132,14 +134,14 @@ def test_a_silenced_symbol_is_not_taken_for_a_quiet_one() -> None:
     world.take()
     world.until(60.3)
     assert [text for text in world.take("heartbeat") if float(text.split()[1]) >= 59.999] == []
-    assert world.reports[-2] == "hung up: trades of ETHUSDT come over REST, and not over the websocket"
+    assert world.reports[-2] == "disconnecting: trades of ETHUSDT come over REST, and not over the websocket"
     world.connect()
     world.until(62.0)
     sent = world.take("trade", "heartbeat", "gap")
     assert sent[:2] == ["trade ETH 2", "trade ETH 3"]
     assert sent[2].endswith("BTC ETH")
     assert float(sent[2].split()[1]) > 60
-    assert world.feed.counts["silent"] == 1
+    assert world.state().counts["silent"] == 1
 
 
 # As before, and REST knows the last trade only: what lies between may be missing, so the minute is in doubt.
@@ -168,7 +170,7 @@ def test_a_silenced_burst_is_not_taken_for_a_quiet_market() -> None:
         world.trade(lost=True)
     world.until(60.3)
     assert world.take("heartbeat")[-1] < "heartbeat 59.999"
-    assert world.reports[-2] == "hung up: trades of BTCUSDT come over REST, and not over the websocket"
+    assert world.reports[-2] == "disconnecting: trades of BTCUSDT come over REST, and not over the websocket"
     world.connect()
     world.until(62.0)
     assert world.take("trade")[:2] == ["trade BTC 1", "trade BTC 2"]
@@ -203,8 +205,8 @@ def test_a_half_open_connection_proves_nothing_and_is_left() -> None:
     world.answers_pings = False
     world.until(50.0)
     assert world.take("heartbeat") == []
-    assert world.reports[-2:] == ["hung up: a ping was not answered", "disconnected"]
-    assert world.feed.stages() == {"BTCUSDT": Stage.WAITING}
+    assert world.reports[-2:] == ["disconnecting: a ping was not answered", "disconnected"]
+    assert world.stages() == {"BTCUSDT": Stage.WAITING}
 
 
 # f(T = 2 hours ahead)         the trade is sent, no heartbeat believes it
@@ -223,7 +225,7 @@ def test_a_frame_ahead_of_the_clock_counts_once_rest_confirms_it() -> None:
     world.until(34.0)
     world.answers_rest = False
     before = world.clock
-    world.clock = lambda: before() - 1_500_000  # type: ignore[method-assign]
+    world.clock = lambda: Instant(before() - 1_500_000)  # type: ignore[method-assign]
     world.now_ms += 1500
     world.trade()
     world.until(35.6)
@@ -445,7 +447,7 @@ def test_a_symbol_that_comes_back_whole_closes_its_gaps() -> None:
     for second in range(64, 90):
         world.until(second)
         world.trade("BTC")
-        if world.feed.stages()["ETHUSDT"] is Stage.LIVE:
+        if world.stages()["ETHUSDT"] is Stage.LIVE:
             break
     world.trade("ETH")
     world.until(world.now_ms / 1000 + 3)
@@ -508,7 +510,7 @@ def test_a_repeated_frame_is_sent_once() -> None:
     item = world.trade()
     world.frame("BTC", item)
     assert world.take("trade") == ["trade BTC 1"]
-    assert world.feed.counts["duplicates"] == 1
+    assert world.state().counts["duplicates"] == 1
 
 
 def test_the_same_id_with_other_content_goes_to_the_dead_letters() -> None:
@@ -541,19 +543,19 @@ def test_garbage_is_bridged() -> None:
     world.receive('{"topic":"publicTrade.BTCUSDT","type":"snap')
     world.take()
     world.until(34.1)
-    assert world.feed.stages() == {"BTCUSDT": Stage.BRIDGING}
+    assert world.stages() == {"BTCUSDT": Stage.CATCHING_UP}
     world.trade()
     world.until(35.5)
     assert world.take()[:2] == ["trade BTC 2", "trade BTC 3"]
     assert world.dead[0]["reason"].startswith("not JSON")
-    assert world.feed.stages() == {"BTCUSDT": Stage.LIVE}
+    assert world.stages() == {"BTCUSDT": Stage.LIVE}
 
 
 def test_a_message_that_nobody_asked_for_disturbs_nothing() -> None:
     world = live()
     world.receive('{"topic":"tickers.BTCUSDT","data":{}}')
-    assert world.feed.stages() == {"BTCUSDT": Stage.LIVE}
-    assert [letter["reason"] for letter in world.dead] == ["a message that nobody asked for"]
+    assert world.stages() == {"BTCUSDT": Stage.LIVE}
+    assert [letter["reason"] for letter in world.dead] == ["a message of no expected kind"]
 
 
 # x < REST is lost: after half a minute the bridge ends in a gap, and the feed goes on
@@ -571,7 +573,7 @@ def test_without_rest_the_bridge_ends_in_a_gap() -> None:
     assert world.take("trade", "gap") == ["trade BTC 1"]
     world.until(66.1)
     assert world.take("gap", "trade") == ["gap opened BTC 33.751-37.000", "trade BTC 2"]
-    assert world.feed.stages() == {"BTCUSDT": Stage.LIVE}
+    assert world.stages() == {"BTCUSDT": Stage.LIVE}
 
 
 def test_too_much_waiting_for_a_bridge_ends_the_connection() -> None:
@@ -583,7 +585,7 @@ def test_too_much_waiting_for_a_bridge_ends_the_connection() -> None:
     world.connect()
     for _ in range(4):
         world.trade()
-    assert world.reports[-2:] == ["hung up: more than 3 trades of BTCUSDT wait for its bridge", "disconnected"]
+    assert world.reports[-2:] == ["disconnecting: more than 3 trades of BTCUSDT wait for its catch-up", "disconnected"]
 
 
 def test_reconnecting_takes_longer_each_time_and_anew_after_a_heartbeat() -> None:
@@ -633,9 +635,9 @@ def test_lag_and_age(start: float) -> None:
     world = live(start=start)
     world.trade()
     world.until(start + 4)
-    lag_ms = world.feed.lag_ms(world.clock())
+    lag_ms = world.state().lag_ms
     assert lag_ms is not None
     assert 0 <= lag_ms < 2000
-    age_us = world.feed.heartbeat_age_us(world.clock())
+    age_us = world.state().heartbeat_age_us
     assert age_us is not None
     assert age_us < 2_000_000
