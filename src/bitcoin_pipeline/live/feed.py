@@ -110,7 +110,7 @@ class LiveFeed:
             self._symbols, now, uniform=self._uniform, times=self._session_times, decode=self._decode
         )
         self._reconnects += 1
-        self._heartbeats.connection_us = 0
+        self._heartbeats.proven_us = 0
         for symbol in self._symbols.values():
             symbol.connected(now)
         report = Report("connected", {"connection": self._reconnects + 1, "symbols": len(self._symbols)})
@@ -165,12 +165,10 @@ class LiveFeed:
         actions: list[Action] = []
         for event in events:
             match event:
-                case Trades(message):
-                    actions += self._trades(message, now)
-                case ProvenUpTo(time_us, None):
-                    self._heartbeats.connection_us = max(self._heartbeats.connection_us, time_us)
-                case ProvenUpTo(time_us, str() as name):
-                    self._symbols[name].own_us = max(self._symbols[name].own_us, time_us)
+                case Trades():
+                    actions += self._trades(event.message, now)
+                case ProvenUpTo():
+                    self._proven(event.time_us, event.symbol)
                 case Subscribed(name):
                     self._symbols[name].subscribed(now)
                     actions.append(Report("subscribed", {"symbol": name}))
@@ -191,6 +189,11 @@ class LiveFeed:
         if self._heartbeats.may_close_minute:
             actions += self._heartbeat(now, only_minute=True)
         return actions
+
+    def _proven(self, time_us: int, name: str | None) -> None:
+        proven = self._heartbeats if name is None else self._symbols[name]
+        if time_us > proven.proven_us:
+            proven.proven_us = time_us
 
     def _trades(self, message: PublicTradeMessage, now: Instant) -> list[Action]:
         symbol = self._symbols[message.symbol]

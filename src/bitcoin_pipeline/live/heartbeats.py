@@ -23,13 +23,13 @@ from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us
 class Heartbeats:
     """The heartbeats of one worker.
 
-    `sent_at`: when this worker sent its last one, None before the first. `connection_us`: proven of every symbol of
+    `sent_at`: when this worker sent its last one, None before the first. `proven_us`: proven of every symbol of
     this connection.
     """
 
     def __init__(self, symbols: Collection[SymbolFeed], clock: FeedClock, times: FeedTimes) -> None:
         self.sent_at: Instant | None = None
-        self.connection_us = 0
+        self.proven_us = 0
         self._symbols: Final = symbols
         self._clock: Final = clock
         self._times: Final = times
@@ -39,7 +39,7 @@ class Heartbeats:
     @property
     def may_close_minute(self) -> bool:
         """Whether the connection's proof reaches past the end of a minute; a lone symbol's own frames may do so too."""
-        return self.connection_us >= self._minute_proof_us or len(self._symbols) == 1
+        return self.proven_us >= self._minute_proof_us or len(self._symbols) == 1
 
     def due(self, now: Instant, reconnects: int, *, only_minute: bool = False) -> list[Action]:
         """The heartbeat that is due, or the requests to REST that must be answered first.
@@ -57,7 +57,7 @@ class Heartbeats:
                 others.append(symbol)
         if not live:
             return []
-        time_us = min(max(symbol.own_us, self.connection_us) for symbol in live)
+        time_us = min(max(symbol.proven_us, self.proven_us) for symbol in live)
         time_us -= time_us % MS_US
         if time_us <= (self._clock.heartbeat_us or 0):
             return []
@@ -97,7 +97,7 @@ class Heartbeats:
         None of them when REST has not answered in time: then the heartbeat is sent without its confirmation.
         """
         end_us = _proof_of_next_minute_us(time_us) - MINUTE_US
-        unsure = [symbol for symbol in live if max(symbol.own_us, symbol.check.whole_us) < end_us]
+        unsure = [symbol for symbol in live if max(symbol.proven_us, symbol.check.whole_us) < end_us]
         if not unsure:
             return []
         if self._unsure_since_at is None:

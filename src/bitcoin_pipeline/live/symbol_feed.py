@@ -37,7 +37,7 @@ class Stage(StrEnum):
 class SymbolFeed:
     """One symbol over all connections of a worker.
 
-    Heartbeats wait for a symbol that is not live until `hold_ends_at`. `own_us`: proven by the symbol's own frames of
+    Heartbeats wait for a symbol that is not live until `hold_ends_at`. `proven_us`: proven by the symbol's own frames of
     this connection. `token`: differs between workers.
     """
 
@@ -46,7 +46,7 @@ class SymbolFeed:
         self.symbol: Final = symbol
         self.stage = Stage.WAITING
         self.hold_ends_at = Instant(0)
-        self.own_us = 0
+        self.proven_us = 0
         self.ledger: Final = GapLedger(symbol, token, accounted_us, tail.gaps.get(symbol, {}))
         self.catch_up = CatchUp(symbol, times)
         self.check: Final = SilenceCheck(symbol, accounted_us or 0, times)
@@ -67,7 +67,7 @@ class SymbolFeed:
 
     def disconnected(self) -> None:
         """The connection is gone, and what it proved of the symbol alone with it."""
-        self.stage, self.own_us, self.catch_up = Stage.WAITING, 0, CatchUp(self.symbol, self._times)
+        self.stage, self.proven_us, self.catch_up = Stage.WAITING, 0, CatchUp(self.symbol, self._times)
         self.check.cancel()
 
     def subscribed(self, now: Instant) -> None:
@@ -166,11 +166,11 @@ class SymbolFeed:
         if page is None:
             self.check.failed(now)
             return []
-        missing = self.check.missing(page, self.own_us, self._sent.known_ids(), self.ledger.is_doubtful)
+        missing = self.check.missing(page, self.proven_us, self._sent.known_ids(), self.ledger.is_doubtful)
         if not missing:
             return []
         self._silences += 1
-        self.ledger.retract(max(self.own_us, self.check.whole_us))
+        self.ledger.retract(max(self.proven_us, self.check.whole_us))
         self.stage, self.hold_ends_at = Stage.WAITING, Instant(now + self._times.hold_us)
         return [
             Report("silent", {"symbol": self.symbol, "trades": len(missing)}),
