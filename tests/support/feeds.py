@@ -28,6 +28,7 @@ from bitcoin_pipeline.live.actions import (
 )
 from bitcoin_pipeline.live.feed import FeedState, LiveFeed
 from bitcoin_pipeline.live.feed_times import FeedTimes
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
 from bitcoin_pipeline.live.symbol_feed import Stage
 from bitcoin_pipeline.live.tail import Tail
 from bitcoin_pipeline.times import Instant
@@ -212,6 +213,26 @@ class World:
         else:
             self._subscribed.update(symbols)
         self.receive(json.dumps(answer))
+
+
+def live_world(*symbols: str, start: float = 30.0) -> World:
+    """A world whose symbols are all live, three seconds after a start on a topic that was proven a second before."""
+    heartbeat = Heartbeat(
+        (BASE_MS + round(start * 1000) - 1000) * 1000, tuple(f"{s}USDT" for s in symbols or ["BTC"]), 0, 0
+    )
+    tail = Tail()
+    tail.add(0, heartbeat_record(heartbeat))
+    world = World(*symbols, start=start, tail=tail)
+    world.connect()
+    world.until(start + 3)
+    assert set(world.stages().values()) == {Stage.LIVE}
+    assert world.take("gap", "trade") == []
+    return world
+
+
+def last_heartbeat(world: World) -> str:
+    """The last heartbeat sent since `take` was called, whose records are taken as well."""
+    return world.take("heartbeat")[-1]
 
 
 def told(record: dict[str, Any]) -> str:
