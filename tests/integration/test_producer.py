@@ -29,11 +29,11 @@ from tests.support.processes import RunningStack
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 SECONDS = 60.0
-"""How long a busy machine may take for what else takes some seconds."""
+"""Time limit of a step, in seconds; an idle machine needs a few."""
 
 
 class Live:
-    """The exchange, the broker and the producer of one stack, and what lies in the topic."""
+    """The exchange, the broker and the producer of one stack, and the content of the topic."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
@@ -117,7 +117,7 @@ def record_of(symbol: str, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def hold_topic(live: Live, *symbols: str) -> Counter[str]:
-    """Hold the topic against what the exchange traded; the number of records of each kind.
+    """Compare the topic with what the exchange traded; returns the number of records of each kind.
 
     Every trade record is, byte by byte, a trade of the exchange, and none stands there twice. In each partition every
     heartbeat that names a symbol comes after all trades that it proves, but for minutes that lie in an open gap or
@@ -163,7 +163,7 @@ def hold_topic(live: Live, *symbols: str) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    # The exchange's clock is three seconds behind ours, which changes nothing.
+    # The exchange's clock is three seconds behind this machine's, which changes nothing.
     behind = Invented(clock_offset_ms=-3000)
     with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), invented=behind) as stack:
         create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
@@ -289,7 +289,7 @@ def test_wrong_settings_are_told_at_once() -> None:
 
 
 def test_a_taken_port_is_an_error(live: Live) -> None:
-    """The second worker of a stack must not seem well because the first one's health port answers."""
+    """A second producer must not seem healthy because the health port of the first one answers."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environ = {**live.stack.environ, "PORT": str(taken.getsockname()[1])}
         command = [sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py")]

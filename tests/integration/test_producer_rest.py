@@ -10,7 +10,7 @@ from producer.rest import SPACING_S, RestClient
 
 
 async def _answered_at(calls: int) -> list[float]:
-    """When each of so many calls, all wanted at once, reached the server."""
+    """When each of so many simultaneous calls reached the server, in seconds of the loop's clock."""
     seen: list[float] = []
 
     async def time(request: web.Request) -> web.Response:

@@ -65,27 +65,34 @@ class RestClient:
 
     async def _call(self, path: str, query: Mapping[str, str], parse: Callable[[Any], T]) -> T | None:
         try:
-            async with self._slots:
-                await self._wait_for_slot()
-                async with self._session.get(self._url + path, params=query) as response:
-                    if response.status != 200:
-                        return self._failed(f"{path} answers {response.status}")
-                    answer = parse(orjson.loads(await response.read()))
+            answer = parse(orjson.loads(await self._get(path, query)))
+        except aiohttp.ClientResponseError as error:
+            self._note_failure(f"{path} answers {error.status}")
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            return self._failed(f"{path}: {error!r}")
+            self._note_failure(f"{path}: {error!r}")
         except EnvelopeError as error:
-            return self._failed(str(error))
-        if self._fails:
-            self._fails = False
-            log("INFO", "REST answers again")
-        return answer
+            self._note_failure(str(error))
+        else:
+            if self._fails:
+                self._fails = False
+                log("INFO", "REST answers again")
+            return answer
+        return None
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
+        async with self._slots:
+            await self._wait_for_slot()
+            async with self._session.get(self._url + path, params=query) as response:
+                if response.status != 200:
+                    raise aiohttp.ClientResponseError(response.request_info, response.history, status=response.status)
+                return await response.read()
 
     async def _wait_for_slot(self) -> None:
         now_s = asyncio.get_running_loop().time()
         slot_at_s, self._next_at_s = max(now_s, self._next_at_s), max(now_s, self._next_at_s) + SPACING_S
         await asyncio.sleep(slot_at_s - now_s)
 
-    def _failed(self, reason: str) -> None:
+    def _note_failure(self, reason: str) -> None:
         if not self._fails:
             self._fails = True
             log("WARNING", "REST fails", reason=reason)

@@ -113,7 +113,7 @@ class CatchUp:
             return True
         if self.start_us is not None and self._page_reach_us is not None and self._page_reach_us > self.start_us:
             return True  # in a burst, all of the last trades were made after the subscription was on
-        # A buffered trade that REST does not know after a while does not exist.
+        # A buffered trade that REST still lacks after a while does not exist.
         return asked_at - self._answered_at >= (self._times.distrust_us if buffered else self._times.settle_us)
 
 

@@ -192,8 +192,7 @@ class LiveFeed:
 
     def _proven(self, time_us: int, name: str | None) -> None:
         proven = self._heartbeats if name is None else self._symbols[name]
-        if time_us > proven.proven_us:
-            proven.proven_us = time_us
+        proven.proven_us = max(proven.proven_us, time_us)
 
     def _trades(self, message: PublicTradeMessage, now: Instant) -> list[Action]:
         symbol = self._symbols[message.symbol]

@@ -21,9 +21,9 @@ class FeedTimes:
     hold_us: int = 5 * SECOND_US
     """How long heartbeats wait for a symbol that is not live yet, and for REST's answer about a silent symbol."""
     settle_us: int = SECOND_US
-    """Time after a subscription's answer by which REST knows every trade that was made before it."""
+    """Time after a subscription's answer by which REST serves every trade that was made before it."""
     distrust_us: int = 5 * SECOND_US
-    """Time after a subscription's answer by which REST knows every buffered trade that exists."""
+    """Time after a subscription's answer by which REST serves every buffered trade that exists."""
     ask_again_us: int = 200 * MS_US
     """Time until REST is asked again whose answer was not sufficient."""
     give_up_us: int = 30 * SECOND_US

@@ -94,7 +94,7 @@ class SentTrades:
         self.counts["rejected"] += 1
         letter = DeadLetter(dead_letter_record(reason, json.dumps(trade.received, ensure_ascii=False)))
         time_us = trade.time_us if trade.time_us is not None else self._clock.exchange_us(now)
-        # A repeated id is no missing trade, and a time before the topic's retention is not believed.
+        # A repeated id is no missing trade, and a time before the topic's retention is no real one.
         kept_from_us = (self._clock.heartbeat_us or 0) - TOPIC_KEEPS_US
         if time_us is None or reason == Reason.ID_WITH_OTHER_CONTENT or time_us < kept_from_us:
             return [letter]

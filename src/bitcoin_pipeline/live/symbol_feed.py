@@ -37,8 +37,8 @@ class Stage(StrEnum):
 class SymbolFeed:
     """One symbol over all connections of a worker.
 
-    Heartbeats wait for a symbol that is not live until `hold_ends_at`. `proven_us`: proven by the symbol's own frames of
-    this connection. `token`: differs between workers.
+    Heartbeats wait for a symbol that is not live until `hold_ends_at`. `proven_us`: proven by the symbol's own frames
+    of this connection. `token`: differs between workers.
     """
 
     def __init__(self, symbol: str, tail: Tail, token: str, clock: FeedClock, times: FeedTimes) -> None:

@@ -86,7 +86,7 @@ def test_very_many_symbols_take_more_requests() -> None:
     ]
 
 
-def test_a_refusal_of_many_asks_for_each_and_tells_of_the_bad_one() -> None:
+def test_a_refusal_of_many_requests_each_and_reports_the_bad_one() -> None:
     session = Session(["BTCUSDT", "NOUSDT"], START, uniform=lambda: 1.0)
     [request] = session.subscribe(START)
     refusal = "error:handler not found,topic:publicTrade.NOUSDT"
@@ -107,8 +107,8 @@ def test_a_refusal_of_many_asks_for_each_and_tells_of_the_bad_one() -> None:
 def test_already_subscribed_is_as_good_as_accepted() -> None:
     session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
     [request] = session.subscribe(START)
-    told = "error:already subscribed,topic:publicTrade.BTCUSDT"
-    assert session.receive(answer(request, success=False, ret_msg=told), START) == [Subscribed("BTCUSDT")]
+    refusal = "error:already subscribed,topic:publicTrade.BTCUSDT"
+    assert session.receive(answer(request, success=False, ret_msg=refusal), START) == [Subscribed("BTCUSDT")]
 
 
 def test_a_subscription_that_is_not_answered_is_refused_and_asked_again() -> None:
@@ -191,7 +191,7 @@ def test_without_the_exchanges_clock_nothing_is_proven() -> None:
 
 
 def test_a_time_asked_before_the_first_answer_counts_for_nothing() -> None:
-    """A market that is played back stands still until somebody subscribes."""
+    """A market that is played back stands still before the first subscription."""
     session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
     [request] = session.subscribe(START)
     session.receive(answer(request), instant(5))

@@ -6,13 +6,19 @@ In the drawings `f` is a frame with one trade, `p` a ping that is answered, `|` 
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from bitcoin_pipeline.bybit.frames import PlainTrade
+from bitcoin_pipeline.live.actions import AskRecentTrades
+from bitcoin_pipeline.live.catch_up import CatchUp
 from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.symbol_feed import Stage
-from tests.support.feeds import World, last_heartbeat, live_world
+from bitcoin_pipeline.times import MS_US, SECOND_US, Instant
+from tests.support.feeds import BASE_MS, World, last_heartbeat, live_world
 
 
 # f f x  (two trades)  <  REST reaches back: both are sent, nothing is missing, no gap
-def test_a_disconnect_that_rest_bridges_leaves_no_trace() -> None:
+def test_a_disconnect_within_rest_s_reach_leaves_no_trace() -> None:
     world = live_world()
     for second in (33.5, 34.0, 34.5, 35.0, 35.5):
         world.until(second)
@@ -32,8 +38,8 @@ def test_a_disconnect_that_rest_bridges_leaves_no_trace() -> None:
     assert world.take("trade", "gap") == ["trade BTC 6", "trade BTC 7", "trade BTC 8"]
 
 
-# f x | (30 trades)  <         REST knows the last 10 only: the minutes that lack a part are told before the trades
-def test_a_disconnect_that_rest_cannot_bridge_is_a_gap() -> None:
+# f x | (30 trades)  <         REST serves the last 10 only: the gaps of the minutes that lack a part precede the trades
+def test_a_disconnect_beyond_rest_s_reach_is_a_gap() -> None:
     world = live_world(start=50.0)
     world.until(118.0)
     world.trade()
@@ -82,7 +88,7 @@ def test_the_page_has_to_meet_the_first_buffered_trade() -> None:
 
 
 # < (an item that is no object waits in the buffer)
-def test_an_item_that_is_no_trade_disturbs_no_bridge() -> None:
+def test_an_item_that_is_no_trade_disturbs_no_catch_up() -> None:
     world = World()  # in its first minute, so that they lie in a gap
     world.connect()
     world.until(33.0)
@@ -96,7 +102,7 @@ def test_an_item_that_is_no_trade_disturbs_no_bridge() -> None:
 
 
 # x ...... 2 hours away ...... <  nothing passed over it meanwhile, and REST reaches back: all is sent
-def test_a_long_outage_of_a_quiet_market_is_bridged() -> None:
+def test_a_long_outage_of_a_quiet_market_leaves_no_gap() -> None:
     world = live_world()
     world.trade()
     world.until(34.5)
@@ -109,8 +115,8 @@ def test_a_long_outage_of_a_quiet_market_is_bridged() -> None:
     assert world.take("trade", "gap") == ["trade BTC 2"]
 
 
-# x < REST is lost: after half a minute the bridge ends in a gap, and the feed goes on
-def test_without_rest_the_bridge_ends_in_a_gap() -> None:
+# x < REST fails: after half a minute the catch-up ends in a gap, and the symbol goes live
+def test_without_rest_the_catch_up_ends_in_a_gap() -> None:
     world = live_world()
     world.trade()
     world.until(35.0)
@@ -127,7 +133,7 @@ def test_without_rest_the_bridge_ends_in_a_gap() -> None:
     assert world.stages() == {"BTCUSDT": Stage.LIVE}
 
 
-def test_too_much_waiting_for_a_bridge_ends_the_connection() -> None:
+def test_too_much_waiting_for_a_catch_up_ends_the_connection() -> None:
     world = World(times=FeedTimes(buffered=3))
     world.connect()
     world.until(33.0)
@@ -137,3 +143,75 @@ def test_too_much_waiting_for_a_bridge_ends_the_connection() -> None:
     for _ in range(4):
         world.trade()
     assert world.reports[-2:] == ["disconnecting: more than 3 trades of BTCUSDT wait for its catch-up", "disconnected"]
+
+
+# The catch-up alone: the subscription was answered at the instant 0. Times are seconds.
+
+
+def instant(second: float) -> Instant:
+    return Instant(round(second * SECOND_US))
+
+
+def trade(number: int) -> PlainTrade:
+    """The trade of second `number` after BASE_MS."""
+    time_us = BASE_MS * MS_US + number * SECOND_US
+    return PlainTrade("BTCUSDT", str(UUID(int=number)), time_us, number, "Buy", "1", "1", "1")
+
+
+def begun(*buffered: int) -> CatchUp:
+    catch_up = CatchUp("BTCUSDT", FeedTimes())
+    catch_up.begin(instant(0))
+    catch_up.buffer += map(trade, buffered)
+    return catch_up
+
+
+def test_page_and_buffer_meet_in_a_common_trade() -> None:
+    catch_up = begun(5, 6)
+    assert catch_up.ask(instant(0)) == [AskRecentTrades("BTCUSDT", instant(0))]
+    assert catch_up.ask(instant(0.1)) == []
+    assert not catch_up.take_page([trade(2), trade(3)], instant(0), instant(0.1))
+    assert catch_up.ask(instant(0.2)) == []
+    assert catch_up.ask(instant(0.3)) == [AskRecentTrades("BTCUSDT", instant(0.3))]
+    assert catch_up.take_page([trade(3), trade(4), trade(5)], instant(0.3), instant(0.4))
+    assert catch_up.page == [trade(number) for number in (2, 3, 4, 5)]
+    assert catch_up.reach_us == trade(2).time_us
+
+
+def test_pages_with_trades_between_them_reach_back_to_the_later_one_only() -> None:
+    catch_up = begun(5, 6)
+    catch_up.ask(instant(0))
+    catch_up.take_page([trade(1), trade(2)], instant(0), instant(0.1))
+    catch_up.ask(instant(0.3))
+    assert catch_up.take_page([trade(4), trade(5)], instant(0.3), instant(0.4))
+    assert catch_up.reach_us == trade(4).time_us
+
+
+def test_frames_from_before_the_answer_do_not_meet_a_page() -> None:
+    catch_up = CatchUp("BTCUSDT", FeedTimes())
+    catch_up.buffer.append(trade(5))
+    catch_up.begin(instant(0))
+    catch_up.ask(instant(0))
+    assert not catch_up.take_page([trade(4), trade(5)], instant(0), instant(0.1))
+    assert catch_up.ask(instant(0.9)) == []  # with nothing buffered, REST needs a second to have all
+    assert catch_up.ask(instant(1)) != []
+    assert catch_up.take_page([trade(4), trade(5)], instant(1), instant(1.1))
+
+
+def test_an_answer_to_an_earlier_request_is_ignored() -> None:
+    catch_up = begun(5)
+    catch_up.ask(instant(0))
+    catch_up.begin_again(instant(1))
+    catch_up.ask(instant(1))
+    assert not catch_up.take_page([trade(5)], instant(0), instant(1.1))
+    assert catch_up.page == []
+    catch_up.buffer.append(trade(6))
+    assert catch_up.take_page([trade(5), trade(6)], instant(1), instant(1.2))
+
+
+def test_it_gives_up_once_the_subscriptions_time_is_known() -> None:
+    catch_up = begun()
+    assert not catch_up.give_up(instant(31))
+    catch_up.saw_server_time(trade(9).time_us, instant(0))
+    assert not catch_up.give_up(instant(29.9))
+    assert catch_up.give_up(instant(30))
+    assert catch_up.reach_us == trade(9).time_us

@@ -12,9 +12,9 @@ from bitcoin_pipeline.live.symbol_feed import Stage
 from tests.support.feeds import World, last_heartbeat, live_world
 
 
-# 30.0 <   31.0 f(trade 2)     trade 1, of 29.9, was before our time
+# 30.0 <   31.0 f(trade 2)     trade 1, of 29.9, precedes the subscription
 # The first minute was not heard from its start, so it is partial.
-def test_a_first_start_sends_nothing_older_and_tells_of_its_minute() -> None:
+def test_a_first_start_sends_nothing_older_and_records_a_gap_of_its_minute() -> None:
     world = World(start=29.9)
     world.trade(lost=True)
     world.until(30.0)
@@ -28,8 +28,8 @@ def test_a_first_start_sends_nothing_older_and_tells_of_its_minute() -> None:
     assert world.events == ["gap.opened BTC"]
 
 
-# 59.9 <  first frame 59.95  |  REST answers only at 60.2: the frame says that the subscription was on before the minute
-def test_the_first_frame_tells_when_the_subscription_was_on() -> None:
+# 59.9 <  first frame 59.95  |  REST answers only at 60.2: the frame proves a subscription before the minute's end
+def test_the_first_frame_proves_that_the_subscription_was_on() -> None:
     world = World(start=59.9)
     world.answers_rest = False
     world.connect()
@@ -41,7 +41,7 @@ def test_the_first_frame_tells_when_the_subscription_was_on() -> None:
     assert world.take("gap") == ["gap opened BTC 0.000-59.950"]
 
 
-# f   p(not answered) ................ 10 s: hung up, no heartbeat in between
+# f   p(not answered) ................ 10 s: disconnected, no heartbeat in between
 def test_a_half_open_connection_proves_nothing_and_is_left() -> None:
     world = live_world()
     world.trade()
@@ -76,8 +76,8 @@ def test_a_restart_goes_on_from_the_topic() -> None:
     assert last_heartbeat(again).endswith("BTC")
 
 
-# f  garbage(hides a trade)  f     what the garbage was, nobody knows: REST is asked, and nothing is proven before
-def test_garbage_is_bridged() -> None:
+# f  garbage(hides a trade)  f     the garbage may have been trades: nothing is proven before REST has answered
+def test_what_garbage_hides_is_caught_up_with() -> None:
     world = live_world()
     world.trade()
     world.until(34.0)
@@ -93,7 +93,7 @@ def test_garbage_is_bridged() -> None:
     assert world.stages() == {"BTCUSDT": Stage.LIVE}
 
 
-def test_a_message_that_nobody_asked_for_disturbs_nothing() -> None:
+def test_an_unexpected_message_disturbs_nothing() -> None:
     world = live_world()
     world.receive('{"topic":"tickers.BTCUSDT","data":{}}')
     assert world.stages() == {"BTCUSDT": Stage.LIVE}

@@ -13,7 +13,7 @@ from bitcoin_pipeline.times import MINUTE_US, Instant
 from tests.support.feeds import BASE_MS, World, last_heartbeat, live_world
 
 
-# f(33.5) f(33.5, the same T)   the heartbeat after the first says 33.499: the second was still to come
+# f(33.5) f(33.5, the same T)   the heartbeat after the first proves 33.499: the second may still come
 def test_a_frame_proves_up_to_the_millisecond_before_its_last_trade() -> None:
     world = live_world()
     world.until(34.0)
@@ -68,7 +68,7 @@ def test_a_quiet_symbol_is_proven_by_the_others_frames_with_a_margin() -> None:
     assert world.take() == ["trade BTC 4", "heartbeat 60.000 BTC ETH"]
 
 
-# f(T = 2 hours ahead)         the trade is sent, no heartbeat believes it
+# f(T = 2 hours ahead)         the trade is sent, and moves no heartbeat
 def test_an_absurd_time_moves_nothing() -> None:
     world = live_world()
     world.trade(T=BASE_MS + 7_200_000)
@@ -78,7 +78,7 @@ def test_an_absurd_time_moves_nothing() -> None:
     assert all(float(text.split()[1]) < 40 for text in found[1:])
 
 
-# our clock of the exchange is 1.5 s behind: the frame does not count until REST confirms its time
+# the feed's clock of the exchange is 1.5 s behind: the frame does not count until REST confirms its time
 def test_a_frame_ahead_of_the_clock_counts_once_rest_confirms_it() -> None:
     world = live_world()
     world.until(34.0)
@@ -97,7 +97,7 @@ def test_a_frame_ahead_of_the_clock_counts_once_rest_confirms_it() -> None:
     assert float(last_heartbeat(world).split()[1]) >= 35.499
 
 
-# ETH is refused:   BTC f f f | f f f    BTC goes on; each minute of ETH is told of before the heartbeat passes over it
+# ETH is refused:   BTC f f f | f f f    BTC goes on; a gap of each minute of ETH precedes its first heartbeat
 def test_a_refused_symbol_gets_gaps_and_the_others_go_on() -> None:
     world = World("BTC", "ETH", start=58.0)
     world.refused = {"ETH"}
@@ -118,7 +118,7 @@ def test_a_refused_symbol_gets_gaps_and_the_others_go_on() -> None:
 
 
 def test_no_minute_is_passed_without_proof_or_gap() -> None:
-    """Whatever happens: each minute of a symbol that a heartbeat passes is proven by its name or told as a gap."""
+    """Each minute of a symbol that a heartbeat passes is proven by naming the symbol, or recorded as a gap."""
     world = World("BTC", "ETH", start=10.0)
     world.connect()
     for step in range(400):

@@ -1,4 +1,4 @@
-"""The topic's records: what is written is read again, and what is no record says why."""
+"""The topic's records: what is written is read again, and what is no record is refused with the reason."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_the_same_id_with_other_content_goes_to_the_dead_letters() -> None:
     assert [letter["reason"] for letter in world.dead] == ["id_with_other_content"]
 
 
-# f  bad f | the bad trade's minute lacks a part, once told; the others are sent
+# f  bad f | one gap of the bad trades' minute is recorded; the others are sent
 def test_an_unreadable_trade_makes_its_minute_partial() -> None:
     world = live_world()
     world.until(70.0)
