@@ -1,6 +1,6 @@
-"""What can become of a symbol-day, and which days are still to be loaded.
+"""The states of a symbol-day, and which days are still to be loaded.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FetchStatus(StrEnum):
 
     @property
     def landed(self) -> bool:
-        """True when the raw file lies in the lake for the batch to read; a corrupt one fails there, with its reason."""
+        """True when the raw file is in the lake for the batch, which fails a corrupt one with its reason."""
         return self in (FetchStatus.STORED, FetchStatus.UNCHANGED, FetchStatus.CORRUPT)
 
 
@@ -40,7 +40,7 @@ class IngestStatus(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """True when the planner need not look at this day again."""
+        """True when the planner skips this day."""
         return self is not IngestStatus.FAILED
 
 
@@ -50,7 +50,7 @@ NO_TRADES_AFTER: Final = dt.timedelta(days=3)
 
 @dataclass(frozen=True, slots=True, order=True)
 class SymbolDay:
-    """One symbol on one UTC day: what a file, a Spark task and a row of `ingests` are about."""
+    """One symbol on one UTC day: the subject of a file, of a Spark task and of a row of `ingests`."""
 
     symbol: str
     day: dt.date
@@ -68,13 +68,13 @@ def parse_symbol_day(text: str) -> SymbolDay:
 
 
 def missing_days(symbol: str, start: dt.date, end: dt.date, known: Mapping[SymbolDay, IngestStatus]) -> list[SymbolDay]:
-    """The days from `start` to `end`, both included, that `ingests` does not know or knows as failed."""
+    """The days from `start` to `end`, both included, that `known` lacks or holds as failed."""
     wanted = (SymbolDay(symbol, day) for day in days(start, end))
     return [item for item in wanted if item not in known or not known[item].settled]
 
 
 def absent_status(day: dt.date, today: dt.date) -> FetchStatus:
-    """What it means on `today` (UTC) that the archive has no file for `day`."""
+    """The status of a `day` for which the archive has no file on `today` (UTC)."""
     since_day_ended = today - day - dt.timedelta(days=1)
     return FetchStatus.NO_TRADES if since_day_ended >= NO_TRADES_AFTER else FetchStatus.NOT_PUBLISHED
 

@@ -1,6 +1,6 @@
 """Times as integer microseconds UTC, minutes, days and intervals.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations

@@ -59,18 +59,22 @@ def ours(out: Path, files: list[Path]) -> Work:
 
 def load_libraries(_: int) -> None:
     """Import what the job's tasks import."""
-    import candles_batch.transforms  # noqa: F401
+    import candles_batch.candles
+    import candles_batch.parquet
+    import candles_batch.reading  # noqa: F401
 
 
 def our_day(out: str, file: str) -> Any:
     """What `load_day` of the job does with one file."""
-    from candles_batch import transforms
+    from candles_batch.candles import minute_candles
+    from candles_batch.parquet import trades_parquet
+    from candles_batch.reading import read_day
 
     day_name = day_of_file(Path(file))
     with Path(file).open("rb") as stream:
-        day = transforms.read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_name)
-    (Path(out) / f"{day_name}.trades.parquet").write_bytes(transforms.trades_parquet(day))
-    return transforms.candles(day)
+        day = read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_name)
+    (Path(out) / f"{day_name}.trades.parquet").write_bytes(trades_parquet(day))
+    return minute_candles(day)
 
 
 # The floor: what nobody who reads this format and writes Parquet can leave out.
@@ -78,10 +82,11 @@ def our_day(out: str, file: str) -> Any:
 
 def floor(out: Path, files: list[Path]) -> Work:
     """Gunzip, typed parse, and the Parquet of one day that was read before."""
-    from candles_batch import transforms
+    from candles_batch.parquet import trades_parquet
+    from candles_batch.reading import read_day
 
     with files[0].open("rb") as stream:
-        day = transforms.read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_of_file(files[0]))
+        day = read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_of_file(files[0]))
 
     def work() -> None:
         import pyarrow as pa
@@ -99,7 +104,7 @@ def floor(out: Path, files: list[Path]) -> Work:
             )
             for _ in reader:
                 pass
-            (out / f"{day_of_file(file)}.trades.parquet").write_bytes(transforms.trades_parquet(day))
+            (out / f"{day_of_file(file)}.trades.parquet").write_bytes(trades_parquet(day))
 
     return work
 

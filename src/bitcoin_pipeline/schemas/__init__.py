@@ -1,11 +1,11 @@
-"""The tables' schemas, as files that Terraform, Spark, the stand-ins and the tests read alike.
+"""Schemas of tables, files and topics, and the SQL that deployables share; Terraform reads the same files.
 
 `market/<table>.json` holds a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
-`market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form, and
-`lake/trades_live.json` those of what was seen live.
-`statements/` holds what several deployables send to BigQuery. `postgres/live.sql` makes the live plane's tables;
-`topics.json` holds the broker's topics.
-Part of the core; anybody may import it.
+`market/<view>.sql` holds the query of a view. `lake/trades.json` holds the columns of the archive's Parquet trades in
+the same form, and `lake/trades_live.json` those of the trades that were received live. `statements/` holds BigQuery
+statements that several deployables run. `postgres/live.sql` creates the live plane's tables in Postgres. `topics.json`
+holds the broker's topics.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of the broker. `config`: Kafka's own words."""
+    """A topic of the broker. `config`: topic settings by Kafka's names."""
 
     name: str
     partitions: int
@@ -72,12 +72,14 @@ def views(folder: str = "market") -> list[str]:
 
 
 def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at: str, kept: str = "") -> str:
-    """The statements that replace candles of one source by the rows of the table `fresh`, for a script of BigQuery.
+    """BigQuery statements that replace candles of one source by the rows of the table `fresh`.
 
-    They belong into a transaction, with parameters now (TIMESTAMP) and run (STRING). Conditions on a row `stored` of
-    `market.candles`: `in_reach`, that the statements may touch it at all (it prunes partitions, and names the source);
-    `outdated`, that it goes; `kept`, that it goes and the history keeps its values, which by default are all that go.
-    `updated_at`: when a row of `fresh` was written, as an expression.
+    They must run within a transaction, with the parameters now (TIMESTAMP) and run (STRING). The texts are SQL: three
+    conditions on a row `stored` of `market.candles`, and an expression on a row of `fresh`.
+
+    `in_reach`: the statements may change the row at all (it names the source and prunes partitions). `outdated`: the
+    row is deleted. `kept`: the row is deleted and its values go into the history; by default the same as `outdated`.
+    `updated_at`: the time at which the row of `fresh` was written.
     """
     columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
     text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
@@ -92,7 +94,7 @@ def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at:
 
 
 def live_sql() -> str:
-    """The statements that make the live plane's tables in Postgres; they may be run again."""
+    """The statements that create the live plane's tables in Postgres; running them again changes nothing."""
     return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
--- Within a transaction: old values go into the history first, then new rows come where none is left.
+-- Runs within a transaction: the history receives the old values first; new rows are inserted where no row is left.
 INSERT INTO `market.candle_history` ($columns, updated_at, replaced_at, replaced_by)
 SELECT $columns, updated_at, @now, @run FROM `market.candles` AS stored
 WHERE ($in_reach) AND ($kept);
