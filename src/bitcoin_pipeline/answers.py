@@ -1,4 +1,4 @@
-"""The HTTP answers that all functions give alike: a wrong method, and an operation that failed.
+"""HTTP answers that all functions share: to a wrong method, and after a failure.
 
 Part of the core; any module may import it.
 """

@@ -20,7 +20,7 @@ DAYS_PER_BATCH: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class CandlesJob:
-    """Where the candles job's artifacts are and what it reads and writes.
+    """The candles job's artifacts, and the project and the lake that it works on.
 
     `main_uri`, `file_uris`: gs:// objects. `lake`: bucket. `service_account`, `subnetwork`: empty for the default.
     """

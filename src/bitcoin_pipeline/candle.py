@@ -54,7 +54,7 @@ _DOUBT = {Status.FINAL: 0, Status.REPAIRED: 1, Status.FORMING: 2, Status.PARTIAL
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """What was traded in one interval.
+    """The trades of one interval in figures.
 
     `open_time_us`: microseconds UTC. `volume`, `buy_volume`: sum of size. `turnover`, `buy_turnover`: sum of
     the trades' turnover. `buy_volume`, `buy_turnover`: the part that takers bought. `trade_count`, the buy side and the

@@ -16,7 +16,7 @@ from bitcoin_pipeline.times import days, parse_day
 
 
 class FetchStatus(StrEnum):
-    """What `fetch_archive` answers for a symbol and a day."""
+    """The statuses in an answer of `fetch_archive`."""
 
     STORED = "stored"
     UNCHANGED = "unchanged"

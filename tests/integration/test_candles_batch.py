@@ -1,4 +1,4 @@
-"""The candles job under real Spark: files in the lake, exact rows in BigQuery and in Parquet, days that fail alone."""
+"""The candles job under real Spark: exact rows in BigQuery and in Parquet, and days that fail without the others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RUN_SECONDS = 120
 
 
 class Lake:
-    """The services that the job uses, and one run of the job after the other."""
+    """The services that the job uses, and its runs."""
 
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self.stack = stack
@@ -91,14 +91,14 @@ class Lake:
             )
 
     def run(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> list[dict[str, Any]]:
-        """The events that the driver told."""
+        """Runs the job; returns the events in the driver's log."""
         process = self.start(batch_id, load, no_trades)
         out, _ = process.communicate(timeout=RUN_SECONDS)
         assert process.returncode == 0, (self.folder / f"{batch_id}.err").read_text()[-3000:]
         return [json.loads(line) for line in out.splitlines()]
 
     def kill_at(self, moment: str, batch_id: str, load: list[SymbolDay]) -> None:
-        """Begin a run and end it with SIGKILL as soon as it tells this event."""
+        """Starts a run and ends it with SIGKILL as soon as it logs this event."""
         process = self.start(batch_id, load, [])
         assert process.stdout is not None
         assert any(json.loads(line)["message"] == moment for line in process.stdout)
@@ -139,7 +139,7 @@ def core_candles(day: DayTrades) -> list[Candle]:
 
 
 def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
-    """BigQuery, Parquet, quarantine and ingests hold exactly what the core reads from the file."""
+    """BigQuery, Parquet, quarantine and ingests hold exactly the content of the file as the core reads it."""
     day = core_day(item, file)
     assert [candle(row) for row in lake.candles(item)] == core_candles(day)
     parquet = lake.read(names.trades_object(item.symbol, item.day))
@@ -205,7 +205,7 @@ def day(number: int) -> SymbolDay:
 
 
 def loading() -> dict[SymbolDay, bytes]:
-    """Days that load, in every form that the archive has had."""
+    """Days that load: every form of the archive's files, rows for quarantine, and amounts of all magnitudes."""
     item = [day(number) for number in range(32) if number]
     plain = [file(lines(each, *FIVE)) for each in item]
     new = lines(item[3], *FIVE, header=NEW_HEADER)
@@ -233,9 +233,9 @@ BAD_DAY, ALL_BAD = day(20), day(21)
 
 
 def quarantining() -> dict[SymbolDay, bytes]:
-    """A day with one row of every kind that no trade can be, and a day of nothing else."""
+    """A day with an invalid row of every kind, and a day with invalid rows only."""
     header, *good = lines(BAD_DAY, *FIVE)
-    row = lines(BAD_DAY, *[FIVE[0]] * 20)[1:]  # ids of their own, from number 5 on
+    row = lines(BAD_DAY, *[FIVE[0]] * 20)[1:]  # with ids from number 5 on
     bad = [
         row[5].replace(str(day_start_us(BAD_DAY.day) // 1_000_000 + 1), "1704067200"),
         row[6].replace("BTCUSDT", "ETHUSDT"),
@@ -247,7 +247,7 @@ def quarantining() -> dict[SymbolDay, bytes]:
         row[12].rpartition(",")[0],
         row[13].replace("Buy", '"Buy'),
         row[14].replace("Buy", "B\0y"),
-        row[15].replace("PlusTick", "Plus\0Tick"),  # a column that is not read: a trade
+        row[15].replace("PlusTick", "Plus\0Tick"),  # in a column that is not read, so this row is a trade
         good[0].replace(",0.1,", ",0.3,"),
         "\0" * 50,
         row[16][:40],
@@ -297,8 +297,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         yield lake
 
 
-def test_the_warehouse_is_what_the_schema_files_say(lake: Lake) -> None:
-    create_warehouse(lake.bigquery)  # again, which changes nothing
+def test_the_warehouse_has_the_schemas_of_the_files(lake: Lake) -> None:
+    create_warehouse(lake.bigquery)  # the second time, which changes nothing
     for name in schemas.tables():
         schema, table = schemas.table(name), lake.bigquery.get_table(name)
         assert [field.to_api_repr() for field in table.schema] == list(schema.fields)
@@ -367,7 +367,7 @@ def test_a_day_of_bad_rows_only_is_loaded_without_candles(lake: Lake) -> None:
     assert lake.candles(ALL_BAD) == []
 
 
-def test_days_without_trades_and_days_that_fail_say_so(lake: Lake) -> None:
+def test_days_without_trades_and_days_that_fail_are_recorded(lake: Lake) -> None:
     ingests = lake.ingests()
     assert {item: ingests[str(item)]["status"] for item in (*NO_TRADES, NEVER_PUBLISHED)} == dict.fromkeys(
         (*NO_TRADES, NEVER_PUBLISHED), "no_trades"
@@ -389,7 +389,7 @@ def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
 #                  started --- days read ---x
 #                  started --- days read --- finished
 def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
-    """Each day again: most untouched, one revised, one emptied, one corrupt now, one whole at last, and a new one."""
+    """All days are loaded again: most unchanged, one revised, one emptied, one now corrupt, one now whole, one new."""
     revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
     before = {item: lake.candles(item) for item in (*loading(), mended)}
     parquet = lake.read(names.trades_object(broken.symbol, broken.day))
@@ -416,7 +416,7 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     assert lake.ingests()[str(broken)]["status"] == "failed"
     assert lake.read(names.trades_object(broken.symbol, broken.day)) == parquet
 
-    # Of the revised day, the first minute stands, the second has other values, the last is gone.
+    # The first minute of the revised day is unchanged, the second has other values, the last has no row.
     first, second = lake.candles(revised)
     assert first == before[revised][0]
     assert (second["open"], second["updated_at"] > first["updated_at"]) == (Decimal("100.25"), True)

@@ -1,7 +1,7 @@
 """The Cloud Function under its real server, between the exchange simulator and the GCS stand-in.
 
-The stand-in replaces objects whatever generation a rewrite asks for, so what is shown of two calls at once is that
-the object is whole and that both callers are told so; who comes second is told by the real service only.
+The stand-in ignores the generation precondition of a rewrite. Two calls at the same time are therefore only shown to
+leave a whole object and to report it; the unit tests show the preconditions.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EVENTS = {"file stored", "try failed", "fetch failed", "listing does not answer"
 
 
 class World:
-    """A running stack, seen by its user: files are published, the function is called, the lake is read."""
+    """A running stack: the exchange publishes files, the function is called, the lake is read."""
 
     def __init__(self, running: RunningStack, archive: Path) -> None:
         self.running = running
@@ -47,7 +47,7 @@ class World:
         self.lake = running.storage().bucket(LAKE)
 
     def publish(self, symbol: str, content: bytes, day: str = DAY) -> str:
-        """Put a file into the archive; its md5."""
+        """Puts a file into the archive; returns its md5."""
         path = self.archive / archive_file(symbol, dt.date.fromisoformat(day))
         beside = path.with_suffix(".part")
         beside.write_bytes(content)
@@ -58,7 +58,7 @@ class World:
         return requests.post(self.running.stack.url("fetch_archive"), timeout=60, **kwargs)
 
     def fetch(self, symbol: str, day: str = DAY) -> dict[str, Any]:
-        """The function's answer, less the generation, which is any number."""
+        """The function's answer without the generation, which is any number."""
         response = self.post(json={"symbol": symbol, "date": day})
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
@@ -90,7 +90,7 @@ def raw_name(symbol: str, day: str = DAY) -> str:
 
 
 def of_file(symbol: str, status: str, content: bytes, day: str = DAY, **more: str) -> dict[str, Any]:
-    """The answer that tells of `content` in the lake."""
+    """The answer for a day whose `content` is in the lake."""
     return {
         "symbol": symbol,
         "date": day,
@@ -165,7 +165,7 @@ def test_what_an_absent_file_means_depends_on_its_age_and_symbol(world: World) -
     today = dt.datetime.now(dt.UTC).date()
     tomorrow, yesterday, last_week = (str(today + dt.timedelta(days=days)) for days in (1, -1, -7))
     world.publish("SPARSEUSDT", REAL)
-    # Even if the exchange shows a file of a day that has not ended, it is not a whole one.
+    # The file of a day that has not ended is not complete, even if the exchange shows one.
     world.publish("SPARSEUSDT", REAL, tomorrow)
     answers = {day: world.fetch("SPARSEUSDT", day) for day in (last_week, yesterday, str(today), tomorrow)}
     assert answers == {
@@ -285,7 +285,8 @@ def test_without_the_listing_the_file_itself_is_enough_unless_it_is_broken(world
     response = world.post(json={"symbol": "BROKENUSDT", "date": DAY})
     assert response.status_code == 503
     assert response.json() == {
-        "error": "gzip ends too early, after 60000 bytes; no md5 tells whether the source is broken or the way here"
+        "error": "gzip ends too early, after 60000 bytes; "
+        "without an md5 the file may be broken at the source or by the download"
     }
     world.clear_faults()
     assert world.fetch("UNLISTEDUSDT") == of_file("UNLISTEDUSDT", "unchanged", REAL)
@@ -328,7 +329,7 @@ EXAMPLE = '{"symbol": "BTCUSDT", "date": "2020-03-25"}'
         ),
     ],
 )
-def test_a_bad_request_is_told_what_is_wrong(world: World, body: str | bytes, message: str) -> None:
+def test_a_bad_request_is_answered_with_its_faults(world: World, body: str | bytes, message: str) -> None:
     response = world.post(data=body)
     assert (response.status_code, response.json()) == (400, {"error": message})
 
@@ -344,7 +345,7 @@ def test_two_calls_at_once_leave_one_whole_object(world: World) -> None:
     world.fault("slow", bytes_per_second=200_000, times=2)
     with ThreadPoolExecutor(2) as pool:
         answers = [call.result() for call in [pool.submit(world.fetch, "TWICEUSDT") for _ in range(2)]]
-    assert world.faults_left() == []  # both have downloaded
+    assert world.faults_left() == []  # both calls have downloaded the file
     for answer in answers:
         assert answer == of_file("TWICEUSDT", answer["status"], REAL)
         assert answer["status"] in ("stored", "unchanged")
@@ -381,19 +382,19 @@ def test_sigterm_lets_a_running_call_finish_and_ends_quietly(world: World) -> No
     assert {line["message"] for line in lines} <= EVENTS
 
 
-def test_a_ban_pauses_the_instance_and_says_so(world: World) -> None:
+def test_a_ban_pauses_the_instance_and_is_reported(world: World) -> None:
     world.publish("BANNEDUSDT", REAL)
     world.fault("ban", seconds=60)
     banned = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
     assert (banned.status_code, banned.headers["Retry-After"]) == (429, "60")
-    assert banned.json() == {"error": "the exchange bans this address, ask again in 60 s"}
-    # The exchange would answer again, but nobody asks it.
+    assert banned.json() == {"error": "the exchange bans this address for another 60 s"}
+    # The exchange would answer again, but the instance sends no request.
     world.clear_faults()
     still = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
     assert still.status_code == 429
     assert 50 <= int(still.headers["Retry-After"]) <= 60
     assert world.raw("BANNEDUSDT") is None
-    # A new instance has no ban to sit out.
+    # A new instance starts without a ban.
     world.running.kill("fetch_archive")
     world.running.start("fetch_archive")
     assert world.fetch("BANNEDUSDT") == of_file("BANNEDUSDT", "stored", REAL)
@@ -440,6 +441,6 @@ def processes(pid: int) -> list[int]:
 
 
 def peak_rss(pid: int) -> int:
-    """The most bytes that the process ever had resident."""
+    """The largest resident memory of the process so far, in bytes."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024

@@ -29,16 +29,16 @@ class Clock:
 
 
 class Host(requests.adapters.BaseAdapter):
-    """Answers every request with `answer(path)`: status, headers and body. `asked`: the time and path of each."""
+    """Answers every request with `answer(path)`: status, headers and body. `requested`: the time and path of each."""
 
     def __init__(self, clock: Clock, answer: Callable[[str], tuple[int, dict[str, str], bytes]]) -> None:
         super().__init__()
         self.clock = clock
         self.answer = answer
-        self.asked: list[tuple[float, str]] = []
+        self.requested: list[tuple[float, str]] = []
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        self.asked.append((self.clock.now, request.path_url))
+        self.requested.append((self.clock.now, request.path_url))
         status, headers, body = self.answer(request.path_url)
         response = requests.Response()
         response.status_code = status

@@ -40,7 +40,7 @@ class BannedError(Exception):
 
     def __init__(self, seconds: float) -> None:
         self.seconds: Final = math.ceil(seconds)
-        super().__init__(f"the exchange bans this address, ask again in {self.seconds} s")
+        super().__init__(f"the exchange bans this address for another {self.seconds} s")
 
 
 @dataclass(frozen=True, slots=True)

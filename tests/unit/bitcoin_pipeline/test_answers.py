@@ -1,4 +1,4 @@
-"""The HTTP answers that all functions give alike."""
+"""HTTP answers that all functions share."""
 
 from __future__ import annotations
 

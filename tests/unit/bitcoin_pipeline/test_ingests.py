@@ -1,4 +1,4 @@
-"""What becomes of a symbol-day: planning, batching, and what an absent file means."""
+"""The states of a symbol-day: planning, batching, and the status of an absent file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema files: the core's types and the tables hold together."""
+"""The schema files agree with the core's types and names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALL_TABLES = [*schemas.tables("market"), *schemas.tables("lake")]
 
 
 def columns_of(kind: type) -> list[str]:
-    """A dataclass's fields as columns are called: a column's type carries the unit, not its name."""
+    """The column names of a dataclass's fields: without the unit, which the type of the column carries."""
     return [field.name.removesuffix("_us") for field in dataclasses.fields(kind)]
 
 
@@ -68,9 +68,9 @@ def test_every_table_is_written_in_bigquerys_own_words(name: str) -> None:
 
 
 def test_words_of_a_column_are_those_of_the_code() -> None:
-    told = {field["name"]: field["description"] for field in schemas.table(names.CANDLES).fields}
-    assert re.findall(r"[a-z]+", told["source"].replace(" or ", " ")) == list(Source)
-    assert re.findall(r"[a-z]+", told["status"].replace(" or ", " ")) == list(Status)
+    columns = {field["name"]: field["description"] for field in schemas.table(names.CANDLES).fields}
+    assert re.findall(r"[a-z]+", columns["source"].replace(" or ", " ")) == list(Source)
+    assert re.findall(r"[a-z]+", columns["status"].replace(" or ", " ")) == list(Status)
     ingests = {field["name"]: field["description"] for field in schemas.table(names.INGESTS).fields}
     assert re.findall(r"[a-z_]+", ingests["status"].replace(" or ", " ")) == list(IngestStatus)
 
@@ -87,7 +87,7 @@ def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> No
     with duckdb.connect() as database:
         database.execute("CREATE SCHEMA market")
         database.execute("CREATE TABLE market.candles (symbol TEXT, open_time INTEGER, source TEXT, status TEXT)")
-        # Minute n lacks the n best; `live` has one row a minute, so its two ranks never meet.
+        # Minute n lacks the n best rows; `live` has one row a minute, so its two ranks are never in the same minute.
         for minute in range(len(ranked)):
             rows = dict(reversed(ranked[minute:]))
             for source, status in rows.items():

@@ -33,7 +33,7 @@ def test_no_request_is_sent_during_a_ban(status: int, headers: dict[str, str], s
         assert caught.value.seconds == seconds - elapsed
     clock.now = 1000.0 + seconds
     assert bybit.open("trading/BTCUSDT/") is None
-    assert [time for time, _ in host.asked] == [1000.0, 1000.0 + seconds]
+    assert [time for time, _ in host.requested] == [1000.0, 1000.0 + seconds]
 
 
 def test_a_refusal_by_the_bucket_is_no_ban() -> None:
@@ -48,7 +48,7 @@ def test_redirects_are_not_followed() -> None:
     host = Host(Clock(), lambda _: (302, {"Location": "https://elsewhere.example/"}, b""))
     with pytest.raises(FinalError, match="the exchange answers 302 for trading/BTCUSDT/"):
         archive_at(host).open("trading/BTCUSDT/")
-    assert [path for _, path in host.asked] == ["/trading/BTCUSDT/"]
+    assert [path for _, path in host.requested] == ["/trading/BTCUSDT/"]
 
 
 def test_no_more_than_20_requests_leave_in_a_second() -> None:
@@ -57,7 +57,7 @@ def test_no_more_than_20_requests_leave_in_a_second() -> None:
     bybit = archive_at(host)
     for _ in range(41):
         bybit.open("trading/BTCUSDT/")
-    times = [time for time, _ in host.asked]
+    times = [time for time, _ in host.requested]
     assert times[0] == 1000.0
     assert times[20] - times[0] == pytest.approx(1)
     assert times[40] - times[0] == pytest.approx(2)
