@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.cloud import bigquery
 
 from publish_live.postgres import OVERLAP, changed_rows, connection, is_only_caller
-from publish_live.rows import version_of
+from publish_live.rows import row_version
 from publish_live.warehouse import await_killed_call, merge, published_versions
 
 ROWS_PER_TRANSACTION: Final = 2000
@@ -40,7 +40,7 @@ def publish(
         await_killed_call(warehouse, now)
         published = published_versions(warehouse, now, OVERLAP)
         rows = changed_rows(postgres, published, fetch=rows_per_transaction)
-        changed = (row for row in rows if version_of(row) not in published)
+        changed = (row for row in rows if row_version(row) not in published)
         while part := list(islice(changed, rows_per_transaction)):
             if sent >= rows_per_call:
                 more = True

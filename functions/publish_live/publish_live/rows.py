@@ -15,6 +15,6 @@ RowVersion = tuple[str, dt.datetime, dt.datetime]
 """Symbol, open time and updated_at; rows with the same version are equal."""
 
 
-def version_of(row: Row) -> RowVersion:
+def row_version(row: Row) -> RowVersion:
     """The version of a row."""
     return row["symbol"], row["open_time"], row["updated_at"]
