@@ -28,7 +28,7 @@ class Source(StrEnum):
 class Status(StrEnum):
     """How complete a candle is.
 
-    `forming`: the minute is open. `final`: it is over and lacks nothing. `partial`: it is known to lack trades.
+    `forming`: the minute is open. `final`: it is over and lacks no trade. `partial`: it is known to lack trades.
     `repaired`: it was partial and has been made whole.
     """
 
@@ -54,7 +54,7 @@ _DOUBT = {Status.FINAL: 0, Status.REPAIRED: 1, Status.FORMING: 2, Status.PARTIAL
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """The trades of one interval in figures.
+    """Prices, amounts and count of the trades of one interval.
 
     `open_time_us`: microseconds UTC. `volume`, `buy_volume`: sum of size. `turnover`, `buy_turnover`: sum of
     the trades' turnover. `buy_volume`, `buy_turnover`: the part that takers bought. `trade_count`, the buy side and the
