@@ -24,6 +24,8 @@ def test_the_first_trade_of_an_id_stands_and_days_are_apart() -> None:
     ]
     for record in records:
         piece.add(record)
-    days = {key: [(UUID(id_).int, kept.price) for id_, kept in trades.items()] for key, trades in piece.trades.items()}
-    assert days == {("BTCUSDT", dt.date(2026, 8, 10)): [(1, 1)], ("BTCUSDT", dt.date(2026, 8, 9)): [(2, 1)]}
+    days = {
+        key: [(UUID(id_).int, str(kept.price)) for id_, kept in trades.items()] for key, trades in piece.trades.items()
+    }
+    assert days == {("BTCUSDT", dt.date(2026, 8, 10)): [(1, "1")], ("BTCUSDT", dt.date(2026, 8, 9)): [(2, "1")]}
     assert (piece.duplicates, piece.unreadable) == (1, 2)
