@@ -25,10 +25,9 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_rec
 from bitcoin_pipeline.names import TRADES_TOPIC
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.backing.postgres import create_tables
 from local.stack.waiting import wait_for
 from tests.integration.test_flink_candles import invented, spread
-from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath, conninfo
+from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath
 from tests.support.secure_kafka import SecureKafka
 
 SYMBOLS: Final = ("BTCUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT", "ETHUSDT", "ADAUSDT")
@@ -50,7 +49,7 @@ class World(LivePath):
             stack.enter_context(self.kafka)
             self.stack.__enter__()
             stack.push(self.stack)
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("tables")
             admin = AdminClient({"bootstrap.servers": self.kafka.inside})
             by_producer = {"message.timestamp.type": "CreateTime"}
             topics = [
@@ -144,8 +143,10 @@ class World(LivePath):
         jobs = f"{self.stack.stack.url('flink_rest')}/jobs/overview"
         wait_for("the job's end", lambda: '"running":0' in tasks(jobs), PATIENCE_SECONDS)
 
-    def keepers_events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stack.log("candles_job").splitlines() if line.startswith("{")]
+    def keepers_events(self) -> list[tuple[str, str | None]]:
+        """The messages in the keeper's log, each with the checkpoint that it names."""
+        lines = [json.loads(line) for line in self.stack.log("candles_job").splitlines() if line.startswith("{")]
+        return [(line["message"], line.get("checkpoint")) for line in lines]
 
 
 def written(path: Path) -> int:
@@ -194,7 +195,7 @@ def test_where_the_topics_start_is_gone_every_candle_is_whole(world: World, firs
 
 def test_what_another_plan_left_is_no_beginning_and_goes(world: World, first_us: int) -> None:
     assert first_us
-    assert world.keepers_events() == [{"event": "job is submitted", "checkpoint": None}]
+    assert world.keepers_events() == [("job is submitted", None)]
     wait_for("the other's to go", lambda: not world.left_by_another_plan().parent.exists(), PATIENCE_SECONDS)
     assert world.checkpoints()
 
@@ -214,13 +215,12 @@ def test_broken_checkpoints_are_set_aside_one_after_the_other(world: World, firs
     world.stack.start("candles_job")
     world.wait_for_candles(world.expected(first_us))
     assert [row for row in world.stored() if row in before] == before
-    told = [(event["event"], event.get("checkpoint")) for event in world.keepers_events()[already:]]
-    assert told == [
-        ("job is submitted", str(newest.parent)),
+    assert world.keepers_events()[already:] == [
+        ("job is submitted", f"file://{newest.parent}"),
         ("submission failed", None),
-        ("checkpoint cannot be read and is set aside", str(newest.parent)),
-        ("job is submitted", str(older.parent)),
-        ("checkpoint cannot be read and is set aside", str(older.parent)),
+        ("checkpoint cannot be read and is set aside", f"file://{newest.parent}"),
+        ("job is submitted", f"file://{older.parent}"),
+        ("checkpoint cannot be read and is set aside", f"file://{older.parent}"),
         ("job is submitted", None),
     ]
 

@@ -12,9 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.times import MINUTE_US, floor_us
-from local.backing.flink.candles_job import first_whole_minute
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
+from candles_stream.topic import first_whole_minute
 from local.stack.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
@@ -24,8 +22,7 @@ from tests.support.processes import RunningStack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     with RunningStack(tmp_path_factory.mktemp("stores"), ("kafka", "postgres")) as running:
         for _ in range(2):  # whatever is there already stays
-            create_topics(running.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(running))
+            running.set_up("topics", "tables")
         yield running
 
 

@@ -19,8 +19,6 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_rec
 from bitcoin_pipeline.schemas import topics
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.stack.waiting import wait_for
 from tests.support.processes import RunningStack
 from tests.support.whole_path import WholePath
@@ -52,8 +50,7 @@ class LivePath:
     def __enter__(self) -> LivePath:
         self.stack.__enter__()
         try:
-            create_topics(self._servers["bootstrap.servers"])
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("topics", "tables")
             for name in FLINK:
                 self.stack.start(name)
         except BaseException:
