@@ -1,6 +1,7 @@
-"""What a stack's stores hold before anything works on them: buckets, tables, topics, the batch's artifacts.
+"""The content of a stack's stores before any service uses them: topics, tables, buckets, the batch's artifacts.
 
-Used by `pipeline up`; the one place where they are made. In the cloud this is Terraform's duty.
+Used by `pipeline up`. Topics and tables are made by the job that makes them in the cloud, `cloudrun/store_setup`; the
+rest is made by Terraform there.
 """
 
 from __future__ import annotations

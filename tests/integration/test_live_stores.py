@@ -1,4 +1,4 @@
-"""Kafka and Postgres of a stack: made once, made again, killed; and the guards of the live plane's tables."""
+"""Kafka and Postgres of a stack: set up twice, killed and started again; and the guards of the live plane's tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.processes import RunningStack
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     with RunningStack(tmp_path_factory.mktemp("stores"), ("kafka", "postgres")) as running:
-        for _ in range(2):  # whatever is there already stays
+        for _ in range(2):  # a second run changes nothing
             running.set_up("topics", "tables")
         yield running
 
@@ -39,8 +39,8 @@ def test_topics_are_as_the_definition_says(stack: RunningStack) -> None:
     for topic in schemas.topics():
         assert len(found[topic.name].partitions) == topic.partitions
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
-        told = client.describe_configs([resource])[resource].result(30)
-        assert {name: told[name].value for name in topic.config} == topic.config
+        found_config = client.describe_configs([resource])[resource].result(30)
+        assert {name: found_config[name].value for name in topic.config} == topic.config
 
 
 def test_a_password_is_needed(stack: RunningStack) -> None:
@@ -74,7 +74,7 @@ def test_what_was_confirmed_survives_a_kill(stack: RunningStack, database: psyco
 
 
 def upsert(database: psycopg.Connection, close: int, trade_count: int | None, status: str) -> tuple[object, ...]:
-    """Write one candle as Flink does; the row that stands after it."""
+    """Write one candle as Flink does, and return the row that is stored after it."""
     database.execute(
         """
         INSERT INTO candles (symbol, open_time, source, open, high, low, close, volume, turnover, trade_count, status)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -43,7 +44,7 @@ def run(stack: RunningStack, *arguments: str, **variables: str) -> tuple[int, li
 
 
 def schema_of(stack: RunningStack) -> list[tuple[Any, ...]]:
-    """Columns, functions, triggers, constraints and indexes of the live tables."""
+    """Columns, functions, triggers, constraints, indexes and grants of the live tables."""
     query = """
         SELECT 'column', table_name, column_name, data_type || is_nullable FROM information_schema.columns
         WHERE table_schema = 'public'
@@ -53,6 +54,8 @@ def schema_of(stack: RunningStack) -> list[tuple[Any, ...]]:
         UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE connamespace = 'public'::regnamespace
         UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL SELECT 'grant', table_name, grantee, privilege_type FROM information_schema.role_table_grants
+        WHERE grantee IN ('live_reader', 'live_writer')
         ORDER BY 1, 2, 3, 4
     """
     with psycopg.connect(conninfo(stack)) as connection:
@@ -102,6 +105,7 @@ def test_over_an_older_schema_guards_are_renewed_and_rows_stay(stack: RunningSta
         connection.execute("DROP TRIGGER guard_gap ON gaps")
         connection.execute("DROP INDEX gaps_symbol")
         connection.execute("DROP TABLE candles")
+        connection.execute("REVOKE ALL ON gaps FROM live_reader, live_writer")
         connection.execute(
             "CREATE OR REPLACE FUNCTION guard_feed_status() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
         )
@@ -110,6 +114,47 @@ def test_over_an_older_schema_guards_are_renewed_and_rows_stay(stack: RunningSta
     assert schema_of(stack) == whole
     with psycopg.connect(conninfo(stack)) as connection:
         assert connection.execute("SELECT lag_ms FROM feed_status WHERE symbol = 'OLDER'").fetchall() == [(5,)]
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize("table", ["candles", "feed_status", "gaps"])
+@pytest.mark.parametrize(
+    ("role", "allowed"), [("live_reader", {"SELECT"}), ("live_writer", {"SELECT", "INSERT", "UPDATE"})]
+)
+def test_a_role_has_the_rights_that_its_users_need(
+    stack: RunningStack, role: str, allowed: set[str], table: str
+) -> None:
+    statements = {
+        "SELECT": "SELECT * FROM {}",
+        "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
+        "UPDATE": "UPDATE {} SET symbol = symbol",
+        "DELETE": "DELETE FROM {}",
+        "TRUNCATE": "TRUNCATE {}",
+        "DROP": "DROP TABLE {}",
+    }
+    found = set()
+    for name, statement in statements.items():
+        with psycopg.connect(conninfo(stack)) as connection:
+            connection.execute(f"SET ROLE {role}")
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.format(table, table))
+                found.add(name)
+            connection.rollback()
+    assert found == allowed
+
+
+@pytest.mark.usefixtures("first")
+def test_a_writer_upserts_through_the_guards(stack: RunningStack) -> None:
+    upsert = """
+        INSERT INTO feed_status VALUES ('WRITER', %s, %s, 0) ON CONFLICT (symbol)
+        DO UPDATE SET proven_until = excluded.proven_until, lag_ms = excluded.lag_ms
+    """
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("SET ROLE live_writer")
+        for proven_until, lag_ms in (("2026-08-09 19:20Z", 1), ("2026-08-09 19:21Z", 2), ("2026-08-09 19:19Z", 3)):
+            connection.execute(upsert, (proven_until, lag_ms))
+        query = "SELECT lag_ms FROM feed_status WHERE symbol = 'WRITER'"
+        assert connection.execute(query).fetchall() == [(2,)]
 
 
 def test_a_store_that_refuses_is_one_line_with_the_reason(stack: RunningStack) -> None:

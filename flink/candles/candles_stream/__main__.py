@@ -21,6 +21,7 @@ from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.settings import SettingsError, read_settings
 from candles_stream.checkpoints import store_at
 from candles_stream.keeper import Keeper, KeeperSettings
+from candles_stream.rest import FlinkRest
 
 _PAUSE_S: Final = 0.5
 
@@ -32,7 +33,7 @@ def main() -> None:
     except SettingsError as error:
         log("CRITICAL", "settings are wrong", reason=str(error))
         sys.exit(2)
-    keeper = Keeper(settings, store_at(settings.checkpoints))
+    keeper = Keeper(settings, FlinkRest(settings.rest_url), store_at(settings.checkpoints))
     _serve_health(keeper, settings.host, settings.port)
     answered = True
     while True:

@@ -17,7 +17,7 @@ from candles_stream.checkpoints import BUCKET, METADATA, SET_ASIDE, Checkpoint, 
 
 
 class CheckpointBucket:
-    """Checkpoints below `base`, `gs://bucket/folder`."""
+    """Checkpoints below `base`, `gs://bucket/folder`. No call is retried here, as the keeper repeats its steps."""
 
     def __init__(self, base: str, client: storage.Client) -> None:
         self.base = base
@@ -37,11 +37,11 @@ class CheckpointBucket:
     def set_aside(self, path: str) -> bool:
         """Rename the metadata object."""
         with _calls():
-            blob = self._bucket.get_blob(f"{self._prefix}{path}/{METADATA}")
+            blob = self._bucket.get_blob(f"{self._prefix}{path}/{METADATA}", retry=None)
             if blob is None:
                 return False
-            self._bucket.copy_blob(blob, self._bucket, f"{self._prefix}{path}/{SET_ASIDE}")
-            blob.delete()
+            self._bucket.copy_blob(blob, self._bucket, f"{self._prefix}{path}/{SET_ASIDE}", retry=None)
+            blob.delete(retry=None)
             return True
 
     def runs(self) -> list[str]:
@@ -53,10 +53,10 @@ class CheckpointBucket:
         """Delete the objects of a run."""
         with _calls():
             for _, blob in self._objects(f"{run}/"):
-                blob.delete()
+                blob.delete(retry=None)
 
     def _objects(self, below: str) -> Iterator[tuple[PurePosixPath, storage.Blob]]:
-        for blob in self._bucket.list_blobs(prefix=self._prefix + below):
+        for blob in self._bucket.list_blobs(prefix=self._prefix + below, retry=None):
             yield PurePosixPath(blob.name.removeprefix(self._prefix)), blob
 
 

@@ -54,10 +54,10 @@ class KeeperSettings(BrokerFileSettings):
 class Keeper:
     """Keeps one job of one cluster running. `is_healthy`: all tasks of the job ran at the last step."""
 
-    def __init__(self, settings: KeeperSettings, store: CheckpointStore) -> None:
+    def __init__(self, settings: KeeperSettings, flink: FlinkRest, store: CheckpointStore) -> None:
         self._settings = settings
+        self._flink = flink
         self._store = store
-        self._flink = FlinkRest(settings.rest_url)
         self.is_healthy = False
         self._without_earlier = ""
         """The job whose earlier runs are removed."""

@@ -3,7 +3,7 @@
 `market/<table>.json` is a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
 `market/<view>.sql` is a view. `lake/trades.json` has the columns of the archive's trades in Parquet, in the same form,
 and `lake/trades_live.json` those of the trades seen live. `statements/` has the SQL that several deployables send to
-BigQuery. `postgres/live.sql` makes the live plane's tables; `topics.json` has the broker's topics.
+BigQuery. `postgres/live.sql` makes the live plane's tables and roles; `topics.json` has the broker's topics.
 Part of the core; any module may import it.
 """
 
@@ -91,7 +91,7 @@ def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at:
 
 
 def live_sql() -> str:
-    """The statements that make the live plane's tables in Postgres; a second run changes nothing."""
+    """The statements that make the live plane's tables and roles in Postgres; a second run changes nothing."""
     return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
--- The live plane's tables in Postgres. Written by Flink with upserts only; may be applied again at any time.
+-- The live plane's tables and roles in Postgres. Flink writes with upserts only; this file may be run again at any time.
 -- Columns of candles are those of market/candles.json.
 
 CREATE TABLE IF NOT EXISTS candles (
@@ -93,3 +93,17 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER guard_gap BEFORE UPDATE ON gaps FOR EACH ROW EXECUTE FUNCTION guard_gap();
+
+-- Roles without a login, for the users of the deployables. Flink writes by upsert only, so no role may delete a row.
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_writer') THEN
+    CREATE ROLE live_writer;
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_reader') THEN
+    CREATE ROLE live_reader;
+  END IF;
+END
+$$;
+GRANT SELECT, INSERT, UPDATE ON candles, feed_status, gaps TO live_writer;
+GRANT SELECT ON candles, feed_status, gaps TO live_reader;
