@@ -7,7 +7,6 @@ any, the job begins in the topic.
 from __future__ import annotations
 
 import fcntl
-import shlex
 import subprocess
 import time
 from dataclasses import dataclass
@@ -28,16 +27,12 @@ _MAIN: Final = Path(__file__).resolve().parents[1] / "main.py"
 _SUBMIT_TIMEOUT_S: Final = 180
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(shlex.split(text))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperSettings(BrokerFileSettings):
     """Settings of the keeper; the job's own (`candles_stream.job.JobSettings`) come from the same environment."""
 
     rest_url: str = setting("FLINK_REST_URL", "the REST address of the Flink cluster", url_of("http", "https"))
-    client: tuple[str, ...] = setting("FLINK_CLIENT", "words that start Flink's client", _words, ("flink",))
+    client: str = setting("FLINK_CLIENT", "Flink's command line client, a program", str, "flink")
     checkpoints: str = setting("CANDLES_CHECKPOINTS", "the folder of the checkpoints", parse_base)
     lock: str = setting("CANDLES_LOCK", "the file that the submission of this job locks")
     jars: str = setting("CANDLES_JARS", "folder of the connectors' jars, where the cluster has none", str, "")
@@ -88,8 +83,7 @@ class Keeper:
         checkpoint = next(iter(usable(self._store.complete(), this_plan, time.time_ns() // 1000)), None)
         location = f"{self._store.base}/{checkpoint.path}" if checkpoint else None
         command = [
-            *settings.client,
-            *("run", "--detached"),
+            *(settings.client, "run", "--detached"),
             f"-Dexecution.checkpointing.dir={self._store.base}/{this_plan}",
             *([f"-Dexecution.state-recovery.path={location}"] if location else []),
             *("--python", str(_MAIN), "--topic", settings.topic),
@@ -112,9 +106,8 @@ class Keeper:
                 timeout=_SUBMIT_TIMEOUT_S,
                 check=False,
             )
-        output = outcome.stdout[-3000:] + outcome.stderr[-1000:]
         if outcome.returncode:
-            log("ERROR", "submission failed", output=output)
+            log("ERROR", "submission failed", output=outcome.stdout[-3000:] + outcome.stderr[-1000:])
             if checkpoint is not None and refuses_checkpoint(outcome.stdout + outcome.stderr):
                 self._set_aside(checkpoint.path, "the submission failed on it")
 

@@ -86,7 +86,7 @@ class World:
         self.settings = {
             "KAFKA_BOOTSTRAP_SERVERS": "broker:9092",
             "FLINK_REST_URL": "http://flink:8081",
-            "FLINK_CLIENT": f"sh '{self.client}'",
+            "FLINK_CLIENT": str(self.client),
             "CANDLES_CHECKPOINTS": self.store.base,
             "CANDLES_LOCK": str(folder / "lock"),
         }
@@ -95,7 +95,8 @@ class World:
     def answer(self, text: str, code: int) -> None:
         """Make the client print a text and end with a code."""
         record = f"for word; do printf '%s\\n' \"$word\" >> '{self._calls}'; done; echo >> '{self._calls}'"
-        self.client.write_text(f"{record}\necho '{text}'\nexit {code}\n")
+        self.client.write_text(f"#!/bin/sh\n{record}\necho '{text}'\nexit {code}\n")
+        self.client.chmod(0o755)
 
     def keeper(self) -> Keeper:
         return Keeper(read_settings(KeeperSettings, self.settings), self.flink, self.store)
