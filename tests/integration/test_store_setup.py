@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]  # its list lacks it
+from confluent_kafka.admin import AdminClient
 
 from bitcoin_pipeline import names, schemas
 from local.checkout import ROOT
