@@ -94,7 +94,7 @@ def upsert(database: psycopg.Connection, close: int, trade_count: int | None, st
     [
         ((1, 5, "forming"), (2, 6, "forming"), (2, 6, "forming")),
         ((1, 5, "forming"), (2, 5, "final"), (2, 5, "final")),
-        # A smaller count is refused, whatever the status; a lower status is, whatever the count.
+        # A smaller count is refused with any status, and a lower rank of status with any count.
         ((1, 5, "forming"), (2, 4, "forming"), (1, 5, "forming")),
         ((1, 5, "final"), (2, 6, "forming"), (2, 6, "final")),
         ((1, 5, "final"), (2, 4, "partial"), (1, 5, "partial")),

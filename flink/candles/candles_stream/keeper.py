@@ -58,7 +58,7 @@ class Keeper:
         """The job whose earlier runs are removed."""
 
     def step(self) -> None:
-        """Look at the cluster once: submit the job if there is none, cancel one that cannot read its checkpoint.
+        """Check the job once: submit it if there is none, cancel one that cannot read its checkpoint.
 
         Raises OSError, subprocess.TimeoutExpired, KafkaException or RetryableError when something does not answer; the
         next call may succeed.

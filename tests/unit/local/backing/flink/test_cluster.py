@@ -38,8 +38,8 @@ def memory_options(words: tuple[str, ...] | list[str]) -> dict[str, int]:
     return {match[1]: bytes_of(match[2]) for match in found if match}
 
 
-@pytest.mark.parametrize(("process", "asked"), [("jobmanager", "JM"), ("taskmanager", "TM")])
-def test_java_is_given_what_flinks_own_script_would_give(tmp_path: Path, process: str, asked: str) -> None:
+@pytest.mark.parametrize(("process", "short"), [("jobmanager", "JM"), ("taskmanager", "TM")])
+def test_java_is_given_what_flinks_own_script_would_give(tmp_path: Path, process: str, short: str) -> None:
     write_configuration(tmp_path, configuration(tmp_path, PORTS))
     outcome = subprocess.run(
         [
@@ -48,7 +48,7 @@ def test_java_is_given_what_flinks_own_script_would_give(tmp_path: Path, process
             "-cp",
             f"{FLINK_HOME / 'bin' / 'bash-java-utils.jar'}:{classes().path}",
             "org.apache.flink.runtime.util.bash.BashJavaUtils",
-            f"GET_{asked}_RESOURCE_PARAMS",
+            f"GET_{short}_RESOURCE_PARAMS",
             "--configDir",
             str(tmp_path / "conf"),
         ],
