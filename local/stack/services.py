@@ -6,6 +6,7 @@ Used by `pipeline up` and by the integration tests; nothing here starts a proces
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.settings import read_settings, setting, url_of
 from bitcoin_pipeline.symbols import parse_symbols, symbols_among
 from local.backing import postgres
+from local.backing.flink import cluster
 from local.backing.pubsub import topic_path
 from local.checkout import ROOT
 from local.exchange.invented_live import SYMBOLS
@@ -370,15 +372,20 @@ class Stack:
         return (sys.executable, "-m", "local.backing.flink.cluster", process, f"--folder={self.home / 'flink'}", *ports)
 
     def _candles_job(self) -> Service:
-        command = (
-            sys.executable,
-            "-m",
-            "local.backing.flink.candles_job",
-            f"--folder={self.home / 'flink'}",
-            f"--rest={self.url('flink_rest')}",
-            f"--port={self.ports['candles_job']}",
+        command = (str(cluster.PYTHON), "-m", "candles_stream")
+        folder = self.home / "flink"
+        environ = {
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "flink" / "candles"))),
+            "FLINK_REST_URL": self.url("flink_rest"),
+            **cluster.client_environ(folder),
+            "CANDLES_CHECKPOINTS": cluster.flink_uri(folder / "checkpoints"),
+            "CANDLES_LOCK": str(folder / "submission.lock"),
+            "HOST": "127.0.0.1",
+            "PORT": str(self.ports["candles_job"]),
+        }
+        return Service(
+            "candles_job", command, self.url("candles_job"), environ, needs=("jobmanager", "topics", "tables")
         )
-        return Service("candles_job", command, self.url("candles_job"), needs=("jobmanager", "topics", "tables"))
 
     def _producer(self) -> Service:
         command = (sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py"))

@@ -1,15 +1,21 @@
-"""What a stack's stores hold before anything works on them: buckets, tables, topics, the batch's artifacts.
+"""The content of a stack's stores before any service uses them: topics, tables, buckets, the batch's artifacts.
 
-Used by `pipeline up`; the one place where they are made. In the cloud this is Terraform's duty.
+Used by `pipeline up`. Topics and tables are made by the job that makes them in the cloud, `cloudrun/store_setup`; the
+rest is made by Terraform there.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from functools import partial
 
+from local.checkout import ROOT
+from local.stack.logs import reason
 from local.stack.services import Stack, beside_a_stack
-from local.stack.startup import Preparation
+from local.stack.startup import Preparation, StartError
 
 
 def preparations(stack: Stack) -> list[Preparation]:
@@ -21,23 +27,26 @@ def preparations(stack: Stack) -> list[Preparation]:
     os.environ.clear()
     os.environ.update(environ)
     return [
-        Preparation("topics", ("kafka",), partial(_make_topics, environ["KAFKA_BOOTSTRAP_SERVERS"])),
-        Preparation("tables", ("postgres",), _make_tables),
+        Preparation("topics", ("kafka",), partial(set_up, "topics", environ)),
+        Preparation("tables", ("postgres",), partial(set_up, "tables", environ)),
         Preparation("buckets", ("gcs", "metadata"), _make_buckets),
         Preparation("warehouse", ("bigquery", "metadata"), _make_warehouse),
     ]
 
 
-def _make_topics(bootstrap_servers: str) -> None:
-    from local.backing.kafka import create_topics
-
-    create_topics(bootstrap_servers)
-
-
-def _make_tables() -> None:
-    from local.backing.postgres import create_tables
-
-    create_tables()
+def set_up(store: str, environ: Mapping[str, str]) -> None:
+    """Run the job `cloudrun/store_setup` for topics or tables. Raises StartError with its reason."""
+    program = ROOT / "cloudrun" / "store_setup" / "main.py"
+    outcome = subprocess.run(
+        (sys.executable, str(program), store),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if outcome.returncode:
+        raise StartError(f"{store} cannot be set up ({reason(outcome.stderr + outcome.stdout)})")
 
 
 def _make_buckets() -> None:

@@ -16,6 +16,7 @@ from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ship
 from local.checkout import ROOT
 from local.stack.ports import free_ports
 from local.stack.services import PORTS, PROJECT, Invented, Service, Stack
+from local.stack.stores import set_up
 from local.stack.waiting import answers, wait_for
 
 
@@ -88,6 +89,11 @@ class RunningStack:
             )
         self.processes[name] = process
         wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 240)
+
+    def set_up(self, *stores: str) -> None:
+        """Run the job that makes `topics` and `tables`, as `pipeline up` does."""
+        for store in stores:
+            set_up(store, self.environ)
 
     def kill(self, name: str) -> None:
         """End with SIGKILL a service with all of its processes, and wait until they are gone."""
