@@ -14,7 +14,7 @@ import hatchling.build
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from local.checkout import ROOT
-from local.stack.services import ARTIFACTS, LAKE
+from local.stack.config import ARTIFACTS, LAKE
 
 
 def publish(client: storage.Client) -> None:

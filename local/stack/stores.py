@@ -1,6 +1,6 @@
-"""What a stack's stores hold before anything works on them: buckets, tables, topics, the batch's artifacts.
+"""The preparations of a stack's stores: buckets, tables, topics and the batch's artifacts.
 
-Used by `pipeline up`; the one place where they are made. In the cloud this is Terraform's duty.
+Imported by the `pipeline` command. In the cloud, Terraform makes all of this.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from local.stack.services import Stack, beside_a_stack
+from local.environment import beside_a_stack, replace_process_environ
+from local.stack.config import StackConfig
 from local.stack.startup import Preparation
 
 
-def preparations(stack: Stack) -> list[Preparation]:
-    """What makes all that is absent, and renews the artifacts; each may run again after an interruption.
+def preparations(stack: StackConfig) -> list[Preparation]:
+    """The preparations that make what is absent and renew the artifacts; each may be repeated after an interruption.
 
-    Google's libraries and libpq read their variables from this process, so from here on it is led to the stack.
+    This process gets the stack's environment, from which Google's libraries and libpq read their variables.
     """
     environ = {**beside_a_stack(os.environ), **stack.environ()}
-    os.environ.clear()
-    os.environ.update(environ)
+    replace_process_environ(environ)
     return [
         Preparation("topics", ("kafka",), partial(_make_topics, environ["KAFKA_BOOTSTRAP_SERVERS"])),
         Preparation("tables", ("postgres",), _make_tables),

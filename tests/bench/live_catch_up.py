@@ -26,7 +26,7 @@ from bitcoin_pipeline.times import MINUTE_US, SECOND_US
 from local.backing.kafka import create_topics
 from local.backing.postgres import create_tables
 from local.exchange.invented_live import invented_second
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack

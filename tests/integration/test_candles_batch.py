@@ -32,11 +32,12 @@ from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import day_start_us, to_datetime
 from bitcoin_pipeline.trade import Reason
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
 from local.stack.artifacts import build_core, build_package
-from local.stack.services import LAKE, PROJECT
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.waiting import wait_for
 from tests.support.job_results import candle_of, trades_of
 from tests.support.processes import RunningStack
 

@@ -20,7 +20,7 @@ import requests
 from local.backing.kafka import create_topics
 from local.backing.postgres import create_tables
 from local.checkout import ROOT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 

@@ -26,7 +26,7 @@ from bitcoin_pipeline.names import TRADES_TOPIC
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
 from local.backing.postgres import create_tables
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.integration.test_flink_candles import invented, spread
 from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath, conninfo
 from tests.support.secure_kafka import SecureKafka

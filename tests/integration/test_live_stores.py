@@ -15,7 +15,7 @@ from bitcoin_pipeline.times import MINUTE_US, floor_us
 from local.backing.flink.candles_job import first_whole_minute
 from local.backing.kafka import create_topics
 from local.backing.postgres import create_tables
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 

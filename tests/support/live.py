@@ -21,7 +21,7 @@ from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
 from local.backing.kafka import create_topics
 from local.backing.postgres import create_tables
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 from tests.support.whole_path import WholePath
 
