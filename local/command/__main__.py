@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from bitcoin_pipeline.ingests import UnknownSymbolError
 from bitcoin_pipeline.settings import SettingsError
 from local.command import data, stack
 from local.command.arguments import CommandError
@@ -43,7 +44,7 @@ def main() -> None:
         _end_with(f"{_usage_message(error)} (see `pipeline --help`)", code=2)
     except (KeyboardInterrupt, typer.Abort):
         _end_interrupted()
-    except (CommandError, SettingsError, BackfillError, ReplayError) as error:
+    except (CommandError, SettingsError, UnknownSymbolError, BackfillError, ReplayError) as error:
         _end_with(str(error))
     except psycopg.Error as error:
         _end_with(f"the live database: {str(error).splitlines()[0]}; --plane archive does without it")
