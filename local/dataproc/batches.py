@@ -77,7 +77,7 @@ class Batches:
         self._store = BatchStore(folder / "batches.sqlite")
 
     def create(self, parent: str, batch: dataproc.Batch, batch_id: str = "", request_id: str = "") -> str:
-        """The name of the operation that runs `batch`; a `request_id` that was used before gives its first operation."""
+        """The name of the operation that runs `batch`; for a `request_id` that was used before, its first one."""
         parent = parse_parent(parent)
         request = parse_request_id(request_id)
         with self._lock:

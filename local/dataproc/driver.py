@@ -39,7 +39,7 @@ SPARK_HOME: Final = Path(str(distribution("pyspark").locate_file("pyspark")))
 SPARK_VERSION: Final = version("pyspark")
 SPARK_CONF: Final = Path(__file__).parent / "spark-conf"
 
-# Variables that a user's shell may have and Dataproc has not: those of other Sparks, and Java options that print a notice.
+# Variables of a user's shell that Dataproc has not: those of other Sparks, and Java options that print a notice.
 _FOREIGN: Final = (
     "SPARK_",
     "PYSPARK_",

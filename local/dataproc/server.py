@@ -1,6 +1,7 @@
 """The batch API over gRPC: decodes requests, passes them to batches.py and answers refusals with their statuses.
 
-Imported by __main__.py. google-cloud-dataproc ships clients and messages but no servicer, so its methods are bound here.
+Imported by __main__.py. google-cloud-dataproc ships clients and messages but no servicer, so this module binds its
+methods.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-from local.build import build_wheel
 
+from local.build import build_wheel
 from local.checkout import ROOT
 from local.setup.environments import UV
 from local.setup.locks import pins
@@ -81,7 +81,8 @@ def test_without_a_project_the_error_names_the_setting(installation: Installatio
     outcome = installation.run("candles", "BTCUSDT", "2020-03-25")
     assert (outcome.returncode, outcome.stdout) == (1, "")
     assert outcome.stderr == (
-        "error: GOOGLE_CLOUD_PROJECT is not set; name a Google Cloud project, or with PIPELINE_HOME the home of a stack\n"
+        "error: GOOGLE_CLOUD_PROJECT is not set; "
+        "name a Google Cloud project, or with PIPELINE_HOME the home of a stack\n"
     )
 
 
