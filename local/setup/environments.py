@@ -94,7 +94,7 @@ MAIN_LOCK = Lock(
 
 
 def _deployable(folder: str, group: str) -> Lock:
-    # A deployable installs exactly what was tested beside the others.
+    # What is installed alone has exactly the versions that were tested beside the others.
     return Lock(f"{folder}/requirements.txt", "3.11", (group,), constraint=MAIN_LOCK.file)
 
 
@@ -121,6 +121,7 @@ LOCKS = (
     _deployable("functions/archive_live", "archive-live"),
     _deployable("cloudrun/dashboard", "dashboard"),
     _deployable("cloudrun/store_setup", "store-setup"),
+    _deployable("local/command", "command"),
 )
 
 UV = Environment(".venv-uv", UV_LOCK, "uv", 80)

@@ -11,32 +11,33 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
-from local.checkout import ROOT
+from local.environment import beside_a_stack, replace_process_environ
+from local.stack.config import ARTIFACTS, LAKE, StackConfig
+from local.stack.deployables import artifact_of
 from local.stack.logs import reason
-from local.stack.services import Stack, beside_a_stack
 from local.stack.startup import Preparation, StartError
 
 
-def preparations(stack: Stack) -> list[Preparation]:
-    """What makes all that is absent, and renews the artifacts; each may run again after an interruption.
+def preparations(stack: StackConfig) -> list[Preparation]:
+    """The preparations that make what is absent and renew the artifacts; each may be repeated after an interruption.
 
-    Google's libraries and libpq read their variables from this process, so from here on it is led to the stack.
+    This process gets the stack's environment, from which Google's libraries and libpq read their variables.
     """
     environ = {**beside_a_stack(os.environ), **stack.environ()}
-    os.environ.clear()
-    os.environ.update(environ)
+    replace_process_environ(environ)
     return [
-        Preparation("topics", ("kafka",), partial(set_up, "topics", environ)),
-        Preparation("tables", ("postgres",), partial(set_up, "tables", environ)),
-        Preparation("buckets", ("gcs", "metadata"), _make_buckets),
+        Preparation("topics", ("kafka",), partial(set_up, stack.home, "topics", environ)),
+        Preparation("tables", ("postgres",), partial(set_up, stack.home, "tables", environ)),
+        Preparation("buckets", ("gcs", "metadata"), partial(_make_buckets, artifact_of(stack.home, "candles_batch"))),
         Preparation("warehouse", ("bigquery", "metadata"), _make_warehouse),
     ]
 
 
-def set_up(store: str, environ: Mapping[str, str]) -> None:
+def set_up(home: Path, store: str, environ: Mapping[str, str]) -> None:
     """Run the job `cloudrun/store_setup` for topics or tables. Raises StartError with its reason."""
-    program = ROOT / "cloudrun" / "store_setup" / "main.py"
+    program = artifact_of(home, "store_setup") / "main.py"
     outcome = subprocess.run(
         (sys.executable, str(program), store),
         env=environ,
@@ -49,12 +50,15 @@ def set_up(store: str, environ: Mapping[str, str]) -> None:
         raise StartError(f"{store} cannot be set up ({reason(outcome.stderr + outcome.stdout)})")
 
 
-def _make_buckets() -> None:
+def _make_buckets(batch: Path) -> None:
     from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
-    from local.stack.artifacts import publish
-
-    publish(storage.Client())
+    client = storage.Client()
+    for name in (LAKE, ARTIFACTS):
+        if client.lookup_bucket(name) is None:
+            client.create_bucket(name)
+    for path in batch.iterdir():
+        client.bucket(ARTIFACTS).blob(f"candles/{path.name}").upload_from_filename(path)
 
 
 def _make_warehouse() -> None:

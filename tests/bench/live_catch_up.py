@@ -24,7 +24,7 @@ from bitcoin_pipeline.bybit.frames import encode_trade
 from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US
 from local.exchange.invented_live import invented_second
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack

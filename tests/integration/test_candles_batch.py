@@ -32,11 +32,12 @@ from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import day_start_us, to_datetime
 from bitcoin_pipeline.trade import Reason
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
-from local.stack.artifacts import build_core, build_package
-from local.stack.services import LAKE, PROJECT
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.stack.deployables import artifact_of
+from local.waiting import wait_for
 from tests.support.job_results import candle_of, trades_of
 from tests.support.processes import RunningStack
 
@@ -54,8 +55,7 @@ class Lake:
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
-        self.package = build_package(JOB / "candles_batch", folder)
-        self.core = build_core(folder).rename(folder / "bitcoin_pipeline.zip")
+        self.job = artifact_of(stack.stack.home, "candles_batch")
         self.bigquery = stack.bigquery()
         self.bucket = stack.storage().create_bucket(LAKE)
         create_warehouse(self.bigquery)
@@ -73,7 +73,8 @@ class Lake:
             "--master=local[2]",
             "--conf=spark.ui.enabled=false",
         )
-        files = ("--py-files", f"{self.package},{self.core}", str(JOB / "main.py"))
+        packages = ",".join(map(str, sorted(self.job.glob("*.zip"))))
+        files = ("--py-files", packages, str(self.job / "main.py"))
         with (self.folder / f"{batch_id}.err").open("w") as errors:
             return subprocess.Popen(
                 (*submit, *files, *arguments),

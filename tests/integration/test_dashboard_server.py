@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from local.checkout import ROOT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 

@@ -17,9 +17,9 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from bitcoin_pipeline.times import MINUTE_US
+from local.backing.interface import PROJECT
 from local.backing.pubsub import INSTALL, installed_emulator
-from local.stack.services import PROJECT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.integration.test_producer import SECONDS, Live
 from tests.support.processes import RunningStack
 

@@ -16,7 +16,7 @@ from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.live.records import Gap, GapState, gap_record, read_trade, trade_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, from_datetime
 from bitcoin_pipeline.trade import Reason, TakerSide, Trade, live_order, turnover_of
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import PATIENCE_SECONDS, LivePath
 
 MS = 1_000

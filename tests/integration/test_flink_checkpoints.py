@@ -10,7 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from candles_stream.bucket import CheckpointBucket
-from candles_stream.checkpoints import StoreError, store_at
+from candles_stream.checkpoints import StoreError
+from candles_stream.stores import store_at
 from local.stack.ports import free_ports
 from tests.support.processes import RunningStack
 

@@ -25,7 +25,7 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_rec
 from bitcoin_pipeline.names import TRADES_TOPIC
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.integration.test_flink_candles import spread, synthetic
 from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath
 from tests.support.secure_kafka import SecureKafka

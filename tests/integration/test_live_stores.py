@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.times import MINUTE_US, floor_us
 from candles_stream.topic import first_whole_minute
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 

@@ -21,8 +21,8 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import encode_trade
 from bitcoin_pipeline.times import MINUTE_US
 from local.checkout import ROOT
-from local.stack.services import Invented
-from local.stack.waiting import wait_for
+from local.stack.options import SyntheticMarket
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
@@ -155,8 +155,8 @@ def hold_topic(live: Live, *symbols: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     # The exchange's clock is three seconds behind ours, which changes nothing.
-    behind = Invented(clock_offset_ms=-3000)
-    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), invented=behind) as stack:
+    behind = SyntheticMarket(clock_offset_ms=-3000)
+    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), market=behind) as stack:
         stack.set_up("topics")
         stack.start("producer")
         yield Live(stack)

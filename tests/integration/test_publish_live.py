@@ -19,10 +19,10 @@ from google.cloud import bigquery
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
-from local.stack.services import PROJECT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 COLUMNS = ", ".join(schemas.table(names.CANDLES).names)

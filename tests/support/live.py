@@ -19,7 +19,7 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_rec
 from bitcoin_pipeline.schemas import topics
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 from tests.support.whole_path import WholePath
 

@@ -114,7 +114,8 @@ def test_adapters_are_for_deployables(sources: dict[PurePosixPath, str]) -> None
 
 
 def test_every_adapter_with_a_library_is_an_extra(project: dict[str, Any], extras: dict[str, list[str]]) -> None:
-    assert set(extras) == {name.replace("_", "-") for name, library in LIBRARIES.items() if library}
+    adapters = {name.replace("_", "-") for name, library in LIBRARIES.items() if library}
+    assert set(extras) == adapters | {"command"}
     asked_for = {requirement for group in project["dependency-groups"].values() for requirement in group}
     assert {requirement for extra in extras.values() for requirement in extra} <= asked_for
 

@@ -19,9 +19,9 @@ from confluent_kafka import KafkaException
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.settings import SettingsError, read_settings
-from candles_stream.checkpoints import store_at
 from candles_stream.keeper import Keeper, KeeperSettings
 from candles_stream.rest import FlinkRest
+from candles_stream.stores import store_at
 
 _PAUSE_S: Final = 0.5
 

@@ -1,6 +1,6 @@
 """The job's retained checkpoints in a bucket of Google Cloud Storage.
 
-Imported by `candles_stream.checkpoints` where a location names a bucket.
+Imported by `candles_stream.stores` where a location names a bucket.
 """
 
 from __future__ import annotations

@@ -97,14 +97,3 @@ def parse_base(text: str) -> str:
     if not text.startswith((f"{FOLDER}/", BUCKET)) or text in (f"{FOLDER}/", BUCKET):
         raise ValueError(f"must be {FOLDER}/folder or {BUCKET}bucket/folder, got {text!r}")
     return text.rstrip("/")
-
-
-def store_at(base: str) -> CheckpointStore:
-    """The store at a base that `parse_base` returned."""
-    if base.startswith(FOLDER):
-        return CheckpointFolder(base)
-    from google.cloud import storage  # type: ignore[attr-defined]  # noqa: PLC0415  # takes half a second
-
-    from candles_stream.bucket import CheckpointBucket  # noqa: PLC0415
-
-    return CheckpointBucket(base, storage.Client())

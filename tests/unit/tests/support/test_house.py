@@ -46,7 +46,7 @@ MODULES: Final = modules_of(
         ("src/bitcoin_pipeline/trade.py", "import tests"),
         ("src/bitcoin_pipeline/trade.py", "import numpy"),
         ("src/bitcoin_pipeline/trade.py", "from .candle import Candle"),
-        ("functions/fetch_archive/main.py", "from local.stack.waiting import wait_for"),
+        ("functions/fetch_archive/main.py", "from local.waiting import wait_for"),
         ("functions/fetch_archive/main.py", "def f():\n    from tests.support import cases"),
         ("functions/fetch_archive/main.py", "import candles_batch.transforms"),
         ("functions/fetch_archive/main.py", "import functions.fetch_archive.main"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from candles_stream.checkpoints import Checkpoint, CheckpointFolder, parse_base, store_at
+from candles_stream.checkpoints import Checkpoint, CheckpointFolder, parse_base
 
 NOW_US = 1_786_310_760_000_000
 
@@ -67,7 +67,6 @@ def test_a_run_is_removed_with_all_that_it_has_left(tmp_path: Path) -> None:
 def test_a_base_is_a_folder_or_a_bucket() -> None:
     assert parse_base("file:///a home/checkpoints/") == "file:///a home/checkpoints"
     assert parse_base("gs://bucket/candles") == "gs://bucket/candles"
-    assert store_at("file:///a home/checkpoints").base == "file:///a home/checkpoints"
 
 
 @pytest.mark.parametrize("text", ["/checkpoints", "file://checkpoints", "file:///", "gs://", "hdfs:///checkpoints"])
