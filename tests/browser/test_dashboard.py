@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, parse_interval, to_datetime
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.dashboard import (
     NEWEST_US,
     SYMBOL,

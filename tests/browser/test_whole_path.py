@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bitcoin_pipeline.times import SECOND_US
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.command import Pipeline
 from tests.support.dashboard import chromium
 from tests.support.whole_path import WholeStack

@@ -28,9 +28,10 @@ from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.live.records import Gap, GapState, Heartbeat, encoded_trade, gap_record, heartbeat_record
 from bitcoin_pipeline.times import from_datetime
+from local.backing.interface import PROJECT
 from local.checkout import ROOT
-from local.stack.services import LAKE, PROJECT
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 HOUR_MS = 3_600_000

@@ -31,11 +31,12 @@ from bitcoin_pipeline.trade import Reason
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.reading import read_day
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
-from local.stack.artifacts import build_core, build_package
-from local.stack.services import LAKE, PROJECT
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.stack.deployables import artifact_of
+from local.waiting import wait_for
 from tests.support.batch_days import (
     ABSENT,
     ALL_BAD,
@@ -69,8 +70,7 @@ class Lake:
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
-        self.package = build_package(JOB / "candles_batch", folder)
-        self.core = build_core(folder).rename(folder / "bitcoin_pipeline.zip")
+        self.job = artifact_of(stack.stack.home, "candles_batch")
         self.bigquery = stack.bigquery()
         self.bucket = stack.storage().create_bucket(LAKE)
         create_warehouse(self.bigquery)
@@ -88,7 +88,8 @@ class Lake:
             "--master=local[2]",
             "--conf=spark.ui.enabled=false",
         )
-        files = ("--py-files", f"{self.package},{self.core}", str(JOB / "main.py"))
+        packages = ",".join(map(str, sorted(self.job.glob("*.zip"))))
+        files = ("--py-files", packages, str(self.job / "main.py"))
         with (self.folder / f"{batch_id}.err").open("w") as errors:
             return subprocess.Popen(
                 (*submit, *files, *arguments),

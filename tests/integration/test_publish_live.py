@@ -19,11 +19,10 @@ from google.cloud import bigquery
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
-from local.backing.postgres import create_tables
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
-from local.stack.services import PROJECT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from publish_live.publication import publish
 from publish_live.warehouse import merge
 from tests.support.processes import RunningStack
@@ -105,7 +104,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with RunningStack(home, services) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.stack.environ().items():
             patch.setenv(name, value)
-        create_tables()
+        running.set_up("tables")
         with psycopg.connect("", autocommit=True, row_factory=dict_row) as database:
             database.execute("SET timezone TO 'UTC'")
             yield World(running, database)

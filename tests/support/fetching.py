@@ -15,7 +15,7 @@ from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.names import archive_file
 from local.checkout import ROOT
-from local.stack.services import LAKE
+from local.stack.config import LAKE
 from tests.support.processes import RunningStack
 
 REAL = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()

@@ -1,10 +1,9 @@
-"""Schemas of tables, files and topics, and the SQL that deployables share; Terraform reads the same files.
+"""Schemas of tables, views and topics, as files that Terraform, the deployables, the stand-ins and the tests read.
 
-`market/<table>.json` holds a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
-`market/<view>.sql` holds the query of a view. `lake/trades.json` holds the columns of the archive's Parquet trades in
-the same form, and `lake/trades_live.json` those of the trades that were received live. `statements/` holds BigQuery
-statements that several deployables run. `postgres/live.sql` creates the live plane's tables in Postgres. `topics.json`
-holds the broker's topics.
+`market/<table>.json` is a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
+`market/<view>.sql` is a view. `lake/trades.json` has the columns of the archive's trades in Parquet, in the same form,
+and `lake/trades_live.json` those of the trades seen live. `statements/` has the SQL that several deployables send to
+BigQuery. `postgres/live.sql` makes the live plane's tables and roles; `topics.json` has the broker's topics.
 Part of the core; any module may import it.
 """
 
@@ -34,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of the broker. `config`: topic settings by Kafka's names."""
+    """A topic of the broker. `config`: settings of the topic by Kafka's own names."""
 
     name: str
     partitions: int
@@ -74,12 +73,10 @@ def views(folder: str = "market") -> list[str]:
 def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at: str, kept: str = "") -> str:
     """BigQuery statements that replace candles of one source by the rows of the table `fresh`.
 
-    They must run within a transaction, with the parameters now (TIMESTAMP) and run (STRING). The texts are SQL: three
-    conditions on a row `stored` of `market.candles`, and an expression on a row of `fresh`.
-
-    `in_reach`: the statements may change the row at all (it names the source and prunes partitions). `outdated`: the
-    row is deleted. `kept`: the row is deleted and its values go into the history; by default the same as `outdated`.
-    `updated_at`: the time at which the row of `fresh` was written.
+    The script runs them in a transaction, with the parameters now (TIMESTAMP) and run (STRING). Three arguments are
+    conditions on a row `stored` of `market.candles`: `in_reach` selects the rows that the statements may touch (it
+    prunes partitions and fixes the source), `outdated` those of them that are deleted, and `kept` those of the deleted
+    ones whose values the history keeps, by default all. `updated_at`: an expression for that column of a fresh row.
     """
     columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
     text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
@@ -94,7 +91,7 @@ def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at:
 
 
 def live_sql() -> str:
-    """The statements that create the live plane's tables in Postgres; running them again changes nothing."""
+    """The statements that make the live plane's tables and roles in Postgres; a second run changes nothing."""
     return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
 
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline.adapters.kafka import BrokerError, GaplessProducer, SilentBrokerError, partitions, read, tail
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 
 TOPIC = "trades"
 

@@ -1,15 +1,15 @@
--- Trades, heartbeats and gaps of the topic become candles, feed_status and gaps in Postgres; what cannot be counted goes
--- to the dead-letter topic. main.py fills in the placeholders and submits all INSERTs as one job.
+-- Trades, heartbeats and gaps of the topic become candles, feed_status and gaps in Postgres; records that cannot be
+-- counted go to the dead-letter topic. job.py fills in the placeholders; all INSERTs are submitted as one job.
 
 CREATE TABLE records (
   `type` STRING, symbol STRING, `time` BIGINT,
-  -- Amounts as texts: read as decimals they would be rounded in silence.
+  -- Amounts are texts, as the JSON reader would round decimals without an error.
   id STRING, seq BIGINT, side STRING, price STRING, size STRING, turnover STRING,
   symbols ARRAY<STRING>, lag_ms BIGINT, reconnects BIGINT,
   gap_id STRING, `from` BIGINT, `to` BIGINT, state STRING,
   `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL,
   ts AS TO_TIMESTAMP_LTZ(`time` / 1000, 3),
-  -- Heartbeats alone prove that time has passed: a trade with an absurd time moves nothing.
+  -- Only heartbeats prove that time has passed, so a trade with an absurd time does not move the watermark.
   WATERMARK FOR ts AS CASE WHEN `type` = 'heartbeat' THEN TO_TIMESTAMP_LTZ(`time` / 1000, 3) END
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
@@ -17,7 +17,7 @@ CREATE TABLE records (
   'format' = 'json', 'json.ignore-parse-errors' = 'true'
 );
 
--- The same topic as bytes, for what the JSON reader passes over in silence.
+-- The same topic as bytes, for records that the JSON reader drops without an error.
 CREATE TABLE lines (
   line STRING, `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
 ) WITH (
@@ -33,10 +33,10 @@ CREATE TABLE dead_letters (
   'properties.compression.type' = 'lz4', 'format' = 'json'
 );
 
--- No password here: the driver reads it from the file that PGPASSFILE names, so no SQL, log or screen can show it.
+-- The JDBC driver reads the password from the file that PGPASSFILE names, so no SQL, log or screen can show it.
 CREATE TABLE candles (
   symbol STRING, open_time TIMESTAMP(3), source STRING,
-  -- NOT NULL: a minute in which there is a gap and no trade yet has no open, and the sink leaves it out (main.py).
+  -- A minute with a gap and no trade yet has no open; as the column is NOT NULL, the sink drops that row (job.py).
   `open` DECIMAL(27, 9) NOT NULL, high DECIMAL(27, 9), low DECIMAL(27, 9), `close` DECIMAL(27, 9),
   volume DECIMAL(38, 9), turnover DECIMAL(38, 9), trade_count BIGINT,
   buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9),
@@ -61,14 +61,15 @@ CREATE TABLE gaps (
   'connector' = 'jdbc', 'url' = '${jdbc_url}', 'table-name' = 'gaps', 'sink.buffer-flush.interval' = '150 ms'
 );
 
--- Every record with the reason why it cannot be counted, or NULL. A record that is not a JSON object is not here.
--- What passes can be written: Postgres refuses some texts and times for ever, and a window a time that is no date.
+-- Every record with the reason why it cannot be counted, or NULL. A record that is no JSON object is not in this view.
+-- The rules admit only values that the sinks accept: Postgres refuses some texts and times at any time, and a window
+-- refuses a time that is no date.
 CREATE TEMPORARY VIEW judged AS
 SELECT *,
   CASE
     WHEN `type` = 'trade' THEN
       CASE
-        -- One look at an ordinary trade; only another one is asked what is wrong with it.
+        -- One expression accepts an ordinary trade; the rules below find the reason for any other.
         WHEN REGEXP(symbol || ' ' || id || ' ' || price || ' ' || size || ' ' || turnover, '${ordinary_trade}')
           AND side IN ('Buy', 'Sell') AND `time` BETWEEN 1 AND ${max_us} AND seq >= 0 THEN
           CASE
@@ -114,9 +115,9 @@ SELECT symbol, id, `time`, seq, side, ts, `partition`, `offset`,
 FROM judged
 WHERE `type` = 'trade' AND reason IS NULL AND `time` >= ${start_us};
 
--- sort_key orders trades as the core does, by (time, seq, price, id), price descending for a Sell: 17 characters of time,
--- 19 of seq, 29 of 10^18 + price or 10^18 - price, then the id.
--- A repeated id costs one state per id: how often it came, and a hash of what came first.
+-- sort_key orders trades as the core does, by (time, seq, price, id), price descending for a Sell: 17 characters of
+-- time, 19 of seq, 29 of 10^18 + price or 10^18 - price, then the id.
+-- The state of deduplication is one row per id: the number of its copies, and a hash of the content of the first.
 CREATE TEMPORARY VIEW counted_trades AS
 SELECT *, COUNT(*) OVER same_id AS copy, FIRST_VALUE(content) OVER same_id AS first_content
 FROM (
@@ -131,10 +132,10 @@ FROM (
 )
 WINDOW same_id AS (PARTITION BY symbol, id ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW);
 
--- What a minute is made of: its trades, its end (once, when the heartbeats pass it), and the gaps in it.
+-- The parts of a minute: its trades, its end (one row, when the heartbeats pass it), and the gaps in it.
 CREATE TEMPORARY VIEW parts AS
 SELECT *,
-  -- Always 'live', in words that the planner does not see through: a constant is dropped from the key of an aggregate.
+  -- Always 'live', in a form that the planner does not fold: it drops a constant from the key of an aggregate.
   CASE WHEN symbol IS NULL THEN '' ELSE 'live' END AS source
 FROM (
 SELECT symbol, open_time, sort_key, price, size, turnover, bought, closed,
@@ -153,9 +154,9 @@ FROM judged
 WHERE `type` = 'gap' AND reason IS NULL AND `from` >= ${start_us}
 );
 
--- Only updates may reach the sink, or it deletes a row before it writes it again: the key of the aggregate is exactly the
--- sink's, and no HAVING filters what changes.
--- No sum can overflow: a turnover has at most 20 integer digits, a sum 29, so it takes a billion trades in a minute.
+-- The key of the aggregate is exactly the sink's, and no HAVING filters changes, so that only updates reach the sink.
+-- With retractions it would delete each row before it writes the row again.
+-- No sum overflows: a turnover has at most 20 integer digits and a sum 29, which only a billion trades a minute exceed.
 INSERT INTO candles
 SELECT symbol, open_time, source,
   CAST(ABS(CAST(SUBSTRING(MIN(sort_key), 37, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
@@ -177,7 +178,7 @@ SELECT symbol, open_time, source,
 FROM parts
 GROUP BY symbol, open_time, source;
 
--- Every partition carries the same heartbeats; one of them is enough.
+-- Every partition has the same heartbeats, so those of one partition are enough.
 INSERT INTO feed_status
 SELECT named, CAST(ts AS TIMESTAMP(3)), lag_ms, reconnects
 FROM judged CROSS JOIN UNNEST(symbols) AS names (named)
@@ -189,7 +190,7 @@ SELECT gap_id, symbol, CAST(TO_TIMESTAMP_LTZ(`from` / 1000, 3) AS TIMESTAMP(3)),
 FROM judged
 WHERE `type` = 'gap' AND reason IS NULL;
 
--- The record of a trade whose id came before with other content is put together again from what is left of it here.
+-- The record of a trade whose id came before with other content is rebuilt from the columns of counted_trades.
 INSERT INTO dead_letters
 SELECT reason,
   JSON_OBJECT('type' VALUE `type`, 'symbol' VALUE symbol, 'id' VALUE id, 'time' VALUE `time`, 'seq' VALUE seq,

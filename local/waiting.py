@@ -1,6 +1,6 @@
-"""Waiting for a condition with a deadline, and whether a service answers.
+"""Waits for a condition until a deadline, and finds out whether a service answers.
 
-Used by `pipeline up`, by the stand-ins and by the tests.
+Imported by the rest of `local` and by tests. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 def wait_for(what: str, condition: Callable[[], _T | None], seconds: float = 30, pause: float = 0.05) -> _T:
-    """The first true value of `condition`. Raises TimeoutError, which says what was awaited, after `seconds`."""
+    """The first true value of `condition`. Raises TimeoutError with the text `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -28,9 +28,10 @@ def wait_for(what: str, condition: Callable[[], _T | None], seconds: float = 30,
 
 
 def answers(address: str) -> bool:
-    """True when `address` (http:// gives 2xx, tcp:// accepts, postgresql:// asks who we are) answers now.
+    """True when `address` answers now, and for an empty address.
 
-    Also when it is empty: there is nothing to ask.
+    An http:// address answers with status 2xx, a tcp:// address accepts a connection, and a postgresql:// address
+    requests authentication.
     """
     if not address:
         return True
@@ -46,8 +47,8 @@ def answers(address: str) -> bool:
 
 
 def _postgres_takes_sessions(connection: socket.socket) -> bool:
-    # Postgres accepts connections before it can serve them. The start of a session, version 3.0, is answered with a
-    # request to authenticate (R), or with an error (E) while the server starts or recovers.
+    # Postgres accepts connections before it can serve them. It answers the start of a session, version 3.0, with a
+    # request to authenticate (R), or with an error (E) while it starts or recovers.
     words = struct.pack("!I", 3 << 16) + b"user\0ready\0\0"
     connection.sendall(struct.pack("!I", len(words) + 4) + words)
     return connection.recv(1024)[:1] == b"R"

@@ -21,13 +21,13 @@ CLOCK_OFFSET_US: Final = 3_000_000
 
 
 @contextmanager
-def invented(home: Path) -> Iterator[Pipeline]:
+def synthetic_stack(home: Path) -> Iterator[Pipeline]:
     """The stack, up until the end of the context."""
     pipeline = Pipeline(
         home,
         TZ="Asia/Tokyo",
         PIPELINE_SYMBOLS=SYMBOLS,
-        PIPELINE_INVENTED_RATE=RATE,
+        PIPELINE_SYNTHETIC_RATE=RATE,
         PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
     )
     try:
