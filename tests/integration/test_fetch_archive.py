@@ -13,13 +13,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
 
-from local.stack.config import LAKE, PORTS, StackConfig
-from local.stack.ports import free_ports
+from local.stack.config import LAKE
 from local.waiting import wait_for
 from tests.support.fetching import DAY, HEADER, REAL, REAL_CSV, World, busy_day, of_file, peak_rss, processes, raw_name
 from tests.support.processes import RunningStack
@@ -332,9 +330,8 @@ def test_a_busy_day_of_90_mb_takes_at_most_128_mib(world: World) -> None:
     assert max(peak_rss(pid) for pid in processes(world.running.processes["fetch_archive"].pid)) <= 128 << 20
 
 
-def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(tmp_path: Path) -> None:
-    stack = StackConfig(tmp_path, free_ports(PORTS))
-    service = next(service for service in stack.services() if service.name == "fetch_archive")
+def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(world: World) -> None:
+    service = next(service for service in world.running.stack.services() if service.name == "fetch_archive")
     environ = {**os.environ, "PIPELINE_LAKE": "", "BYBIT_ARCHIVE_URL": "public.bybit.com", "BYBIT_BAN_SECONDS": "-1"}
     done = subprocess.run(service.command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
