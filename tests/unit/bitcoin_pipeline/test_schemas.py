@@ -93,9 +93,7 @@ def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> No
             for source, status in rows.items():
                 database.execute("INSERT INTO market.candles VALUES ('BTCUSDT', ?, ?, ?)", [minute, source, status])
         best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
-        chosen = database.execute(
-            f"SELECT source, status FROM ({best}) ORDER BY open_time"
-        ).fetchall()  # a query of this repository
+        chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()
     assert chosen == ranked
 
 
