@@ -124,7 +124,7 @@ def test_health_tells_each_upstream(stack: RunningStack) -> None:
 
     def told() -> dict[str, Any] | None:
         health: dict[str, Any] = get(stack, "/ready").json()
-        return health if health["tape"] != "ok" else None
+        return health if health["trades"] != "ok" else None
 
     health = wait_for("the tape's fault", told, PATIENCE_SECONDS)
     assert health["live"] == "ok"
@@ -210,7 +210,7 @@ def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> 
     viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
     viewer.wait_for("reset")
     wait_for(
-        "word of the tape", lambda: any(event.get("state", {}).get("tape") for event in viewer.events), PATIENCE_SECONDS
+        "word of the tape", lambda: any(event.get("state", {}).get("trades") for event in viewer.events), PATIENCE_SECONDS
     )
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("UPDATE candles SET trade_count = 4, close = 100.75 WHERE status = 'forming'")
@@ -257,7 +257,7 @@ def test_a_connection_that_is_lost_is_followed_by_a_new_look_at_all(stack: Runni
 
 def test_a_broker_that_goes_away_is_told_and_comes_back(stack: RunningStack) -> None:
     def tape() -> str:
-        told: str = get(stack, "/ready").json()["tape"]
+        told: str = get(stack, "/ready").json()["trades"]
         return told
 
     stack.start("kafka")

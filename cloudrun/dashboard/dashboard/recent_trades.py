@@ -1,6 +1,6 @@
-"""The tape: trades from the topic itself, by a consumer of its own that commits nothing.
+"""The recent trades, read from the topic by a consumer that commits no offsets.
 
-Part of the dashboard. A thread reads; the event loop takes what came.
+Part of the dashboard. A thread reads; the event loop takes the trades.
 """
 
 from __future__ import annotations
@@ -18,28 +18,31 @@ from bitcoin_pipeline.live.records import read_trade
 from bitcoin_pipeline.trade import Trade
 
 LOOK_BACK: Final = 300
-"""Records of each partition that are read for the first tape."""
-KEPT: Final = 2000
-"""Trades that wait to be taken at most; the oldest go, for a tape shows the newest."""
+"""Records of each partition that are read at the start."""
+MAX_WAITING: Final = 2000
+"""Upper bound on trades that wait to be taken; above it the oldest are dropped, because the page shows the newest."""
 RETRY_S: Final = 2.0
+"""Pause before the next attempt after a fault."""
 TIMEOUT_S: Final = 10.0
+"""How long the broker may take to report the topic's ends."""
 END_S: Final = 1.0
+"""How long the end waits for the thread."""
 
 
-class Tape:
-    """The trades as they come; a context manager. `config`: librdkafka's words that find the broker."""
+class RecentTrades:
+    """The trades as they come; a context manager. `config`: librdkafka's settings that locate the broker."""
 
     def __init__(self, config: dict[str, str]) -> None:
         self._config = config
-        self._came: deque[Trade] = deque(maxlen=KEPT)
+        self._waiting: deque[Trade] = deque(maxlen=MAX_WAITING)
         self._ids: deque[str] = deque()
         self._known: set[str] = set()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tape", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="trades", daemon=True)
         self.fault = ""
-        """Why there is no tape now; empty while there is one."""
+        """Why no trades can be read now; empty while they can."""
 
-    def __enter__(self) -> Tape:
+    def __enter__(self) -> RecentTrades:
         self._thread.start()
         return self
 
@@ -48,10 +51,10 @@ class Tape:
         self._thread.join(END_S)
 
     def taken(self) -> dict[str, list[Trade]]:
-        """What came since the last call, by symbol."""
+        """The trades that came since the last call, by symbol."""
         found: dict[str, list[Trade]] = {}
-        while self._came:
-            trade = self._came.popleft()
+        while self._waiting:
+            trade = self._waiting.popleft()
             found.setdefault(trade.symbol, []).append(trade)
         return found
 
@@ -62,12 +65,12 @@ class Tape:
             except KafkaException as error:
                 reason = str(error.args[0].str() if error.args else error)
                 if not self.fault:
-                    log("WARNING", "the tape failed", reason=reason)
+                    log("WARNING", "trades failed", reason=reason)
                 self.fault = reason
                 self._stop.wait(RETRY_S)
 
     def _read(self) -> None:
-        lost: list[KafkaError] = []  # a broker that is away is told here only, not where records are read
+        lost: list[KafkaError] = []  # the only place where a broker that is away is reported
         consumer = Consumer(
             {
                 **self._config,
@@ -97,11 +100,11 @@ class Tape:
         try:
             trade = read_trade(record or b"")
         except ValueError:
-            return  # not ours to judge: Flink puts it into the dead-letter topic
+            return  # Flink sends it to the dead-letter topic
         if trade is None or trade.trade_id in self._known:
             return
         self._known.add(trade.trade_id)
         self._ids.append(trade.trade_id)
-        if len(self._ids) > 2 * KEPT:
+        if len(self._ids) > 2 * MAX_WAITING:
             self._known.discard(self._ids.popleft())
-        self._came.append(trade)
+        self._waiting.append(trade)

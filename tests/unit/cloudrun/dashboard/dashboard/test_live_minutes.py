@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
 from bitcoin_pipeline.times import SECOND_US
-from dashboard.minutes import HOUR, Minutes
+from dashboard.level_of_detail import DAY_S, HOUR_S
+from dashboard.live_minutes import LiveMinutes
 
-DAY: Final = 86_400
-MIDNIGHT: Final = 20_000 * DAY
-NOON: Final = MIDNIGHT + DAY // 2
+MIDNIGHT: Final = 20_000 * DAY_S
+NOON: Final = MIDNIGHT + DAY_S // 2
 
 
 def minute(t: int, close: str = "100.5", source: Source = Source.LIVE, status: Status = Status.FINAL) -> Candle:
@@ -25,8 +25,8 @@ def minute(t: int, close: str = "100.5", source: Source = Source.LIVE, status: S
     )  # fmt: skip
 
 
-def taken(*candles: Candle) -> Minutes:
-    minutes = Minutes()
+def taken(*candles: Candle) -> LiveMinutes:
+    minutes = LiveMinutes()
     for candle in candles:
         assert minutes.take(candle)
     return minutes
@@ -41,13 +41,13 @@ def test_only_what_is_new_or_changed_is_taken() -> None:
 #   |--- day before ---|--- newest day ---|
 #   since                                 until
 def test_two_days_are_live() -> None:
-    minutes = taken(minute(MIDNIGHT - DAY), minute(MIDNIGHT - 60), minute(NOON))
-    assert (minutes.since, minutes.newest, minutes.until) == (MIDNIGHT - DAY, NOON, MIDNIGHT + DAY)
-    assert minutes.take(minute(MIDNIGHT + DAY))
-    assert (minutes.since, minutes.until) == (MIDNIGHT, MIDNIGHT + 2 * DAY)
+    minutes = taken(minute(MIDNIGHT - DAY_S), minute(MIDNIGHT - 60), minute(NOON))
+    assert (minutes.since_s, minutes.newest_s, minutes.until_s) == (MIDNIGHT - DAY_S, NOON, MIDNIGHT + DAY_S)
+    assert minutes.take(minute(MIDNIGHT + DAY_S))
+    assert (minutes.since_s, minutes.until_s) == (MIDNIGHT, MIDNIGHT + 2 * DAY_S)
     assert minutes.days() == {20_000, 20_001}
     assert not minutes.take(minute(MIDNIGHT - 60, "9"))
-    assert minutes.bar(MIDNIGHT - DAY, DAY) is None
+    assert minutes.bar(MIDNIGHT - DAY_S, DAY_S) is None
 
 
 def test_the_best_of_a_minute_s_sources_counts_as_its_status_changes() -> None:
@@ -60,10 +60,10 @@ def test_the_best_of_a_minute_s_sources_counts_as_its_status_changes() -> None:
 
 
 def test_what_is_kept_merged_does_not_grow_with_the_minutes() -> None:
-    minutes = Minutes()
-    for t in range(MIDNIGHT, MIDNIGHT + DAY, 60):
+    minutes = LiveMinutes()
+    for t in range(MIDNIGHT, MIDNIGHT + DAY_S, 60):
         minutes.take(minute(t))
-        for interval in (300, 900, HOUR, DAY):
+        for interval in (300, 900, HOUR_S, DAY_S):
             minutes.bar(t - t % interval, interval)
         minutes.last_day()
     assert len(minutes._merged) < 2 * 24 + 300
@@ -77,7 +77,7 @@ def test_the_newest_minute_before_a_time_is_found() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 3 * DAY // 60 - 1) | st.integers(DAY // 60 - 130, DAY // 60 + 130),
+            st.integers(0, 3 * DAY_S // 60 - 1) | st.integers(DAY_S // 60 - 130, DAY_S // 60 + 130),
             st.integers(1, 9),
             st.sampled_from(Status),
             st.booleans(),
@@ -88,17 +88,17 @@ def test_the_newest_minute_before_a_time_is_found() -> None:
 def test_bars_are_the_core_s_merge_whatever_came_and_was_asked_before(
     came: list[tuple[int, int, Status, bool]],
 ) -> None:
-    minutes, kept = Minutes(), dict[int, Candle]()
+    minutes, kept = LiveMinutes(), dict[int, Candle]()
     for n, close, status, is_asked in came:
         candle = minute(MIDNIGHT + 60 * n, str(close), status=status)
         minutes.take(candle)
         kept[MIDNIGHT + 60 * n] = candle
-        kept = {t: row for t, row in kept.items() if t >= minutes.since}
+        kept = {t: row for t, row in kept.items() if t >= minutes.since_s}
         if is_asked:
-            for interval in (60, 300, 900, HOUR, 4 * HOUR, DAY):
-                bars = [minutes.bar(t, interval) for t in range(minutes.since, minutes.until, interval)]
+            for interval in (60, 300, 900, HOUR_S, 4 * HOUR_S, DAY_S):
+                bars = [minutes.bar(t, interval) for t in range(minutes.since_s, minutes.until_s, interval)]
                 assert [bar for bar in bars if bar is not None] == merge(kept.values(), interval * SECOND_US)
-            day = [row for t, row in sorted(kept.items()) if minutes.newest - DAY < t]
+            day = [row for t, row in sorted(kept.items()) if minutes.newest_s - DAY_S < t]
             found = minutes.last_day()
             assert sum(bar.trade_count or 0 for bar in found) == 3 * len(day)
             assert (found[0].first_trade_id, found[-1].close) == (day[0].first_trade_id, day[-1].close)
