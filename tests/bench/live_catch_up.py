@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.bybit.frames import encode_trade
-from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
+from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
+from bitcoin_pipeline.live.records import Heartbeat, encoded_trade, heartbeat_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US
 from local.exchange.invented_live import invented_second
 from local.waiting import wait_for
@@ -118,7 +118,9 @@ def _fill(brokers: str, partitions: int) -> int:
         at_us = START_US + number * SECOND_US
         for of, symbol in enumerate(SYMBOLS):
             for item in invented_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
-                send(encode_trade(symbol, item).record, of % partitions, symbol)
+                trade = parse_trade(symbol, item)
+                assert isinstance(trade, PlainTrade)
+                send(encoded_trade(trade), of % partitions, symbol)
                 trades += 1
         is_last = number == SECONDS - 1
         proven_us = at_us + (MINUTE_US if is_last else SECOND_US - 1)

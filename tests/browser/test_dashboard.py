@@ -331,7 +331,9 @@ def test_the_studies_follow_from_the_rows(stores: Stores, open_page: Callable[..
     assert tail(delta) == pytest.approx(expected, abs=1e-9)
 
     # A new day begins while the page is open: no line leads to it from yesterday.
-    page.evaluate("time => candles.chart.put({...candles.chart.bars.at(-1), time})", (midnight_us + DAY_US) // SECOND_US)
+    page.evaluate(
+        "time => candles.chart.put({...candles.chart.bars.at(-1), time})", (midnight_us + DAY_US) // SECOND_US
+    )
     _, vwap, *_ = page.evaluate(SERIES)
     assert vwap[-2]["color"] == "transparent"
     assert vwap[-1]["value"] == pytest.approx(float(rows[-1]["turnover"] / rows[-1]["volume"]), rel=1e-12)
@@ -432,7 +434,9 @@ def test_the_keys_zoom_and_pan(open_page: Callable[..., Page]) -> None:
     page.keyboard.press("+")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(0.8 * wide, rel=1e-3)
-    assert page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1") == pytest.approx(0.8 * right, abs=0.1)
+    assert page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1") == pytest.approx(
+        0.8 * right, abs=0.1
+    )
     page.keyboard.press("-")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(wide, rel=1e-3)

@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.live.records import Gap, GapState, Heartbeat, encoded_trade, gap_record, heartbeat_record
 from bitcoin_pipeline.times import from_datetime
 from local.backing.interface import PROJECT
@@ -46,7 +47,7 @@ OURS = Heartbeat(time_us=MIDNIGHT_US, symbols=("BTCUSDT",), lag_ms=5, reconnects
 def trade(  # noqa: PLR0917  # as in the record
     symbol: str, number: int, time_us: int, seq: int = 7, side: str = "Buy", price: str = "1"
 ) -> bytes:
-    return encoded_trade(symbol, str(UUID(int=number)), time_us, seq, side, price, "2.5", "0.1")
+    return encoded_trade(PlainTrade(symbol, str(UUID(int=number)), time_us, seq, side, price, "2.5", "0.1"))
 
 
 class World:

@@ -210,7 +210,9 @@ def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> 
     viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
     viewer.wait_for("reset")
     wait_for(
-        "word of the tape", lambda: any(event.get("state", {}).get("trades") for event in viewer.events), PATIENCE_SECONDS
+        "word of the tape",
+        lambda: any(event.get("state", {}).get("trades") for event in viewer.events),
+        PATIENCE_SECONDS,
     )
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("UPDATE candles SET trade_count = 4, close = 100.75 WHERE status = 'forming'")

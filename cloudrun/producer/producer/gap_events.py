@@ -1,6 +1,6 @@
 """Gaps as events on Pub/Sub, where a topic is configured.
 
-Part of the producer. Best effort: the gap's record in the topic `trades` is what counts.
+Part of the producer. Delivery is best effort: the gap's record in the topic `trades` is what counts.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.live.records import Gap, gap_record
 
 
-class Events:
-    """A context manager over the publisher, which works only when `topic` is given.
+class GapEvents:
+    """A context manager over the Pub/Sub publisher; without a topic it publishes nothing.
 
-    It is made in a thread of its own, and not before there is something to tell: a worker that starts has no time to
-    lose, for the exchange gives the last trades only.
+    The publisher is made in a thread of its own at the first event, as that takes a second in which REST, which serves
+    the last trades only, would forget those that are missing at a start.
     """
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._client: Any = None
-        self._thread = ThreadPoolExecutor(1, "events")
+        self._thread = ThreadPoolExecutor(1, "gap-events")
 
-    def __enter__(self) -> Events:
+    def __enter__(self) -> GapEvents:
         if not self._topic:
             log("INFO", "events are off", reason="PIPELINE_EVENTS_TOPIC is not set")
         return self
@@ -37,10 +37,10 @@ class Events:
         if self._client is not None:
             self._client.stop()
 
-    def gap(self, gap: Gap) -> None:
-        """Publish that a gap was opened or closed."""
+    def publish(self, gap: Gap) -> None:
+        """Publish that a gap was opened, changed or closed."""
         if self._topic:
-            self._thread.submit(self._publish, gap).add_done_callback(_told)
+            self._thread.submit(self._publish, gap).add_done_callback(_log_failure)
 
     def _publish(self, gap: Gap) -> None:
         if self._client is None:
@@ -49,10 +49,10 @@ class Events:
             self._client = PublisherClient()
         record = orjson.loads(gap_record(gap))
         data = orjson.dumps({key: value for key, value in record.items() if key not in ("type", "state")})
-        self._client.publish(self._topic, data, type=f"gap.{gap.state}").add_done_callback(_told)
+        self._client.publish(self._topic, data, type=f"gap.{gap.state}").add_done_callback(_log_failure)
 
 
-def _told(future: Future[Any]) -> None:
+def _log_failure(future: Future[Any]) -> None:
     error = future.exception()
     if error is not None:
         log("ERROR", "an event is lost", reason=str(error))
