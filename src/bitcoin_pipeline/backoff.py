@@ -1,6 +1,6 @@
 """How long to wait before a failed operation is tried again.
 
-Part of the core; every module may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Times as integer microseconds UTC, minutes, days and intervals; and the type of a monotonic clock's readings.
 
 Two clocks, two spellings: a name that ends in `_us` is microseconds UTC or a duration in microseconds, an `int`; an
-`Instant` is named `now` or ends in `_at`. Part of the core; every module may import it.
+`Instant` is named `now` or ends in `_at`. Part of the core; any module may import it.
 """
 
 from __future__ import annotations

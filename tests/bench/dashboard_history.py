@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.dashboard_market import Market, opened
 from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile
@@ -129,7 +129,7 @@ def _heap_mib(page: Page) -> float:
 
 def _compare(page: Page, stores: Stores) -> int:
     """How many of the chart's bars, of those that BigQuery has, are equal there. Raises AssertionError for another."""
-    bars, step = page.evaluate("[candles.bars(), candles.data.shown.step]")
+    bars, step = page.evaluate("[candles.chart.bars, candles.store.shown.step]")
     values = {"step": step, "first": bars[0]["time"]}
     parameters = [bigquery.ScalarQueryParameter(name, "INT64", value) for name, value in values.items()]
     job = stores.stack.bigquery().query(_ROWS, bigquery.QueryJobConfig(query_parameters=parameters))

@@ -21,10 +21,9 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
 from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import MINUTE_US
-from local.backing.kafka import create_topics
 from local.checkout import ROOT
-from local.stack.services import Invented
-from local.stack.waiting import wait_for
+from local.stack.options import SyntheticMarket
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
@@ -164,9 +163,9 @@ def hold_topic(live: Live, *symbols: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     # The exchange's clock is three seconds behind this machine's, which changes nothing.
-    behind = Invented(clock_offset_ms=-3000)
-    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), invented=behind) as stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+    behind = SyntheticMarket(clock_offset_ms=-3000)
+    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), market=behind) as stack:
+        stack.set_up("topics")
         stack.start("producer")
         yield Live(stack)
 
@@ -263,7 +262,7 @@ def test_a_half_open_connection_is_left(live: Live) -> None:
 
 def test_a_capture_is_exact_and_only_its_first_minute_in_doubt(tmp_path: Path) -> None:
     with RunningStack(tmp_path, ("exchange", "kafka"), capture=CAPTURE, speed=0) as stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        stack.set_up("topics")
         stack.start("producer")
         live = Live(stack)
         live.wait_until_proven("BTCUSDT")

@@ -23,8 +23,6 @@ from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, day_of, to_datetime
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.backing.warehouse import create_warehouse
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
@@ -104,8 +102,7 @@ class Stores:
     def __enter__(self) -> Stores:
         self.stack.__enter__()
         try:
-            create_topics(self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("topics", "tables")
             create_warehouse(self.stack.bigquery())
             self.write(self._live)
             self.prove(self._live[-1].open_time_us + 40 * SECOND_US)

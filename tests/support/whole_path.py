@@ -23,7 +23,8 @@ from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import HEARTBEAT
 from bitcoin_pipeline.times import MINUTE_US, MS_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.stack.lifecycle import LocalStack, read_env_file
+from local.environment import read_env_file
+from local.stack.lifecycle import LocalStack
 
 _COLUMNS: Final = (
     "symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,"

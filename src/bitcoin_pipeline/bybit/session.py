@@ -1,6 +1,6 @@
 """One connection to Bybit's public websocket, without the connection: text and time in, events out.
 
-Part of the core; every module may import it. Instants are the caller's monotonic clock; times of trades, of proofs and
+Part of the core; any module may import it. Instants are the caller's monotonic clock; times of trades, of proofs and
 of the exchange's clock are microseconds UTC. The caller owns the socket: it sends the texts that `subscribe`, `PingDue`
 and `Resubscribe` carry, passes in every message that it receives, and calls `tick` at least ten times a second.
 

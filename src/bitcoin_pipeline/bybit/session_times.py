@@ -1,6 +1,6 @@
 """The intervals and limits of one websocket session.
 
-Part of the core; every module may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The records of the topic `trades` (trade, heartbeat and gap) as JSON, which Flink's SQL reads.
 
-Part of the core; every module may import it. Prices, sizes and turnovers are strings of plain decimals; times are
+Part of the core; any module may import it. Prices, sizes and turnovers are strings of plain decimals; times are
 integer microseconds UTC.
 """
 

@@ -1,6 +1,6 @@
 """One symbol of the live feed: its stage, and what is sent of it; no I/O.
 
-Part of the core; every module may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
