@@ -84,7 +84,7 @@ class LiveFeed:
         self._clock: Final = FeedClock(tail.last_heartbeat_us, self._times)
         self._symbols: Final = {symbol: SymbolFeed(symbol, tail, token, self._clock, self._times) for symbol in symbols}
         self._heartbeats: Final = Heartbeats(self._symbols.values(), self._clock, self._times)
-        self._reconnects = -1
+        self._connections = 0
         self._attempt = 0
         self._unknown = 0
 
@@ -100,7 +100,7 @@ class LiveFeed:
             stages={name: symbol.stage for name, symbol in self._symbols.items()},
             lag_ms=self._clock.lag_ms(now),
             heartbeat_age_us=None if sent_at is None else now - sent_at,
-            reconnects=max(0, self._reconnects),
+            reconnects=max(0, self._connections - 1),
             counts=sums,
         )
 
@@ -109,11 +109,11 @@ class LiveFeed:
         self._clock.session = session = Session(
             self._symbols, now, uniform=self._uniform, times=self._session_times, decode=self._decode
         )
-        self._reconnects += 1
+        self._connections += 1
         self._heartbeats.proven_us = 0
         for symbol in self._symbols.values():
             symbol.connected(now)
-        report = Report("connected", {"connection": self._reconnects + 1, "symbols": len(self._symbols)})
+        report = Report("connected", {"connection": self._connections, "symbols": len(self._symbols)})
         return [report, *(SendText(text) for text in session.subscribe(now))]
 
     def disconnected(self, reason: str) -> tuple[int, list[Action]]:
@@ -213,7 +213,7 @@ class LiveFeed:
         return actions
 
     def _heartbeat(self, now: Instant, *, only_minute: bool = False) -> list[Action]:
-        actions = self._heartbeats.due(now, self._reconnects, only_minute=only_minute)
+        actions = self._heartbeats.due(now, self._connections - 1, only_minute=only_minute)
         if self._heartbeats.sent_at == now:
             self._attempt = 0
         return actions

@@ -66,7 +66,7 @@ class SymbolFeed:
         self.hold_ends_at = Instant(now + self._times.hold_us)
 
     def disconnected(self) -> None:
-        """The connection is gone, and what it proved of the symbol alone with it."""
+        """The connection is gone; what its frames proved of this symbol is dropped."""
         self.stage, self.proven_us, self.catch_up = Stage.WAITING, 0, CatchUp(self.symbol, self._times)
         self.check.cancel()
 
