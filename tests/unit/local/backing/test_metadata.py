@@ -1,4 +1,4 @@
-"""What the metadata server says."""
+"""The answers of the metadata server."""
 
 from __future__ import annotations
 

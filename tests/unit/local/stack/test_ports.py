@@ -1,4 +1,4 @@
-"""Ports that two stacks never share, outside of what outgoing connections take."""
+"""Ports that no two stacks share, outside of the range of outgoing connections."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_another_process_does_not_get_a_claimed_block() -> None:
 
 @pytest.mark.parametrize("number", [0, BLOCK - 2])
 def test_a_block_with_one_taken_port_is_left_alone(number: int) -> None:
-    """The supervisor's port is such a one: it keeps the block of a stack whose `up` has ended."""
+    """The supervisor's port is an example: it keeps the block of a stack whose `up` has ended."""
     with claim_block(13) as block:
         pass
     with socket.create_server(("127.0.0.1", block.ports[number])), claim_block(13) as other:
