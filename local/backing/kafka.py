@@ -1,4 +1,4 @@
-"""Apache Kafka of a stack, as one node (KRaft, no ZooKeeper) from its jars; and the pipeline's topics in it.
+"""Apache Kafka as one node of a stack (KRaft, no ZooKeeper).
 
 `python -m local.backing.kafka --folder F --port P --controller-port C` formats the folder once and becomes the broker.
 Imported by `local.stack`, which starts it so, and by tests.
@@ -16,7 +16,6 @@ from typing import Final
 
 from filelock import FileLock
 
-from bitcoin_pipeline import schemas
 from local.backing.interface import BackingService, Place, ServiceSpec, module_command
 from local.java import jvm
 from local.java.jars import FOLDER as JARS
@@ -75,25 +74,6 @@ def properties(data: Path, port: int, controller_port: int) -> str:
         "broker.heartbeat.interval.ms": "500",
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
-
-
-def create_topics(bootstrap_servers: str) -> None:
-    """Make the topics of the core's definition where they are absent; change none that exists.
-
-    Raises confluent_kafka.KafkaException when the broker refuses.
-    """
-    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
-
-    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 4})
-    existing = client.list_topics(timeout=30).topics
-    wanted = [
-        NewTopic(topic.name, topic.partitions, 1, config=topic.config)
-        for topic in schemas.topics()
-        if topic.name not in existing
-    ]
-    if wanted:
-        for outcome in client.create_topics(wanted).values():
-            outcome.result(timeout=30)
 
 
 def classes() -> jvm.Classes:

@@ -1,4 +1,4 @@
-"""Postgres of a stack, from a wheel, initialised once and reached over TCP; and the live plane's tables in it.
+"""Postgres of a stack, from its wheel: initialised once, on TCP.
 
 `python -m local.backing.postgres --folder F --port P` becomes the server. Its password is made once, in `F/pgpass`,
 which libpq and Java's driver read by the variable PGPASSFILE. Postgres refuses to run as root, so root runs it as the
@@ -23,7 +23,6 @@ from typing import Any, Final
 
 import psutil
 
-from bitcoin_pipeline import schemas
 from local.backing.interface import BackingService, Place, ServiceSpec, module_command
 
 USER: Final = "pipeline"
@@ -64,17 +63,6 @@ def _client_environ(place: Place) -> dict[str, str]:
 
 
 POSTGRES: Final = BackingService(("postgres",), _processes, _client_environ)
-
-
-def create_tables(conninfo: str = "") -> None:
-    """Make the live plane's tables where they are absent, and bring their guards up to date.
-
-    `conninfo`: libpq's; without it, libpq's variables. Raises psycopg.Error when the server refuses.
-    """
-    import psycopg
-
-    with psycopg.connect(conninfo) as connection:
-        connection.execute(schemas.live_sql())
 
 
 def _programs() -> Path:

@@ -86,7 +86,7 @@ MAIN_LOCK = Lock(
     "local/requirements.txt",
     "3.11",
     (
-        *("fetch-archive", "candles-job", "producer", "publish-live", "archive-live", "dashboard"),
+        *("fetch-archive", "candles-job", "producer", "publish-live", "archive-live", "dashboard", "store-setup"),
         *("local", "dev"),
     ),
 )
@@ -120,6 +120,7 @@ LOCKS = (
     _deployable("functions/publish_live", "publish-live"),
     _deployable("functions/archive_live", "archive-live"),
     _deployable("cloudrun/dashboard", "dashboard"),
+    _deployable("cloudrun/store_setup", "store-setup"),
     _deployable("local/command", "command"),
 )
 

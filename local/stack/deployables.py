@@ -1,6 +1,6 @@
-"""How a stack starts the project's deployables.
+"""How a stack starts the project's deployables, from the artifacts that `local.build` makes in its home.
 
-Imported by `local.stack.config`. Every path to the code of a deployable comes from `source_of`.
+Imported by the rest of `local.stack`. Every path to the code of a deployable comes from `artifact_of`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from local.backing.interface import LONGEST_CHAIN, Place, ServiceSpec, module_command
-from local.checkout import ROOT
+from local.backing.flink import cluster
+from local.backing.interface import LONGEST_CHAIN, Place, ServiceSpec
 
 PORTS: Final = ("fetch_archive", "publish_live", "archive_live", "producer", "candles_job", "dashboard")
 
-_SOURCES: Final = {
+_ARTIFACTS: Final = {
     **{name: f"functions/{name}" for name in ("fetch_archive", "publish_live", "archive_live")},
-    **{name: f"cloudrun/{name}" for name in ("producer", "dashboard")},
+    **{name: f"cloudrun/{name}" for name in ("producer", "dashboard", "store_setup")},
+    "candles_job": "flink/candles",
+    "candles_batch": "dataproc_jobs/candles",
 }
 
 _THREADS: Final = {"fetch_archive": 8, "publish_live": 2, "archive_live": 2}
@@ -24,9 +26,14 @@ _THREADS: Final = {"fetch_archive": 8, "publish_live": 2, "archive_live": 2}
 functions framework's own default is four threads a core."""
 
 
-def source_of(name: str) -> Path:
-    """The folder that holds `main.py` of a deployable."""
-    return ROOT / _SOURCES[name]
+def artifacts_in(home: Path) -> Path:
+    """The folder of a stack's artifacts, which are built when it is started and stay as they are while it runs."""
+    return home / "artifacts"
+
+
+def artifact_of(home: Path, name: str) -> Path:
+    """The folder of a deployable's artifact, which holds its `main.py`."""
+    return artifacts_in(home) / _ARTIFACTS[name]
 
 
 def deployables(place: Place) -> list[ServiceSpec]:
@@ -48,7 +55,7 @@ def _function(place: Place, name: str) -> ServiceSpec:
     command = (
         str(Path(sys.executable).parent / "functions-framework"),
         f"--target={name}",
-        f"--source={source_of(name) / 'main.py'}",
+        f"--source={artifact_of(place.home, name) / 'main.py'}",
         "--signature-type=http",
         "--host=127.0.0.1",
         f"--port={place.ports[name]}",
@@ -60,7 +67,7 @@ def _function(place: Place, name: str) -> ServiceSpec:
 def _producer(place: Place) -> ServiceSpec:
     return ServiceSpec(
         "producer",
-        _main("producer"),
+        _main(place, "producer"),
         f"{place.url('producer')}/live",
         _listening(place, "producer"),
         needs=("topics",),
@@ -69,23 +76,28 @@ def _producer(place: Place) -> ServiceSpec:
 
 
 def _candles_job(place: Place) -> ServiceSpec:
-    command = module_command(
-        "local.backing.flink.candles_job",
-        f"--folder={place.home / 'flink'}",
-        f"--rest={place.url('flink_rest')}",
-        f"--port={place.ports['candles_job']}",
-    )
-    return ServiceSpec("candles_job", command, place.url("candles_job"), needs=("jobmanager", "topics", "tables"))
+    folder = place.home / "flink"
+    environ = {
+        **_listening(place, "candles_job"),
+        **cluster.client_environ(folder),
+        "PYTHONPATH": str(artifact_of(place.home, "candles_job")),
+        "FLINK_REST_URL": place.url("flink_rest"),
+        "CANDLES_CHECKPOINTS": cluster.flink_uri(folder / "checkpoints"),
+        "CANDLES_LOCK": str(folder / "submission.lock"),
+    }
+    command = (str(cluster.PYTHON), "-m", "candles_stream")
+    needs = ("jobmanager", "topics", "tables")
+    return ServiceSpec("candles_job", command, place.url("candles_job"), environ, needs=needs)
 
 
 def _dashboard(place: Place) -> ServiceSpec:
     ready = f"{place.url('dashboard')}/ready"
     needs = ("topics", "tables", "warehouse")
-    return ServiceSpec("dashboard", _main("dashboard"), ready, _listening(place, "dashboard"), needs=needs)
+    return ServiceSpec("dashboard", _main(place, "dashboard"), ready, _listening(place, "dashboard"), needs=needs)
 
 
-def _main(name: str) -> tuple[str, ...]:
-    return (sys.executable, str(source_of(name) / "main.py"))
+def _main(place: Place, name: str) -> tuple[str, ...]:
+    return (sys.executable, str(artifact_of(place.home, name) / "main.py"))
 
 
 def _listening(place: Place, name: str) -> dict[str, str]:

@@ -16,8 +16,10 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from local.backing.pubsub import installed_emulator
+from local.build import build
 from local.environment import env_file
 from local.stack.config import PORTS, StackConfig
+from local.stack.deployables import artifacts_in
 from local.stack.options import Options
 from local.stack.ports import NoPortsError, PortBlock, claim_block
 from local.stack.progress import Report, Silent
@@ -37,7 +39,7 @@ from local.stack.status import ServiceStatus, statuses
 from local.stack.supervision import end_leftovers, new_password
 from local.waiting import answers, wait_for
 
-_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink", SOURCE_FILE)
+_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink", "artifacts", SOURCE_FILE)
 _RUN: Final = (STATE_FILE, "env", "supervisord.conf", "supervisord.pid", "logs")
 _ROOM: Final = 512 << 20
 """Bytes that must be free before a start: more than a stack fills in its first minutes."""
@@ -132,6 +134,7 @@ class LocalStack:
         end_leftovers(self.home)
         remove(self.env_file)
         claim_source(self.home, options.source)
+        build(artifacts_in(self.home))
         emulator = installed_emulator()
         with _claimed_block(self.home) as block:
             # The supervisor's port is the block's first: it keeps the block once the claim is given up.

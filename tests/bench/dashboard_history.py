@@ -129,7 +129,7 @@ def _heap_mib(page: Page) -> float:
 
 def _compare(page: Page, stores: Stores) -> int:
     """How many of the chart's bars, of those that BigQuery has, are equal there. Raises AssertionError for another."""
-    bars, step = page.evaluate("[candles.bars(), candles.data.shown.step]")
+    bars, step = page.evaluate("[candles.chart.bars, candles.store.shown.step]")
     values = {"step": step, "first": bars[0]["time"]}
     parameters = [bigquery.ScalarQueryParameter(name, "INT64", value) for name, value in values.items()]
     job = stores.stack.bigquery().query(_ROWS, bigquery.QueryJobConfig(query_parameters=parameters))

@@ -78,7 +78,7 @@ def _cost(  # noqa: PLR0917  # one of each
 
 def _compare(page: Page, stores: Stores) -> int:
     """How many candles of the chart equal Postgres' rows. Raises AssertionError for those that stay different."""
-    end = page.evaluate("candles.data.newest") + 60
+    end = page.evaluate("candles.store.newest") + 60
     start = end - COMPARED_MINUTES * 60
     rows = stores.candles(start * SECOND_US, end * SECOND_US)
     expected = [[float(row[name]) for name in COMPARED] for row in rows]
@@ -86,7 +86,7 @@ def _compare(page: Page, stores: Stores) -> int:
     shown: list[list[float]] = []
 
     def are_equal() -> bool:
-        shown[:] = page.evaluate(f"candles.bars().filter(bar => bar.time >= {start}).map({values})")
+        shown[:] = page.evaluate(f"candles.chart.bars.filter(bar => bar.time >= {start}).map({values})")
         return shown == expected
 
     with suppress(TimeoutError):

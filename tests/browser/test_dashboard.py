@@ -36,12 +36,12 @@ PATIENCE_MS: Final = 30_000
 """What a busy machine may take for what else takes a moment."""
 TWO_FRAMES: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 IN_SIGHT: Final = """(() => {
-  const { from, to } = candleChart.range(), bars = candles.bars();
+  const { from, to } = candles.chart.range(), bars = candles.chart.bars;
   const at = place => bars[Math.min(bars.length - 1, Math.max(0, place))].time;
-  return [at(Math.ceil(from)), at(Math.floor(to)) + candles.data.shown.step];
+  return [at(Math.ceil(from)), at(Math.floor(to)) + candles.store.shown.step];
 })()"""
 """Where the bars in sight begin and end."""
-SERIES: Final = "candleChart.chart.panes().flatMap(pane => pane.getSeries().map(series => series.data()))"
+SERIES: Final = "candles.chart.library.panes().flatMap(pane => pane.getSeries().map(series => series.data()))"
 """Candles, day VWAP, MA 20, MA 50, volume, and the taker delta when it is wanted."""
 expect.set_options(timeout=PATIENCE_MS)
 AMOUNTS: Final = ("open", "high", "low", "close", "volume", "turnover")
@@ -88,7 +88,7 @@ def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]
 
 
 def bars(page: Page) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = page.evaluate("candles.bars()")
+    found: list[dict[str, Any]] = page.evaluate("candles.chart.bars")
     return found
 
 
@@ -117,7 +117,7 @@ def in_sight(page: Page) -> list[int]:
 
 def at_rest(page: Page) -> list[int]:
     """Wait until the address bar tells what is in sight, which is returned."""
-    until(page, f"!candles.data.isBusy && `${{[candles.state.from, candles.state.to]}}` === `${{{IN_SIGHT}}}`")
+    until(page, f"!candles.store.isBusy && `${{[candles.state.from, candles.state.to]}}` === `${{{IN_SIGHT}}}`")
     query = page.evaluate("location.search")
     seen = in_sight(page)
     assert f"from={seen[0]}&to={seen[1]}" in query
@@ -126,15 +126,15 @@ def at_rest(page: Page) -> list[int]:
 
 def width(page: Page) -> float:
     """How many bars have room in sight."""
-    found: float = page.evaluate("candleChart.range().to - candleChart.range().from")
+    found: float = page.evaluate("candles.chart.range().to - candles.chart.range().from")
     return found
 
 
 def show(page: Page, time: int, bars_around: int = 30) -> None:
     """Bring the bar that opens then into the middle."""
-    place = f"candles.bars().findIndex(bar => bar.time === {time})"
+    place = f"candles.chart.bars.findIndex(bar => bar.time === {time})"
     until(page, f"{place} >= 0")
-    page.evaluate(f"candleChart.show({place} - {bars_around}, {place} + {bars_around})")
+    page.evaluate(f"candles.chart.show({place} - {bars_around}, {place} + {bars_around})")
     page.evaluate(TWO_FRAMES)
 
 
@@ -142,7 +142,7 @@ def hover(page: Page, time: int) -> str:
     """Point at the bar that opens then; what the legend says."""
     show(page, time)
     x = page.evaluate(
-        "time => candleChart.chart.timeScale().logicalToCoordinate(candles.bars().findIndex(bar => bar.time === time))",
+        "time => candles.chart.library.timeScale().logicalToCoordinate(candles.chart.bars.findIndex(bar => bar.time === time))",
         time,
     )
     box = page.locator("#chart").bounding_box()
@@ -180,12 +180,12 @@ def coloured(page: Page, colour: str) -> set[int]:
         """name => {
           const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
           const wanted = [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
-          const canvas = candleChart.chart.takeScreenshot(), { width, height } = canvas;
+          const canvas = candles.chart.library.takeScreenshot(), { width, height } = canvas;
           const pixels = canvas.getContext('2d').getImageData(0, 0, width, height).data, times = new Set();
           for (let i = 0; i < pixels.length; i += 4) {
             if (wanted.some((value, k) => pixels[i + k] !== value)) continue;
-            const place = candleChart.chart.timeScale().coordinateToLogical((i / 4) % width);
-            times.add(candles.bars()[Math.round(place)]?.time);
+            const place = candles.chart.library.timeScale().coordinateToLogical((i / 4) % width);
+            times.add(candles.chart.bars[Math.round(place)]?.time);
           }
           return [...times];
         }""",
@@ -235,7 +235,7 @@ def test_the_page_opens_with_the_database_s_candles(
             f"{62765 + n % 7}.5",
             f"0.{n + 1}",
         )
-    expect(page.locator("#tape .row").first).to_have_text("21:25:5962,768.50.6")
+    expect(page.locator("#trades .row").first).to_have_text("21:25:5962,768.50.6")
     stores.prove(NEWEST_US + 45 * SECOND_US)
     expect(page.locator("#feed")).to_have_text("live")
     picture(page, "live")
@@ -295,12 +295,12 @@ def test_time_without_candles_is_seen(open_page: Callable[..., Page]) -> None:
     assert "no candles" not in hover(page, first_live + 3600)
     show(page, first_live)
     drawn = """place => {
-      const scale = candleChart.chart.timeScale(), canvas = candleChart.chart.takeScreenshot();
+      const scale = candles.chart.library.timeScale(), canvas = candles.chart.library.takeScreenshot();
       const x = Math.floor((scale.logicalToCoordinate(place - 1) + scale.logicalToCoordinate(place)) / 2);
       const pixels = canvas.getContext('2d').getImageData(x, 60, 1, 300).data;
       return [...Array(300).keys()].filter(i => pixels[4 * i] + pixels[4 * i + 1] + pixels[4 * i + 2] > 100).length;
     }"""
-    place = page.evaluate("time => candles.bars().findIndex(bar => bar.time === time)", first_live)
+    place = page.evaluate("time => candles.chart.bars.findIndex(bar => bar.time === time)", first_live)
     assert page.evaluate(drawn, place) > 80
     assert page.evaluate(drawn, place - 3) < 40
 
@@ -331,7 +331,9 @@ def test_the_studies_follow_from_the_rows(stores: Stores, open_page: Callable[..
     assert tail(delta) == pytest.approx(expected, abs=1e-9)
 
     # A new day begins while the page is open: no line leads to it from yesterday.
-    page.evaluate("time => candleChart.put({...candles.bars().at(-1), time})", (midnight_us + DAY_US) // SECOND_US)
+    page.evaluate(
+        "time => candles.chart.put({...candles.chart.bars.at(-1), time})", (midnight_us + DAY_US) // SECOND_US
+    )
     _, vwap, *_ = page.evaluate(SERIES)
     assert vwap[-2]["color"] == "transparent"
     assert vwap[-1]["value"] == pytest.approx(float(rows[-1]["turnover"] / rows[-1]["volume"]), rel=1e-12)
@@ -342,7 +344,7 @@ def test_the_studies_follow_from_the_rows(stores: Stores, open_page: Callable[..
         button.click()
         expect(button).to_have_attribute("aria-pressed", "false")
     assert [len(series) for series in page.evaluate(SERIES)][1:4] == [0, 0, 0]
-    assert page.evaluate("candleChart.chart.panes().length") == 2
+    assert page.evaluate("candles.chart.library.panes().length") == 2
     assert page.evaluate("location.search").endswith("studies=")
 
 
@@ -368,8 +370,8 @@ def test_the_wheel_zooms_where_it_points(open_page: Callable[..., Page]) -> None
     box = page.locator("#chart").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 500, box["y"] + 200)
-    before, pointed = width(page), "candleChart.chart.timeScale().coordinateToLogical(500)"
-    time = page.evaluate(f"candles.bars()[{pointed}].time")
+    before, pointed = width(page), "candles.chart.library.timeScale().coordinateToLogical(500)"
+    time = page.evaluate(f"candles.chart.bars[{pointed}].time")
 
     def zoomed(by: int, wanted: Callable[[float], bool]) -> Callable[[], bool]:
         def turn() -> bool:
@@ -381,7 +383,7 @@ def test_the_wheel_zooms_where_it_points(open_page: Callable[..., Page]) -> None
 
     wait_for("half of the bars", zoomed(-100, lambda bars: bars < before / 2))
     seen = at_rest(page)
-    assert abs(page.evaluate(f"candles.bars()[{pointed}].time") - time) <= 120
+    assert abs(page.evaluate(f"candles.chart.bars[{pointed}].time") - time) <= 120
     narrow = width(page)
     wait_for("a fifth more of them", zoomed(100, lambda bars: bars > narrow * 1.2))
     wide = at_rest(page)
@@ -392,7 +394,7 @@ def test_the_wheel_zooms_where_it_points(open_page: Callable[..., Page]) -> None
 def test_a_drag_pans(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     show(page, NEWEST_US // SECOND_US - 3600)
-    spacing = page.evaluate("candleChart.chart.timeScale().options().barSpacing")
+    spacing = page.evaluate("candles.chart.library.timeScale().options().barSpacing")
     before, _ = in_sight(page)
     box = page.locator("#chart").bounding_box()
     assert box is not None
@@ -420,7 +422,7 @@ def test_two_fingers_zoom(open_page: Callable[..., Page]) -> None:
         points = [{"x": 250 + side * apart, "y": 250, "id": side + 1} for side in (-1, 1)] if apart else []
         touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         page.evaluate(TWO_FRAMES)
-    until(page, f"candleChart.range().to - candleChart.range().from < {0.8 * before}")
+    until(page, f"candles.chart.range().to - candles.chart.range().from < {0.8 * before}")
     at_rest(page)
 
 
@@ -428,19 +430,21 @@ def test_the_keys_zoom_and_pan(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     page.focus("#chart")
     wide = width(page)
-    right = page.evaluate("candleChart.range().to - candles.bars().length + 1")
+    right = page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1")
     page.keyboard.press("+")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(0.8 * wide, rel=1e-3)
-    assert page.evaluate("candleChart.range().to - candles.bars().length + 1") == pytest.approx(0.8 * right, abs=0.1)
+    assert page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1") == pytest.approx(
+        0.8 * right, abs=0.1
+    )
     page.keyboard.press("-")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(wide, rel=1e-3)
-    until(page, "!candles.data.isBusy")
-    newest = page.evaluate("candleChart.range().to - candles.bars().length")
+    until(page, "!candles.store.isBusy")
+    newest = page.evaluate("candles.chart.range().to - candles.chart.bars.length")
     page.keyboard.press("ArrowLeft")
     page.evaluate(TWO_FRAMES)
-    moved = newest - page.evaluate("candleChart.range().to - candles.bars().length")
+    moved = newest - page.evaluate("candles.chart.range().to - candles.chart.bars.length")
     assert moved == pytest.approx(0.1 * wide, rel=1e-2)
     page.keyboard.press("Shift+ArrowLeft")
     expect(page.locator("#newest")).to_be_visible()
@@ -462,7 +466,7 @@ def test_every_range_is_shown_in_the_interval_that_fits(stores: Stores, open_pag
         ("1D", 1, "1m"),
     ):
         page.click(f"[data-range='{name}']")
-        until(page, f"candles.data.shown?.interval === '{interval}' && !candles.data.isBusy")
+        until(page, f"candles.store.shown?.interval === '{interval}' && !candles.store.isBusy")
         expect(page.locator(f"[data-range='{name}']")).to_have_attribute("aria-pressed", "true")
         step = parse_interval(interval) // SECOND_US
         times = sorted({time // step * step for time in (*minutes, newest)})
@@ -479,7 +483,7 @@ def test_another_interval_keeps_the_place(open_page: Callable[..., Page]) -> Non
     first, end = at_rest(page)
     for interval in ("5m", "15m", "1m"):
         page.click(f"[data-interval='{interval}']")
-        until(page, f"candles.data.shown.interval === '{interval}' && !candles.data.isBusy")
+        until(page, f"candles.store.shown.interval === '{interval}' && !candles.store.isBusy")
         page.evaluate(TWO_FRAMES)
         seen = in_sight(page)
         assert abs(seen[0] - first) <= 900, interval
@@ -490,9 +494,9 @@ def test_another_interval_keeps_the_place(open_page: Callable[..., Page]) -> Non
 def test_back_and_forward(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m")
     page.click("[data-range='5D']")
-    until(page, "candles.data.shown.interval === '5m' && !candles.data.isBusy")
+    until(page, "candles.store.shown.interval === '5m' && !candles.store.isBusy")
     page.click("[data-interval='1h']")
-    until(page, "candles.data.shown.interval === '1h' && !candles.data.isBusy")
+    until(page, "candles.store.shown.interval === '1h' && !candles.store.isBusy")
     five_days = "?symbol=BTCUSDT&interval=auto&range=5D&studies=vwap"
     for step, interval in (
         (page.go_back, "5m"),
@@ -501,7 +505,7 @@ def test_back_and_forward(open_page: Callable[..., Page]) -> None:
         (page.go_forward, "1h"),
     ):
         step()
-        until(page, f"candles.data.shown.interval === '{interval}' && !candles.data.isBusy")
+        until(page, f"candles.store.shown.interval === '{interval}' && !candles.store.isBusy")
         assert {bar["time"] % (parse_interval(interval) // SECOND_US) for bar in bars(page)} == {0}
         assert (page.evaluate("location.search") == five_days) is (interval == "5m")
 
@@ -524,8 +528,8 @@ def test_numbers_have_the_digits_that_they_have(open_page: Callable[..., Page]) 
     assert page.evaluate("candles.format.price(0.0123, 7)") == "0.0123000"
     assert page.evaluate("[-0.00001, 0.0123].map(candles.format.percent)") == ["+0.00 %", "+1.23 %"]
     # A finer price than any before it is written whole.
-    page.evaluate("candleChart.put({...candles.bars().at(-1), close: 61000.125})")
-    assert page.evaluate("candleChart.digits") == 3
+    page.evaluate("candles.chart.put({...candles.chart.bars.at(-1), close: 61000.125})")
+    assert page.evaluate("candles.chart.digits") == 3
 
 
 def test_sixty_symbols(open_page: Callable[..., Page]) -> None:
@@ -633,14 +637,14 @@ def test_the_calendar_tells_what_became_of_each_day(
     until(page, "candles.state.from > 0 && document.querySelector('#chart').dataset.state === 'ready'")
     first_us = (NEWEST_US // DAY_US - 2 - 40 + 3) * DAY_US
     expected = [values(candle) for candle in known_minutes() if first_us <= candle.open_time_us < first_us + DAY_US]
-    until(page, f"candles.bars().some(bar => bar.time === {first_us // SECOND_US})")
+    until(page, f"candles.chart.bars.some(bar => bar.time === {first_us // SECOND_US})")
     shown = {bar["time"]: held(bar) for bar in bars(page)}
     assert [shown[bar["time"]] for bar in expected] == expected
 
 
 def test_a_trade_is_on_the_tape(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page()
-    top = page.locator("#tape .row").first
+    top = page.locator("#trades .row").first
     stores.trade(1, NEWEST_US + SECOND_US, "Buy", "61234.5", "0.042")
     expect(top).to_contain_text("61,234.5")
     stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")
@@ -648,14 +652,14 @@ def test_a_trade_is_on_the_tape(stores: Stores, open_page: Callable[..., Page]) 
     expect(top).to_contain_text("61,234.4")
     stores.trade(3, NEWEST_US + SECOND_US, "Buy", "99999.9", "1")  # late: on the tape, not the last price
     expect(top).to_contain_text("99,999.9")
-    rows = page.locator("#tape .row").evaluate_all("rows => rows.map(row => row.innerText.split('\\n').join(' '))")
+    rows = page.locator("#trades .row").evaluate_all("rows => rows.map(row => row.innerText.split('\\n').join(' '))")
     assert rows[:3] == [
         "21:26:01 99,999.9 1",
         "21:26:02 61,234.4 1.5",
         "21:26:01 61,234.5 0.042",
     ]
     expect(page.locator("#last")).to_have_text("61,234.4")
-    expect(page.locator("#tape .row").nth(1)).to_have_class("row down")
+    expect(page.locator("#trades .row").nth(1)).to_have_class("row down")
     expect(page.locator("#health")).to_contain_text("Last trade21:26:02 UTC")
 
 
@@ -666,32 +670,32 @@ def test_the_forming_candle_grows_and_becomes_final(stores: Stores, open_page: C
     assert newest.trade_count is not None
     grown = replace(newest, close=Decimal("62999.9"), high=Decimal("62999.9"), trade_count=newest.trade_count + 1)
     stores.write([grown])
-    until(page, "candles.bars().at(-1).close === 62999.9")
+    until(page, "candles.chart.bars.at(-1).close === 62999.9")
     assert held(bars(page)[-1]) == values(grown)
     final = replace(grown, status=Status.FINAL)
     following = minute(NEWEST_US + MINUTE_US, Source.LIVE, Status.FORMING)
     stores.write([final, following])
-    until(page, f"candles.bars().at(-1).time === {following.open_time_us // SECOND_US}")
+    until(page, f"candles.chart.bars.at(-1).time === {following.open_time_us // SECOND_US}")
     assert [held(bar) for bar in bars(page)[-2:]] == [values(final), values(following)]
     # The hour on the other page is made of the same minutes.
     minutes = [*live_minutes()[:-1], final, following]
     [*_, expected] = merge(minutes, 60 * MINUTE_US)
-    until(hour, f"candles.bars().at(-1).close === {float(expected.close)}")
+    until(hour, f"candles.chart.bars.at(-1).close === {float(expected.close)}")
     assert held(bars(hour)[-1]) == pytest.approx(values(expected), rel=1e-12)
     # A minute behind is amended.
     amended = replace(live_minutes()[-5], volume=Decimal("123.456"), trade_count=5000)
     stores.write([amended])
-    until(page, "candles.bars().at(-6).volume === 123.456")
+    until(page, "candles.chart.bars.at(-6).volume === 123.456")
 
 
 def test_a_minute_that_comes_late_takes_its_place(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 120) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 120}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 120}")
     late = minute((newest + 60) * SECOND_US, Source.LIVE, Status.REPAIRED)
     stores.write([late])
-    until(page, f"candles.bars().at(-2).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-2).time === {newest + 60}")
     assert [bar["time"] for bar in bars(page)[-3:]] == [newest, newest + 60, newest + 120]
     assert held(bars(page)[-2]) == values(late)
 
@@ -704,40 +708,40 @@ def test_zoom_survives_what_comes(stores: Stores, open_page: Callable[..., Page]
     before = at_rest(page)
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     assert in_sight(page) == before
 
 
 def test_what_comes_before_the_first_drawing_does_not_move_the_chart(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    until(page, "candles.bars()[0].time < candles.bars().at(-1).time - 86400 && !candles.data.isBusy")
+    until(page, "candles.chart.bars[0].time < candles.chart.bars.at(-1).time - 86400 && !candles.store.isBusy")
     page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself
     page.evaluate(
         """() => {
-          const bars = candles.bars().slice(), first = bars[0].time;
+          const bars = candles.chart.bars.slice(), first = bars[0].time;
           const more = Array.from({ length: 100 }, (_, i) => ({ ...bars[0], time: first - (100 - i) * 60 }));
-          candleChart.set(bars, 60);
-          candleChart.show(10, 300);
-          candleChart.extend(bars, 0, true);
-          candleChart.extend(more.concat(bars), 100);
+          candles.chart.set(bars, 60);
+          candles.chart.show(10, 300);
+          candles.chart.extend(bars, 0, true);
+          candles.chart.extend(more.concat(bars), 100);
         }"""
     )
     page.evaluate(TWO_FRAMES)
-    seen = page.evaluate("(() => { const { from, to } = candleChart.range(); return [from, to]; })()")
+    seen = page.evaluate("(() => { const { from, to } = candles.chart.range(); return [from, to]; })()")
     assert seen == pytest.approx([110, 400], abs=1)
 
 
 def test_a_gap_in_sight_changes_no_interval(open_page: Callable[..., Page]) -> None:
     page = open_page("?range=1D")
-    gap = "candles.bars().findIndex((bar, i, all) => i && bar.time - all[i - 1].time > 86400)"
-    until(page, f"{gap} > 200 && !candles.data.isBusy")
-    page.evaluate(f"candleChart.show({gap} - 100, {gap} + 100)")
+    gap = "candles.chart.bars.findIndex((bar, i, all) => i && bar.time - all[i - 1].time > 86400)"
+    until(page, f"{gap} > 200 && !candles.store.isBusy")
+    page.evaluate(f"candles.chart.show({gap} - 100, {gap} + 100)")
     page.focus("#chart")
     page.keyboard.press("ArrowLeft")
     until(page, "location.search.includes('from=')")
     page.evaluate(TWO_FRAMES)
     assert page.evaluate("candles.state.to - candles.state.from") > 2000 * 60
-    assert page.evaluate("[candles.data.shown.interval, candles.data.isBusy]") == ["1m", False]
+    assert page.evaluate("[candles.store.shown.interval, candles.store.isBusy]") == ["1m", False]
 
 
 def test_a_bar_cut_by_the_edge_does_not_flatten_the_others(open_page: Callable[..., Page]) -> None:
@@ -746,12 +750,12 @@ def test_a_bar_cut_by_the_edge_does_not_flatten_the_others(open_page: Callable[.
     page.evaluate(
         """() => {
           const low = { open: 1, high: 1, low: 1, close: 1 };
-          candleChart.set(candles.bars().slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar)), 60);
-          candleChart.show(9.5, 19.5);
+          candles.chart.set(candles.chart.bars.slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar)), 60);
+          candles.chart.show(9.5, 19.5);
         }"""
     )
     page.evaluate(TWO_FRAMES)
-    seen = page.evaluate("candleChart.chart.panes()[0].getSeries()[0].priceScale().getVisibleRange()")
+    seen = page.evaluate("candles.chart.library.panes()[0].getSeries()[0].priceScale().getVisibleRange()")
     ten = live_minutes()[-20:-10]
     low, high = (float(f(getattr(bar, name) for bar in ten)) for f, name in ((min, "low"), (max, "high")))
     room = 0.5 * (high - low)  # above and below
@@ -763,19 +767,19 @@ def test_a_tab_in_the_background_costs_nothing(stores: Stores, open_page: Callab
     page = open_page("?interval=1m")
     hidden = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
     change = "document.dispatchEvent(new Event('visibilitychange'))"
-    until(page, "candles.data.stream && candles.data.stream.readyState === 1")
+    until(page, "candles.store.stream && candles.store.stream.readyState === 1")
     page.evaluate(f"{hidden % 'true'}; {change}")
-    assert page.evaluate("candles.data.stream") is None
+    assert page.evaluate("candles.store.stream") is None
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     page.evaluate(f"{hidden % 'false'}; {change}")
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
 
 
 def test_bars_of_the_interval_before_are_not_mixed_in(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    until(page, "candles.data.stream?.readyState === 1 && !candles.data.isBusy")
-    page.evaluate("candles.data.stream.addEventListener('message', ({ data }) => (window.came = data))")
+    until(page, "candles.store.stream?.readyState === 1 && !candles.store.isBusy")
+    page.evaluate("candles.store.stream.addEventListener('message', ({ data }) => (window.came = data))")
     waiting: list[Route] = []
     page.route("**/api/candles*", lambda route: waiting.append(route))  # noqa: PLW0108  # Playwright marks what it is given
     page.click("[data-interval='1h']")
@@ -784,7 +788,7 @@ def test_bars_of_the_interval_before_are_not_mixed_in(stores: Stores, open_page:
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     until(page, f"window.came?.includes('\"bar\":[{newest + 60}')")
     waiting.pop().continue_()
-    until(page, "candles.data.shown.interval === '1h'")
+    until(page, "candles.store.shown.interval === '1h'")
     page.evaluate(TWO_FRAMES)
     assert [bar["time"] for bar in bars(page) if bar["time"] % 3600] == []
 
@@ -800,7 +804,7 @@ def test_a_connection_that_only_looks_open_heals(stores: Stores, open_page: Call
     finally:
         process.resume()
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     expect(page.locator("#feed")).not_to_have_text("reconnecting")
 
 
@@ -814,7 +818,7 @@ def test_postgres_may_be_killed(stores: Stores, open_page: Callable[..., Page]) 
     stores.stack.start("postgres")
     stores.prove((newest + 80) * SECOND_US)
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     expect(page.locator("#feed")).not_to_contain_text("live data")
 
 
@@ -822,16 +826,16 @@ def test_the_server_may_be_killed(stores: Stores, open_page: Callable[..., Page]
     page = open_page("?interval=1m")
     newest = bars(page)[-1]["time"]
     stores.trade(4, newest * SECOND_US, "Buy", "62764.5", "6")
-    expect(page.locator("#tape .row").first).to_contain_text("62,764.5")
+    expect(page.locator("#trades .row").first).to_contain_text("62,764.5")
     stores.stack.kill("dashboard")
     expect(page.locator("#feed")).to_have_text("reconnecting")
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     stores.stack.start("dashboard")
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     # The new server sends its tape from the beginning; it is not on the page twice.
     stores.trade(5, (newest + 60) * SECOND_US, "Buy", "62765.5", "7")
-    expect(page.locator("#tape .row").first).to_contain_text("62,765.5")
-    rows = page.locator("#tape .row").all_text_contents()
+    expect(page.locator("#trades .row").first).to_contain_text("62,765.5")
+    rows = page.locator("#trades .row").all_text_contents()
     assert sorted(rows) == sorted(set(rows))
     errors = open_page.errors  # type: ignore[attr-defined]  # the browser tells of every lost connection
     errors[:] = [text for text in errors if "net::ERR_" not in text]
@@ -845,7 +849,7 @@ def test_without_history_the_live_candles_stay(
     stores.stack.start("dashboard")
     page = open_page("?interval=1m&range=1D")
     expect(page.locator("#notice")).to_have_text(
-        "History: not available, it is asked again. (BigQuery cannot be reached (ConnectionError))"
+        "History: not available; the page retries. (BigQuery cannot be reached (ConnectionError))"
     )
     assert len(bars(page)) >= 1440
     picture(page, "broken-upstream")
@@ -864,7 +868,7 @@ def test_another_symbol_and_theme_by_the_keyboard(open_page: Callable[..., Page]
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    until(page, "candles.data.stream && candles.data.stream.readyState === 1")
+    until(page, "candles.store.stream && candles.store.stream.readyState === 1")
     page.keyboard.press("/")
     page.keyboard.press("ArrowDown")
     other = page.evaluate("document.activeElement.textContent")

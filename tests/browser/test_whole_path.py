@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from bitcoin_pipeline.candle import Status
 from bitcoin_pipeline.times import SECOND_US
 from local.waiting import wait_for
 from tests.support.command import Pipeline
@@ -50,7 +51,7 @@ def page(pipeline: Pipeline) -> Iterator[Page]:
 
 
 def newest(page: Page) -> dict[str, Any]:
-    bar: dict[str, Any] = page.evaluate("candles.bars().at(-1)")
+    bar: dict[str, Any] = page.evaluate("candles.chart.bars.at(-1)")
     return bar
 
 
@@ -62,15 +63,15 @@ def test_a_trade_of_the_exchange_changes_the_candle_on_screen_until_it_is_final(
         return bool(now["time"] > first["time"] or now["count"] > first["count"])
 
     wait_for("a trade to change the newest candle", has_moved, 60)
-    expect(page.locator("#tape .row").first).to_be_visible()
+    expect(page.locator("#trades .row").first).to_be_visible()
     expect(page.locator("#feed")).to_have_text("live")  # a slow start may leave a gap, which its colour tells
     # The minute at hand ends, and the next one is on the screen; then the database and the screen agree.
     time = newest(page)["time"]
-    ended = "time => candles.bars().some(bar => bar.time === time && bar.doubt !== 2)"
+    ended = f"time => candles.chart.bars.some(bar => bar.time === time && bar.doubt !== {Status.FORMING.doubt})"
     wait_for("the minute to end on the screen", lambda: page.evaluate(ended, time), 120)
 
     def agree() -> bool:
-        [shown] = page.evaluate("time => candles.bars().filter(bar => bar.time === time)", time)
+        [shown] = page.evaluate("time => candles.chart.bars.filter(bar => bar.time === time)", time)
         stored = WholeStack(pipeline.home).candles()[SYMBOL, time * SECOND_US]
         return [shown[name] for name in (*AMOUNTS, "count", "doubt")] == [
             *(float(getattr(stored, name)) for name in AMOUNTS),

@@ -17,8 +17,6 @@ import psycopg
 import pytest
 import requests
 
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.checkout import ROOT
 from local.waiting import wait_for
 from tests.support.live import conninfo
@@ -32,7 +30,7 @@ NEWEST_S: Final = 1_786_310_760
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Postgres with an hour of one symbol, and the dashboard; neither Kafka nor BigQuery answers."""
     with RunningStack(tmp_path_factory.mktemp("dashboard"), ("metadata", "postgres")) as running:
-        create_tables(conninfo(running))
+        running.set_up("tables")
         with psycopg.connect(conninfo(running)) as connection:
             connection.execute(
                 """
@@ -126,7 +124,7 @@ def test_health_tells_each_upstream(stack: RunningStack) -> None:
 
     def told() -> dict[str, Any] | None:
         health: dict[str, Any] = get(stack, "/ready").json()
-        return health if health["tape"] != "ok" else None
+        return health if health["trades"] != "ok" else None
 
     health = wait_for("the tape's fault", told, PATIENCE_SECONDS)
     assert health["live"] == "ok"
@@ -212,7 +210,9 @@ def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> 
     viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
     viewer.wait_for("reset")
     wait_for(
-        "word of the tape", lambda: any(event.get("state", {}).get("tape") for event in viewer.events), PATIENCE_SECONDS
+        "word of the tape",
+        lambda: any(event.get("state", {}).get("trades") for event in viewer.events),
+        PATIENCE_SECONDS,
     )
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("UPDATE candles SET trade_count = 4, close = 100.75 WHERE status = 'forming'")
@@ -259,11 +259,11 @@ def test_a_connection_that_is_lost_is_followed_by_a_new_look_at_all(stack: Runni
 
 def test_a_broker_that_goes_away_is_told_and_comes_back(stack: RunningStack) -> None:
     def tape() -> str:
-        told: str = get(stack, "/ready").json()["tape"]
+        told: str = get(stack, "/ready").json()["trades"]
         return told
 
     stack.start("kafka")
-    create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+    stack.set_up("topics")
     wait_for("the tape", lambda: tape() == "ok", PATIENCE_SECONDS)
     stack.kill("kafka")
     wait_for("the tape's fault", lambda: tape() != "ok", PATIENCE_SECONDS)

@@ -57,6 +57,9 @@ WHOLE: Final = {
 }
 """The unit tests of more than one module, and what they are of."""
 
+ENTRY_POINTS: Final = {"main.py"}
+"""The files beside a package that a runtime starts."""
+
 SOURCE_SUFFIX: Final = {".py": ".py", ".mjs": ".js"}
 """The suffix of a unit test and that of the module that it tests."""
 
@@ -258,4 +261,97 @@ def requirement_faults(path: PurePosixPath, text: str) -> list[str]:
         f"{path}: not an exact version with hashes: {line[:60].strip()}"
         for line in lines
         if line.strip() and not REQUIREMENT.fullmatch(line.strip())
+    ]
+
+
+def graph_of(sources: Mapping[PurePosixPath, str]) -> dict[str, set[str]]:
+    """Every module of the core, of `local` and of the deployables' packages, with the modules of these it imports."""
+    modules = {module_of(path): path for path in sources if part_of(path).name != "tests"}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        names = set(imports_of(sources[path]))
+        for node in ast.walk(tree_of(sources[path])):
+            if isinstance(node, ast.ImportFrom):  # `from a import b` may import the module a.b
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        graph[module] = {name for name in names if name in modules} - {module}
+    return graph
+
+
+def module_of(path: PurePosixPath) -> str:
+    """The name under which a file is imported: `bitcoin_pipeline.trade`, `producer.worker`, `local.build`."""
+    part = part_of(path)
+    inside = path.relative_to(part) if is_deployable(part) or part.name == "src" else path
+    if len(inside.parts) == 1 and is_deployable(part):
+        return f"{part.as_posix()}/{inside}"  # an entry point, which no module imports
+    return ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """The groups of nodes that reach each other, each in the order of their names."""
+    reached = {node: _reachable(graph, node) for node in graph}
+    together = {node: {other for other in reached[node] if node in reached.get(other, set())} for node in graph}
+    groups = {tuple(sorted({node, *others})) for node, others in together.items() if others}
+    return [list(group) for group in sorted(groups)]
+
+
+def _reachable(graph: Mapping[str, set[str]], node: str) -> set[str]:
+    seen: set[str] = set()
+    left = [node]
+    while left:
+        new = graph.get(left.pop(), set()) - seen
+        seen |= new
+        left += new
+    return seen
+
+
+FLOORS: Final = (
+    ("bitcoin_pipeline",),
+    ("bitcoin_pipeline.bybit",),
+    ("bitcoin_pipeline.live",),
+    ("bitcoin_pipeline.adapters",),
+    ("local",),
+    ("local.java", "local.exchange", "local.dataproc"),
+    ("local.backing",),
+    ("local.stack",),
+    ("local.command",),
+)
+"""The wings of the core and of `local`, the lowest floor first; a wing imports lower floors and itself.
+
+The modules that lie directly in a package are a wing of their own, its ground.
+"""
+
+
+def wing_of(module: str) -> str:
+    """The wing that a module belongs to; the module itself where it is in none."""
+    wings = [wing for floor in FLOORS for wing in floor if module == wing or module.startswith(f"{wing}.")]
+    return max(wings, key=len, default=module)
+
+
+def floor_faults(graph: Mapping[str, set[str]]) -> list[str]:
+    """Imports from one wing into another of the same or of a higher floor."""
+    floor = {wing: number for number, wings in enumerate(FLOORS) for wing in wings}
+    return [
+        f"{module} imports {name}, which is not on a lower floor"
+        for module, names in sorted(graph.items())
+        for name in sorted(names)
+        if wing_of(name) != wing_of(module) and floor.get(wing_of(name), -1) >= floor.get(wing_of(module), len(FLOORS))
+    ]
+
+
+def package_faults(paths: list[PurePosixPath]) -> list[str]:
+    """Modules beside a deployable's `main.py` that have no package, and packages whose name another part has, too.
+
+    All of them stand on one path in the tests, so a name means one thing only.
+    """
+    inside = [path for path in paths if is_deployable(part_of(path)) and part_of(path).parts[0] in DEPLOYABLE_KINDS]
+    alone = [path for path in inside if path.parent == part_of(path) and path.name not in ENTRY_POINTS]
+    owners: dict[str, set[PurePosixPath]] = {CORE: {PurePosixPath("src")}, "local": {PurePosixPath("local")}}
+    for path in inside:
+        if path.parent != part_of(path):
+            owners.setdefault(path.parts[2], set()).add(part_of(path))
+    faults = [f"{path} is neither an entry point nor in a package" for path in alone]
+    return faults + [
+        f"{name} is a package of {' and of '.join(map(str, sorted(parts)))}"
+        for name, parts in owners.items()
+        if len(parts) > 1
     ]

@@ -14,10 +14,13 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
 from local.backing.interface import PROJECT, ServiceSpec
+from local.build import build
 from local.checkout import ROOT
 from local.stack.config import PORTS, StackConfig
+from local.stack.deployables import artifacts_in
 from local.stack.options import SyntheticMarket
 from local.stack.ports import free_ports
+from local.stack.stores import set_up
 from local.waiting import answers, wait_for
 
 
@@ -45,6 +48,7 @@ class RunningStack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> RunningStack:
+        build(artifacts_in(self.stack.home))
         try:
             for name in self.names:
                 self.start(name)
@@ -90,6 +94,11 @@ class RunningStack:
             )
         self.processes[name] = process
         wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 240)
+
+    def set_up(self, *stores: str) -> None:
+        """Run the job that makes `topics` and `tables`, as `pipeline up` does."""
+        for store in stores:
+            set_up(self.stack.home, store, self.environ)
 
     def kill(self, name: str) -> None:
         """End a service and all of its processes with SIGKILL, and wait until they have ended."""

@@ -13,24 +13,30 @@ from local.checkout import ROOT
 from tests.support.house import (
     ADAPTERS,
     CORE,
+    FLOORS,
     LIBRARIES,
     LOCK_NAMES,
     SETUP,
     WHOLE,
     adapter_faults,
+    circles,
     docstring_faults,
     extra_faults,
+    floor_faults,
     folder_faults,
+    graph_of,
     import_faults,
     is_deployable,
     lock_faults,
     mirror_faults,
     modules_of,
+    package_faults,
     part_of,
     purity_faults,
     requirement_faults,
     setup_faults,
     text_faults,
+    wing_of,
 )
 
 
@@ -84,6 +90,22 @@ def test_the_tree_is_seen(paths: list[PurePosixPath], sources: dict[PurePosixPat
 def test_imports_follow_the_table(sources: dict[PurePosixPath, str]) -> None:
     modules = modules_of(list(sources))
     assert [fault for path, source in sources.items() for fault in import_faults(path, source, modules)] == []
+
+
+def test_no_module_is_reached_from_what_it_imports(sources: dict[PurePosixPath, str]) -> None:
+    graph = graph_of(sources)
+    assert "bitcoin_pipeline.trade" in graph["bitcoin_pipeline.candle"]
+    assert circles(graph) == []
+
+
+def test_wings_import_lower_floors_only(sources: dict[PurePosixPath, str]) -> None:
+    graph = graph_of(sources)
+    assert {wing for floor in FLOORS for wing in floor} - {wing_of(module) for module in graph} == set()
+    assert floor_faults(graph) == []
+
+
+def test_packages_of_deployables_have_names_of_their_own(sources: dict[PurePosixPath, str]) -> None:
+    assert package_faults(list(sources)) == []
 
 
 def test_adapters_are_for_deployables(sources: dict[PurePosixPath, str]) -> None:

@@ -11,17 +11,22 @@ from tests.support.house import (
     SCHEMAS,
     SETUP,
     adapter_faults,
+    circles,
     docstring_faults,
     extra_faults,
+    floor_faults,
     folder_faults,
+    graph_of,
     import_faults,
     lock_faults,
     mirror_faults,
     modules_of,
+    package_faults,
     purity_faults,
     requirement_faults,
     setup_faults,
     text_faults,
+    wing_of,
 )
 
 MODULES: Final = modules_of(
@@ -41,7 +46,7 @@ MODULES: Final = modules_of(
         ("src/bitcoin_pipeline/trade.py", "import tests"),
         ("src/bitcoin_pipeline/trade.py", "import numpy"),
         ("src/bitcoin_pipeline/trade.py", "from .candle import Candle"),
-        ("functions/fetch_archive/main.py", "from local.stack.waiting import wait_for"),
+        ("functions/fetch_archive/main.py", "from local.waiting import wait_for"),
         ("functions/fetch_archive/main.py", "def f():\n    from tests.support import cases"),
         ("functions/fetch_archive/main.py", "import candles_batch.transforms"),
         ("functions/fetch_archive/main.py", "import functions.fetch_archive.main"),
@@ -244,3 +249,59 @@ def test_an_exact_requirement_is_fine() -> None:
         f"# a\nx==2.32.0 \\\n    {HASH} \\\n    {HASH}\n    # via y\ny[z]==2.4 ; python_version < '3' \\\n    {HASH}\n"
     )
     assert requirement_faults(PurePosixPath("requirements.txt"), text) == []
+
+
+GRAPH: Final = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a", "e"}, "e": set[str]()}
+
+
+def test_a_circle_is_found() -> None:
+    assert circles(GRAPH) == [["a", "b", "c"]]
+    assert circles({**GRAPH, "c": set()}) == []
+
+
+def test_the_graph_has_every_kind_of_import() -> None:
+    sources = {
+        PurePosixPath("src/bitcoin_pipeline/candle.py"): "from bitcoin_pipeline import trade, names",
+        PurePosixPath("src/bitcoin_pipeline/trade.py"): "import json",
+        PurePosixPath("src/bitcoin_pipeline/live/__init__.py"): "",
+        PurePosixPath("cloudrun/producer/main.py"): "from producer.worker import Worker",
+        PurePosixPath("cloudrun/producer/producer/worker.py"): "def f():\n    import bitcoin_pipeline.live",
+        PurePosixPath("tests/unit/test_x.py"): "import producer.worker",
+    }
+    assert graph_of(sources) == {
+        "bitcoin_pipeline.candle": {"bitcoin_pipeline.trade"},
+        "bitcoin_pipeline.trade": set(),
+        "bitcoin_pipeline.live": set(),
+        "cloudrun/producer/main.py": {"producer.worker"},
+        "producer.worker": {"bitcoin_pipeline.live"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("bitcoin_pipeline.trade", "bitcoin_pipeline.bybit.frames"),
+        ("bitcoin_pipeline.bybit.frames", "bitcoin_pipeline.live"),
+        ("local.exchange.server", "local.java.jvm"),
+        ("local.backing.kafka", "local.stack.ports"),
+    ],
+)
+def test_an_import_from_a_higher_floor_is_found(module: str, imported: str) -> None:
+    assert floor_faults({module: {imported}}) == [f"{module} imports {imported}, which is not on a lower floor"]
+    assert floor_faults({imported: {module}}) == [] or wing_of(imported) == "local.java"
+    assert floor_faults({module: {module}}) == []
+
+
+def test_a_package_without_a_name_of_its_own_is_found() -> None:
+    some = [
+        "functions/a/main.py",
+        "functions/a/a/x.py",
+        "cloudrun/b/a/y.py",
+        "cloudrun/b/rest.py",
+        "flink/c/local/z.py",
+    ]
+    assert package_faults([PurePosixPath(name) for name in some]) == [
+        "cloudrun/b/rest.py is neither an entry point nor in a package",
+        "local is a package of flink/c and of local",
+        "a is a package of cloudrun/b and of functions/a",
+    ]

@@ -48,7 +48,7 @@ def test_numbers_are_exact(amounts: list[Decimal | None]) -> None:
     assert content["bars"]["turnover"] == [amount or 0 for amount in amounts]
 
 
-def test_a_view_is_told_whole() -> None:
+def test_a_view_has_every_field() -> None:
     content = json.loads(orjson.dumps(columns(view(Decimal("0.000000001"), None))))
     assert content == {
         "symbol": "BTCUSDT",

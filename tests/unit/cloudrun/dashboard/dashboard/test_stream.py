@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,13 +17,13 @@ from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import SECOND_US
 from bitcoin_pipeline.trade import TakerSide, Trade, live_order
 from dashboard.cache import Cache
-from dashboard.postgres import Stored
-from dashboard.stream import BARS_KEPT, CHANGED_SENT, IDLE_S, TRADES_SENT, Channel, Hub, bar_event, trades_event
+from dashboard.clock import MonotonicS
+from dashboard.level_of_detail import DAY_S
+from dashboard.postgres import StoredCandle
+from dashboard.stream import IDLE_S, MAX_BARS, MAX_CHANGED, MAX_TRADES, Channel, Hub, bar_event, trades_event
 from dashboard.warehouse import WarehouseError
-from local.checkout import ROOT
 
-DAY: Final = 86_400
-NOON: Final = 20_000 * DAY + DAY // 2
+NOON: Final = 20_000 * DAY_S + DAY_S // 2
 
 
 def minute(t: int, close: str = "100.5", status: Status = Status.FORMING) -> Candle:
@@ -63,8 +61,8 @@ class NoHistory:
 class Clock:
     now: float = 0.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> MonotonicS:
+        return MonotonicS(self.now)
 
 
 class Running:
@@ -76,7 +74,7 @@ class Running:
         self.hub = Hub(self.cache, self.clock)
 
     def put(self, *candles: Candle, updated_ms: int = 7) -> None:
-        self.hub.put_candles(self.cache.take(Stored(candle, updated_ms * 1000) for candle in candles))
+        self.hub.put_candles(self.cache.take(StoredCandle(candle, updated_ms * 1000) for candle in candles))
         self.hub.send()
 
     def view(self, interval: int = 60, after: str = "") -> AsyncIterator[bytes]:
@@ -155,15 +153,15 @@ def test_who_names_what_is_not_known_here_loads_anew(after: str) -> None:
 
 
 def test_who_was_away_too_long_loads_anew() -> None:
-    channel = Channel("BTCUSDT", 60, 0.0)
+    channel = Channel("BTCUSDT", 60, MonotonicS(0.0))
     channel.put_bar(0, b"0")
     early = f"{channel.epoch}-{channel.number}"
-    for n in range(1, BARS_KEPT):
+    for n in range(1, MAX_BARS):
         channel.put_bar(n, b"%d" % n)
     assert channel.position(early) == 1
-    channel.put_bar(BARS_KEPT, b"x")
+    channel.put_bar(MAX_BARS, b"x")
     assert channel.position(early) == 1  # what was dropped had been seen
-    channel.put_bar(BARS_KEPT + 1, b"x")
+    channel.put_bar(MAX_BARS + 1, b"x")
     assert channel.position(early) is None
 
 
@@ -209,9 +207,9 @@ def test_who_has_much_to_ask_for_loads_anew() -> None:
         running.put(minute(NOON))
         viewer = running.view()
         await anext(viewer)
-        running.put(*(minute(NOON - 3600 + 60 * n) for n in range(CHANGED_SENT)))
-        assert [list(event) for event in data(await anext(viewer))] == [["changed"]] * CHANGED_SENT
-        running.put(*(minute(NOON - 7200 + 60 * n) for n in range(CHANGED_SENT + 1)), minute(NOON, "7"))
+        running.put(*(minute(NOON - 3600 + 60 * n) for n in range(MAX_CHANGED)))
+        assert [list(event) for event in data(await anext(viewer))] == [["changed"]] * MAX_CHANGED
+        running.put(*(minute(NOON - 7200 + 60 * n) for n in range(MAX_CHANGED + 1)), minute(NOON, "7"))
         assert [list(event) for event in data(await anext(viewer))] == [["reset"], ["bar"]]
 
     run(test)
@@ -257,7 +255,7 @@ def test_the_tape_and_the_state_are_there_from_the_beginning() -> None:
         running.hub.put_trades("BTCUSDT", [trade(n, n) for n in range(100)])
         running.hub.send()
         [event] = data(await anext(viewer))
-        assert [row[0] for row in event["trades"]] == list(range(100 - TRADES_SENT, 100))
+        assert [row[0] for row in event["trades"]] == list(range(100 - MAX_TRADES, 100))
 
     run(test)
 
@@ -300,13 +298,3 @@ def test_a_channel_that_nobody_comes_back_to_is_dropped() -> None:
         assert data(await anext(running.view(after=seen))) == [{"reset": 1}]
 
     run(test)
-
-
-def test_the_vendored_chart_is_what_its_provenance_says() -> None:
-    folder = ROOT / "cloudrun" / "dashboard"
-    rows = re.findall(
-        r"^\| `(dashboard/assets/\S+)` \|.*`([0-9a-f]{64})`", (folder / "PROVENANCE.md").read_text(), re.MULTILINE
-    )
-    assert len(rows) == 2
-    for name, sha256 in rows:
-        assert hashlib.sha256(Path(folder / name).read_bytes()).hexdigest() == sha256

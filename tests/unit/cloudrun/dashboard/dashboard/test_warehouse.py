@@ -43,7 +43,7 @@ def test_what_bigquery_refuses_is_its_fault_in_one_line(
     ask: Callable[[Warehouse], object], error: Exception, reason: str
 ) -> None:
     warehouse = Warehouse("local")
-    warehouse._made = Refusing(error)  # type: ignore[assignment]
+    warehouse._client = Refusing(error)  # type: ignore[assignment]
     with pytest.raises(WarehouseError) as raised:
         ask(warehouse)
     assert str(raised.value) == reason

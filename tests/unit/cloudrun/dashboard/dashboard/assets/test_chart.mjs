@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { MIDNIGHT, bar, barsFrom, openPage } from '../../../../../support/page.mjs';
+import { createCandleChart } from '../../../../../../cloudrun/dashboard/dashboard/assets/chart.js';
+import { CONFIG, MIDNIGHT, bar, barsFrom, openPage } from '../../../../../support/page.mjs';
 
 const DAY = 86400;
 
 /* A chart with these bars of `step` seconds and these studies. */
 function built(bars = [], { studies = [], step = 60 } = {}) {
-  const page = openPage(['format', 'chart']);
-  const { candleChart: chart } = page;
-  chart.build(page.document.createElement('div'));
+  const page = openPage();
+  const chart = createCandleChart(page.document.createElement('div'), CONFIG.statuses);
   chart.study(new Set(studies));
   chart.set(bars, step);
   const [price, volume, vwap, ma20, ma50] = page.chart.series;

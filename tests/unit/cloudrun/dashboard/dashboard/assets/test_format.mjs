@@ -2,9 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { openPage } from '../../../../../support/page.mjs';
-
-const { format } = openPage(['format']).candles;
+import * as format from '../../../../../../cloudrun/dashboard/dashboard/assets/format.js';
 
 test('a number has the decimals that it has, and no digit of the float', () => {
   const written = [
@@ -48,7 +46,7 @@ test('decimals of a number are counted without the noise of floats', () => {
     [1000000.1, 1],
     [-0.25, 2],
   ];
-  for (const [value, decimals] of counted) assert.equal(format.decimals(value), decimals, String(value));
+  for (const [value, decimals] of counted) assert.equal(format.decimalsOf(value), decimals, String(value));
 });
 
 test('a short number has six digits, or a letter', () => {
@@ -96,9 +94,4 @@ test('an age has the unit that it is best told in', () => {
 
 test('what did not fall is up', () => {
   assert.deepEqual([1, 0, -1].map(format.sign), ['up', 'up', 'down']);
-});
-
-test('an element has its name, text and class', () => {
-  const { name, textContent, className } = format.element('b', 12, 'up');
-  assert.deepEqual({ name, textContent, className }, { name: 'b', textContent: '12', className: 'up' });
 });

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { start } from '../../../../../../cloudrun/dashboard/dashboard/assets/page.js';
 import { CONFIG, INTERVALS, MIDNIGHT, Server, barsFrom, openPage, settle } from '../../../../../support/page.mjs';
 
 const DAY = 86400;
 const NEWEST = MIDNIGHT + DAY - 60;
-const SCRIPTS = ['format', 'chart', 'data', 'side', 'page'];
 
 /* A page at this address, whose server has two days of each interval up to the newest minute. */
 async function opened(search = '', days = 2) {
@@ -17,20 +17,20 @@ async function opened(search = '', days = 2) {
   const server = new Server(Object.fromEntries(bars), NEWEST);
   const answers = { '/api/symbols': () => ({ symbols: ['BTCUSDT', 'ETHUSDT'] }), '/api/coverage': () => ({}) };
   const answer = (path, query) => (answers[path] ?? (() => server.candles(query)))();
-  const page = openPage(SCRIPTS, { answer, search });
+  const page = openPage({ answer, search });
   for (const name of ['auto', ...Object.keys(INTERVALS)]) page.button('interval', name);
   for (const name of Object.keys(CONFIG.ranges)) page.button('range', name);
   for (const name of Object.keys(CONFIG.studies)) page.button('study', name);
-  page.window.dash_clientside.candles.start(CONFIG);
+  start(CONFIG);
   await settle();
   await page.clock.frame();
-  const { candles, candleChart: chart } = page;
+  const { chart, state } = page.window.candles;
   return {
     page,
     chart,
     server,
-    state: candles.state,
-    asked: () => page.asked.filter(([path]) => path === '/api/candles').map(([, query]) => query),
+    state,
+    asked: () => page.requests.filter(([path]) => path === '/api/candles').map(([, query]) => query),
     pressed: () =>
       page.buttons.filter(({ attributes }) => attributes['aria-pressed'] === 'true').map(({ dataset }) => dataset),
     notice: () => page.document.getElementById('notice').textContent,
@@ -263,10 +263,10 @@ test('what history cannot give now is said, with its age', async () => {
   const made = await opened();
   Object.assign(made.server, { fault: 'quota', age: 600 });
   await made.page.push({ reset: 1 });
-  assert.equal(made.notice(), 'History: as of 10 min ago, it is asked again. (quota)');
+  assert.equal(made.notice(), 'History: as of 10 min ago; the page retries. (quota)');
   made.server.age = null;
   await made.page.push({ reset: 1 });
-  assert.equal(made.notice(), 'History: not available, it is asked again. (quota)');
+  assert.equal(made.notice(), 'History: not available; the page retries. (quota)');
   made.server.fault = '';
   await made.page.push({ reset: 1 });
   assert.equal(made.notice(), '');
@@ -276,4 +276,20 @@ test('an empty chart says of what it is empty', async () => {
   assert.equal((await opened('', 0)).word(), 'No candles of BTCUSDT yet');
   assert.equal((await opened('?from=60&to=3600', 0)).word(), 'No candles in this range');
   assert.equal((await opened()).word(), '');
+});
+
+test('trades and the state of the feed that come are shown at once, and go with their symbol', async () => {
+  const made = await opened();
+  const { page } = made;
+  const text = (id) => page.document.getElementById(id).textContent;
+  for (const call of page.streams[0].listeners.open) call({});
+  await page.push({ trades: [[NEWEST * 1000, 104, 2, 1]] });
+  const day = { since: NEWEST - DAY, open: 100, high: 110, low: 90, volume: 7, delta: 1 };
+  await page.push({ state: { proven: NEWEST * 1000, lag: 12, reconnects: 0, day } });
+  assert.deepEqual(['last', 'change', 'feed', 'lag'].map(text), ['104', '+4.00 %', 'live', '· 12 ms']);
+  assert.ok(text('health').includes('Last trade23:59:00 UTC'));
+  assert.ok(text('legend').startsWith('1m'));
+  page.location.search = '?symbol=ETHUSDT';
+  for (const call of page.window.listeners.popstate) call({});
+  assert.deepEqual(['last', 'change', 'trades'].map(text), ['', '', '']);
 });
