@@ -9,7 +9,7 @@ import pytest
 from bitcoin_pipeline.settings import SettingsError
 from local.environment import beside_a_stack
 from local.stack.config import PORTS, StackConfig, backing_services
-from local.stack.deployables import source_of
+from local.stack.deployables import artifact_of
 from local.stack.options import SyntheticMarket
 from local.stack.ports import BLOCK
 from local.stack.stores import preparations
@@ -65,11 +65,12 @@ def test_a_backing_service_says_where_it_is_by_variables_of_its_own() -> None:
     assert {**beside_a_stack(own), **environ} == environ
 
 
-def test_every_deployable_runs_from_its_source() -> None:
-    commands = {service.name: " ".join(service.command) for service in config().services()}
+def test_every_deployable_runs_from_its_artifact() -> None:
+    home = Path("/h")
+    services = {service.name: service for service in config(home).services()}
     for name in ("fetch_archive", "publish_live", "archive_live", "producer", "dashboard"):
-        assert (source_of(name) / "main.py").is_file()
-        assert str(source_of(name) / "main.py") in commands[name]
+        assert str(artifact_of(home, name) / "main.py") in " ".join(services[name].command)
+    assert services["candles_job"].environ["PYTHONPATH"] == str(artifact_of(home, "candles_job"))
 
 
 def test_the_synthetic_market_or_a_capture_is_what_the_simulator_plays(tmp_path: Path) -> None:
