@@ -85,8 +85,9 @@ def locked(jars: JarSet, folder: Path = FOLDER) -> JarSet:
     from jgo.parse import Coordinate
 
     context = _context(folder / "download")
-    asked = [context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in jars.coordinates]
-    needed, further = context.resolver.resolve(asked)
+    coordinates = [replace(Coordinate.parse(text), scope="compile") for text in jars.coordinates]
+    requested = [context.create_dependency(coordinate) for coordinate in coordinates]
+    needed, further = context.resolver.resolve(requested)
     if jars.transitive:
         needed = [*needed, *(item for item in further if item.scope in ("compile", "runtime"))]
     found = {f"{item.groupId}:{item.artifactId}:{item.version}": item.artifact.resolve() for item in needed}

@@ -1,6 +1,6 @@
 """The content of a stack's stores before any service uses them: topics, tables, buckets, the batch's artifacts.
 
-Used by `pipeline up`. Topics and tables are made by the job that makes them in the cloud, `cloudrun/store_setup`; the
+Imported by the `pipeline` command. Topics and tables are made by the job that makes them in the cloud, `cloudrun/store_setup`; the
 rest is made by Terraform there.
 """
 

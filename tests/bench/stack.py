@@ -102,14 +102,14 @@ def timed(pipeline: Pipeline, command: str) -> tuple[float, dict[str, float]]:
     began = time.monotonic()
     process = pipeline.start(command)
     assert process.stderr is not None
-    said, at = [], {}
+    printed, at = [], {}
     for line in process.stderr:
-        said.append(line)
+        printed.append(line)
         if done := _DONE.match(line):
             at[done[1]] = time.monotonic() - began
     seconds = time.monotonic() - began
     if process.wait(_LONGEST_SECONDS):
-        raise RoundError(f"`pipeline {command}` ended with {process.returncode} after {seconds:.0f} s: {said[-1:]}")
+        raise RoundError(f"`pipeline {command}` ended with {process.returncode} after {seconds:.0f} s: {printed[-1:]}")
     return seconds, at
 
 

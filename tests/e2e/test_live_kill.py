@@ -62,9 +62,9 @@ def test_candles_survive_kills(stack: WholeStack, tmp_path: Path) -> None:
 
     found = wait_for("every minute to be closed", closed, 600, 1)
     figures, wrong = judged(stack, found, closing_us)
-    told = json.dumps({"killed": killed, **asdict(figures)}, indent=2)
-    (tmp_path / "figures.json").write_text(told)
-    tell(told)
+    text = json.dumps({"killed": killed, **asdict(figures)}, indent=2)
+    (tmp_path / "figures.json").write_text(text)
+    show(text)
     assert wrong == []
     assert min(killed[target] for target in TARGETS) >= SECONDS // (PAUSE * len(TARGETS))
     assert figures.minutes_after_the_first > 0
@@ -97,13 +97,13 @@ def harass(stack: WholeStack) -> Counter[str]:
         target = waiting.pop()
         kill(stack, target)
         killed[target] += 1
-        tell(f"{time.monotonic() - begin:6.1f} s: killed {target}")
+        show(f"{time.monotonic() - begin:6.1f} s: killed {target}")
         drop_at = due + rng.uniform(0, PAUSE)
         due += PAUSE
         if rng.random() < 0.5:
             until(drop_at)
             stack.fault("drop")
-            tell(f"{time.monotonic() - begin:6.1f} s: dropped the connection")
+            show(f"{time.monotonic() - begin:6.1f} s: dropped the connection")
         until(due)
     return killed
 
@@ -190,8 +190,8 @@ def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:
 
 def reached_back(pages: list[GivenPage], topic: Topic, gap: StoredGap) -> bool:
     """True when the page of recent trades that the producer had at the gap's record held all missing trades."""
-    told_us = topic.gap_told_us[gap.gap_id] + CLOCK_OFFSET_US
-    had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= told_us]
+    recorded_us = topic.gap_recorded_us[gap.gap_id] + CLOCK_OFFSET_US
+    had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= recorded_us]
     return not had or not had[-1].is_full or had[-1].oldest_us <= gap.from_us
 
 
@@ -200,7 +200,7 @@ def spelled(symbol: str, minute_us: int) -> str:
     return f"{symbol} {iso(minute_us)}"
 
 
-def tell(text: str) -> None:
+def show(text: str) -> None:
     """Print a line, which `make chaos` and a failing test show."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

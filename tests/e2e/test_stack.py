@@ -67,19 +67,19 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
 
 
 def test_two_at_once_make_one_stack(begun: Begun) -> None:
-    (refused, refused_code), (told, code) = sorted(begun.ends_of_mine, key=lambda end: -end[1])
+    (refused, refused_code), (printed, code) = sorted(begun.ends_of_mine, key=lambda end: -end[1])
     assert (refused_code, code) == (1, 0)
     assert "another `pipeline up` or `down` is at work" in refused
     for done in ("kafka", "topics", "candles_job", "dashboard"):
-        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", told, re.MULTILINE), told
-    assert re.search(r"^The stack is up after [0-9.]+ s\.$", told, re.MULTILINE), told
-    assert told.count("\n") < 60  # one line per event, not one per check
+        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", printed, re.MULTILINE), printed
+    assert re.search(r"^The stack is up after [0-9.]+ s\.$", printed, re.MULTILINE), printed
+    assert printed.count("\n") < 60  # one line per event, not one per check
     assert begun.mine.status()["up"] is True
 
 
 def test_two_stacks_do_not_meet_and_leave_nothing(begun: Begun) -> None:
-    told, code = begun.end_of_other
-    assert code == 0, told
+    printed, code = begun.end_of_other
+    assert code == 0, printed
     mine, theirs = read_env_file(begun.mine.home / "env"), read_env_file(begun.other.home / "env")
     addresses = [name for name in mine if name.endswith(("_HOST", "_URL"))]
     assert addresses
@@ -132,12 +132,12 @@ def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(begun: Begun) 
 
 
 def test_down_ends_what_writes_before_the_stores(begun: Begun) -> None:
-    told = begun.mine.done("down").err
-    ended = re.findall(r"^down: (\w+) \([0-9.]+ s\)$", told, re.MULTILINE)
+    printed = begun.mine.done("down").err
+    ended = re.findall(r"^down: (\w+) \([0-9.]+ s\)$", printed, re.MULTILINE)
     stores = {"kafka", "postgres", "bigquery", "gcs", "metadata", "pubsub"} & set(ended)
     assert set(ended[-len(stores) :]) == stores
     assert {"producer", "taskmanager", "publish_live"} <= set(ended)
-    assert re.search(r"is down after [0-9.]+ s\.$", told, re.MULTILINE), told
+    assert re.search(r"is down after [0-9.]+ s\.$", printed, re.MULTILINE), printed
 
 
 def test_an_up_that_fails_says_why_and_leaves_nothing(pipeline: Pipeline) -> None:
@@ -161,9 +161,9 @@ def test_an_interrupted_up_leaves_nothing(pipeline: Pipeline) -> None:
     starting = pipeline.start("up")
     wait_for("services of the up", lambda: pipeline.status()["services"] and pipeline.pid("gcs"), 60)
     starting.send_signal(signal.SIGINT)
-    told = starting.communicate(timeout=120)[1]
-    assert starting.returncode == 130, told
-    assert "interrupted; the same command goes on where it stopped" in told
+    printed = starting.communicate(timeout=120)[1]
+    assert starting.returncode == 130, printed
+    assert "interrupted; the same command goes on where it stopped" in printed
     assert stack_processes(pipeline.home) == []
     assert pipeline.status()["up"] is False
 
@@ -188,8 +188,8 @@ def test_the_exchange_may_be_any_address_and_may_be_away(tmp_path: Path) -> None
         BYBIT_LISTING_URL=f"{address}/public.bybit.com/",
     )
     try:
-        told = pipeline.done("up", "--source", "bybit").err
-        assert f"producer cannot work yet and goes on trying: ws{address.removeprefix('http')}" in told
+        printed = pipeline.done("up", "--source", "bybit").err
+        assert f"producer cannot work yet and goes on trying: ws{address.removeprefix('http')}" in printed
         assert pipeline.run("status").code == 1
         services = {item["name"]: item for item in pipeline.status()["services"]}
         assert (services["producer"]["answers"], services["producer"]["works"]) == (True, False)

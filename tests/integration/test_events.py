@@ -72,7 +72,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def gaps_in_topic(live: Live) -> list[Event]:
-    """What the topic `trades` says of gaps, in the form of events."""
+    """The gap records of the topic `trades`, in the form of events."""
     records = (record for records in live.partitions().values() for record in records if record["type"] == "gap")
     return [
         (f"gap.{record['state']}", {name: record[name] for name in ("gap_id", "symbol", "from", "to")})
@@ -115,7 +115,7 @@ def test_events_that_cannot_be_sent_hold_no_trade_back(live: Live) -> None:
     live.wait_until_proven(*symbols)
     assert live.is_ready()
 
-    # The emulator keeps nothing; whoever starts it makes the topic again.
+    # The emulator keeps nothing, so its start makes the topic again.
     live.stack.start("pubsub")
     subscription = Subscription(live, "gaps-after-a-kill")
     lose_a_symbol(live, symbols[2])

@@ -50,11 +50,11 @@ def test_an_archive_is_made_of_a_list_and_java_takes_classes_from_it(tmp_path: P
 
     assert make_archive(classes, tmp_path)
     assert not make_archive(classes, tmp_path)  # the archive exists
-    said = subprocess.run(
+    log = subprocess.run(
         (*command(classes, ("-Xshare:on", "-Xlog:class+load"), "kafka.Kafka", {}), "--version"),
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert "kafka.Kafka$ source: shared objects file" in said
+    assert "kafka.Kafka$ source: shared objects file" in log
     assert [path.name for path in prepared.iterdir() if path.suffix not in (".jsa", ".lock")] == []

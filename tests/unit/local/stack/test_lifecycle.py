@@ -53,9 +53,9 @@ def test_only_what_differs_from_the_default_is_a_choice() -> None:
 
 def test_wrong_choices_of_the_synthetic_market_are_reported_at_once() -> None:
     wrong = {"PIPELINE_SYMBOLS": "BTCUSDT,NOPE", "PIPELINE_SYNTHETIC_RATE": "fast", "PIPELINE_CLOCK_OFFSET_MS": "0.5"}
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as error:
         synthetic_chosen(wrong)
-    assert [part.split(":")[0] for part in str(told.value).split("; ")] == list(wrong)
+    assert [part.split(":")[0] for part in str(error.value).split("; ")] == list(wrong)
 
 
 # The real exchange: what is not chosen is left to the deployables.
@@ -89,6 +89,6 @@ def test_every_address_and_the_symbols_may_be_chosen() -> None:
 
 def test_wrong_choices_of_the_real_exchange_are_told_at_once() -> None:
     wrong = {"PIPELINE_SYMBOLS": "btc-usdt", "BYBIT_WS_URL": "https://ws.example", "BYBIT_REST_URL": "rest.example"}
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as error:
         bybit_chosen(wrong)
-    assert [part.split(":")[0] for part in str(told.value).split("; ")] == list(wrong)
+    assert [part.split(":")[0] for part in str(error.value).split("; ")] == list(wrong)

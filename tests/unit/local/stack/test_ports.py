@@ -50,8 +50,8 @@ def test_a_block_is_claimed_once_and_again_when_it_was_given_up() -> None:
 def test_another_process_does_not_get_a_claimed_block() -> None:
     code = "from local.stack.ports import claim_block; print(*claim_block(11).ports)"
     with claim_block(11) as ours:
-        told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    theirs = set(map(int, told.split()))
+        printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    theirs = set(map(int, printed.split()))
     assert len(theirs) == BLOCK - 1
     assert not theirs & set(ours.ports)
 
