@@ -6,6 +6,7 @@ import datetime as dt
 from uuid import UUID
 
 from archive_live.piece import Piece
+from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.live.records import Heartbeat, encoded_trade, heartbeat_record
 from bitcoin_pipeline.times import from_datetime
 
@@ -13,7 +14,7 @@ MIDNIGHT_US = from_datetime(dt.datetime(2026, 8, 10, tzinfo=dt.UTC))
 
 
 def trade(number: int, time_us: int, price: str = "1") -> bytes:
-    return encoded_trade("BTCUSDT", str(UUID(int=number)), time_us, 7, "Buy", price, "2.5", "0.1")
+    return encoded_trade(PlainTrade("BTCUSDT", str(UUID(int=number)), time_us, 7, "Buy", price, "2.5", "0.1"))
 
 
 def test_the_first_trade_of_an_id_stands_and_days_are_apart() -> None:
