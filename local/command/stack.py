@@ -174,7 +174,7 @@ def _options(archive_dir: Path | None, capture: Path | None, speed: float | None
 
 
 def _print_stack(services: Sequence[ServiceStatus]) -> None:
-    """Print what a user needs to know after `up`."""
+    """Print the services, what does not work, and the address of the dashboard."""
     from local.backing.pubsub import INSTALL
 
     _print_services(services)

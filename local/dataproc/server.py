@@ -87,8 +87,8 @@ class _Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]
         return empty_pb2.Empty()
 
     def WaitOperation(self, request: Any, context: grpc.ServicerContext) -> operations_pb2.Operation:  # noqa: N802
-        asked = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else _LONGEST_WAIT
-        deadline = time.monotonic() + min(asked, _LONGEST_WAIT)
+        seconds = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else _LONGEST_WAIT
+        deadline = time.monotonic() + min(seconds, _LONGEST_WAIT)
         while not (operation := self.GetOperation(request, context)).done:
             if time.monotonic() > deadline or not context.is_active():
                 break

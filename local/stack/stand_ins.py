@@ -28,7 +28,7 @@ def exchange_environ(place: Place) -> dict[str, str]:
     address = place.url("exchange")
     return {
         "BYBIT_ARCHIVE_URL": address,
-        "BYBIT_BAN_SECONDS": "60",  # the simulator bans for as long as its fault says
+        "BYBIT_BAN_SECONDS": "60",  # the length of a simulated ban is set by its fault
         "BYBIT_LISTING_URL": f"{address}/public.bybit.com/",
         "BYBIT_WS_URL": f"ws://{place.address('exchange')}/v5/public/linear",
         "BYBIT_REST_URL": address,

@@ -1,7 +1,7 @@
 """The content of a stack's stores before any service uses them: topics, tables, buckets, the batch's artifacts.
 
-Used by `pipeline up`. Topics and tables are made by the job that makes them in the cloud, `cloudrun/store_setup`; the
-rest is made by Terraform there.
+Imported by the `pipeline` command. The job `cloudrun/store_setup` makes topics and tables, here as in the cloud, where
+Terraform makes the rest.
 """
 
 from __future__ import annotations

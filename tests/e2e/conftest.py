@@ -17,5 +17,5 @@ def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> playing.Play
 
 @pytest.fixture(scope="module")
 def synthetic_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The stack with the invented market, of which parts are killed."""
+    """The stack with the synthetic market, of which parts are killed."""
     return kept.get("kills", lambda: synthetic.synthetic_stack(tmp_path_factory.mktemp("kills") / "home"))

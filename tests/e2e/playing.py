@@ -1,7 +1,7 @@
-"""The stack that plays: days of the archive from a folder, and a capture at ten times its speed.
+"""The stack that plays days of the archive from a folder, and a capture at ten times its speed.
 
-The capture has the real market and an invented one, each also as other symbols whose frames come duplicated, shuffled
-within two seconds, split, merged, all of that, and late; and a symbol that trades once. The stack lives in another time
+The capture has the real market and a synthetic one, each also as other symbols whose frames come duplicated, shuffled
+within two seconds, split, merged, all of that, and late; and a symbol that trades once. The stack runs in another time
 zone, in a folder with blanks in its name, and the exchange's clock is months away from the machine's.
 """
 
@@ -32,16 +32,16 @@ FROM_MS: Final = 1_786_310_790_000
 UNTIL_MS: Final = FROM_MS + 290_000
 SPEED: Final = 10
 RATE: Final = 6.0
-"""Trades a second of each invented symbol."""
+"""Trades a second of each synthetic symbol."""
 BASES: Final = ("BTCUSDT", "ETHUSDT", "1000PEPEUSDT")
 """The first has the real trades."""
 QUIET: Final = "QUIETUSDT"
 LATE_MS: Final = 1500 * SPEED
-"""More than what passes at the exchange between two heartbeats, one a second."""
+"""Longer than the time of the exchange between two heartbeats, of which there is one a second."""
 
 
 def played_as(symbol: str, base: str, frames: Iterable[Frame]) -> list[Frame]:
-    """The same frames as another symbol's, with ids of its own."""
+    """The same frames with another symbol, which has ids of its own."""
     copies: list[Frame] = json.loads(json.dumps(list(frames)).replace(base, symbol))
     for frame in copies:
         for item in frame["data"]:
@@ -59,12 +59,12 @@ def market(base: str) -> list[Frame]:
 
 
 def some_late(frames: Iterable[Frame]) -> list[Arrival]:
-    """Every other one after the proof of its time."""
+    """The arrivals of frames, every other one after the proof of its time."""
     return [(frame["ts"] + number % 2 * LATE_MS, frame) for number, frame in enumerate(frames)]
 
 
 def frames_by_symbol() -> dict[str, list[tuple[int, Frame]]]:
-    """Every symbol's frames as they arrive."""
+    """The frames of every symbol as they arrive."""
     only = {"T": FROM_MS, "s": QUIET, "S": "Buy", "v": "0.5", "p": "101.25", "L": "PlusTick", "seq": 1}
     only |= {"i": "00000000-0000-5000-8000-000000000001", "BT": False, "RPI": False}
     found = {QUIET: [(FROM_MS, {"topic": f"publicTrade.{QUIET}", "type": "snapshot", "ts": FROM_MS, "data": [only]})]}
@@ -83,18 +83,18 @@ SYMBOLS: Final = [symbol for base in BASES for symbol in (base, *(f"{word}{base}
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The stack that is up. `archive`: the folder it serves; `arrivals`: what it plays of each symbol."""
+    """The stack that is up. `archive`: the folder that it serves; `arrivals`: the frames that it plays by symbol."""
 
     pipeline: Pipeline
     archive: Path
     arrivals: dict[str, list[tuple[int, Frame]]]
     up: tuple[str, ...]
-    """The words that brought it up."""
+    """The arguments of `pipeline` that brought it up."""
 
 
 @contextmanager
 def played(folder: Path) -> Iterator[Played]:
-    """The stack, up until the end of the context; it may leave nothing running."""
+    """The stack, up until the end of the context; it must leave no process running."""
     archive, capture = folder / "archive", folder / "frames.jsonl"
     arrivals = frames_by_symbol()
     frames = interleaved(arrival for its in arrivals.values() for arrival in its)

@@ -54,7 +54,7 @@ with open(sys.argv[1], "w") as out:
 print("counted")
 """
 
-# Tells its process id, once, and goes on until it is let go.
+# Writes its process id once, and goes on until the test writes a file.
 WAITS = """
 import os, sys, time
 with open(sys.argv[1] + ".ran", "a") as out:

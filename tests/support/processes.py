@@ -1,4 +1,4 @@
-"""Real services of a stack, started one by one for a test, and ended after it."""
+"""Starts real services of a stack one by one for a test, and ends them after it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from local.waiting import answers, wait_for
 class RunningStack:
     """The named services of a stack in `home`, as child processes; a context manager.
 
-    `stack.environ()` is what clients need. A service can be killed and started again. `variables`: more of the
-    services' environment.
+    `stack.environ()` has the variables that clients need. A service can be killed and started again. `variables`:
+    further variables of the services.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RunningStack:
         return {**os.environ, **self.variables, **self.stack.environ()}
 
     def bigquery(self) -> bigquery.Client:
-        """A client of this stack's BigQuery; google-auth reads its own environment only once a process."""
+        """A client of this stack's BigQuery, independent of the environment, which google-auth reads once a process."""
         options = {"api_endpoint": self.stack.url("bigquery")}
         return bigquery.Client(PROJECT, credentials=AnonymousCredentials(), client_options=options)
 
@@ -76,11 +76,11 @@ class RunningStack:
         return storage.Client(PROJECT, credentials=AnonymousCredentials(), client_options=options)
 
     def log(self, name: str) -> str:
-        """What the service has printed so far."""
+        """The output of the service so far."""
         return (self.stack.home / f"{name}.log").read_text(errors="replace")
 
     def start(self, name: str) -> None:
-        """Start a service and wait until it answers."""
+        """Start a service and wait until it is ready."""
         service = self._service(name)
         self.stack.home.mkdir(parents=True, exist_ok=True)
         with (self.stack.home / f"{name}.log").open("ab") as log:
@@ -101,7 +101,7 @@ class RunningStack:
             set_up(self.stack.home, store, self.environ)
 
     def kill(self, name: str) -> None:
-        """End with SIGKILL a service with all of its processes, and wait until they are gone."""
+        """End a service and all of its processes with SIGKILL, and wait until they have ended."""
         process = self.processes.pop(name)
         # A child that dies after its parent holds the port a moment longer.
         children = psutil.Process(process.pid).children(recursive=True)
@@ -110,7 +110,7 @@ class RunningStack:
         psutil.wait_procs(children, 10)
 
     def stop(self) -> None:
-        """End every service, the last one started first."""
+        """End every service, in the reverse order of their start."""
         for name in reversed(list(self.processes)):
             process = self.processes.pop(name)
             process.send_signal(signal.Signals[f"SIG{self._service(name).stop_signal}"])
@@ -124,7 +124,7 @@ class RunningStack:
         return next(service for service in self.stack.services() if service.name == name)
 
     def _is_ready(self, service: ServiceSpec, process: subprocess.Popen[bytes]) -> bool:
-        # The port may answer for somebody else's process, so ours must live too.
+        # Another process may listen on the port, so the service must still run.
         if process.poll() is not None:
             raise RuntimeError(f"{service.name} ended with {process.returncode}: {self.log(service.name)[-2000:]}")
         return answers(service.ready)

@@ -1,4 +1,4 @@
-"""The live path of a stack as `pipeline up` makes it, for tests: what its exchange, its topic and its tables hold."""
+"""Reads the live path of a stack for tests: the market of its exchange, the records of its topic, its tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StoredGap:
-    """A row of Postgres' `gaps`; `to_us` None: the feed is away."""
+    """A row of Postgres' `gaps`; `to_us` is None while the feed is away."""
 
     gap_id: str
     symbol: str
@@ -60,14 +60,16 @@ class GivenPage:
 
 @dataclass(slots=True)
 class Topic:
-    """What lies in `trades`: ids of each symbol, how often one repeats another, when each open gap was told last (us).
+    """The content of the topic `trades`.
 
-    `after_their_minute`: trades of each symbol that stand behind a heartbeat past their minute's end.
+    `ids`: the trade ids of each symbol; `repeated`: the number of repeated ids. `gap_recorded_us`: the time of the last
+    record of each gap that was opened. `after_their_minute`: the number of trades of each symbol that stand behind a
+    heartbeat past the end of their minute.
     """
 
     ids: dict[str, set[str]] = field(default_factory=dict)
     repeated: int = 0
-    gap_told_us: dict[str, int] = field(default_factory=dict)
+    gap_recorded_us: dict[str, int] = field(default_factory=dict)
     after_their_minute: Counter[str] = field(default_factory=Counter)
 
 
@@ -108,7 +110,7 @@ class WholePath:
     # The topic.
 
     def topic(self) -> Topic:
-        """All that lies in the topic now."""
+        """The content of the topic now."""
         servers = {"bootstrap.servers": self.environ["KAFKA_BOOTSTRAP_SERVERS"]}
         consumer = Consumer({**servers, "group.id": "test", "enable.auto.commit": False})
         found = Topic()
@@ -186,7 +188,7 @@ class WholeStack(WholePath):
         self.home = home
 
     def pages(self) -> list[GivenPage]:
-        """What REST has told of recent trades, in order."""
+        """The answers of REST about recent trades, in order."""
         pages = []
         for line in (self.home / "logs" / "exchange.log").read_text().splitlines():
             if '"recent trades given"' in line and (page := json.loads(line))["oldest"] is not None:
@@ -207,4 +209,4 @@ def _take(found: Topic, record: dict[str, Any], appended_us: int, proven_us: int
             ids.add(trade_id)
             found.after_their_minute[symbol] += proven_us >= floor_us(time_us) + MINUTE_US - MS_US
         case {"type": "gap", "gap_id": gap_id, "state": "opened"}:
-            found.gap_told_us[gap_id] = appended_us
+            found.gap_recorded_us[gap_id] = appended_us

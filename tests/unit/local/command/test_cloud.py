@@ -1,4 +1,4 @@
-"""Which cloud, or which stack, the data commands talk to."""
+"""The cloud or the stack whose data the data commands use."""
 
 from __future__ import annotations
 

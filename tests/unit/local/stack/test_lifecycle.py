@@ -1,4 +1,4 @@
-"""What `up` refuses before it starts anything, and what it takes from the environment for either source."""
+"""What `up` refuses before it starts anything, and what it reads from the environment for either source."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_a_full_disk_is_told_and_nothing_is_started(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(("earlier", "options"), [("bybit", Options()), ("simulator", Options(bybit={}))])
-def test_real_and_invented_trades_are_kept_apart(tmp_path: Path, earlier: str, options: Options) -> None:
+def test_real_and_synthetic_trades_are_kept_apart(tmp_path: Path, earlier: str, options: Options) -> None:
     (tmp_path / "source").write_text(earlier)
     with pytest.raises(StackError, match=f"came from --source {earlier}, and .* would mix with it"):
         up(tmp_path, options)
     assert not (tmp_path / "stack.json").exists()
 
 
-# The invented market.
+# The synthetic market.
 
 
 def test_only_what_differs_from_the_default_is_a_choice() -> None:
@@ -51,11 +51,11 @@ def test_only_what_differs_from_the_default_is_a_choice() -> None:
     assert read_settings(SyntheticMarket, synthetic_chosen(environ)) == SyntheticMarket(SYMBOLS, 1000.0, 0)
 
 
-def test_wrong_choices_of_the_invented_market_are_told_at_once() -> None:
+def test_wrong_choices_of_the_synthetic_market_are_reported_at_once() -> None:
     wrong = {"PIPELINE_SYMBOLS": "BTCUSDT,NOPE", "PIPELINE_SYNTHETIC_RATE": "fast", "PIPELINE_CLOCK_OFFSET_MS": "0.5"}
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as error:
         synthetic_chosen(wrong)
-    assert [part.split(":")[0] for part in str(told.value).split("; ")] == list(wrong)
+    assert [part.split(":")[0] for part in str(error.value).split("; ")] == list(wrong)
 
 
 # The real exchange: what is not chosen is left to the deployables.
@@ -89,6 +89,6 @@ def test_every_address_and_the_symbols_may_be_chosen() -> None:
 
 def test_wrong_choices_of_the_real_exchange_are_told_at_once() -> None:
     wrong = {"PIPELINE_SYMBOLS": "btc-usdt", "BYBIT_WS_URL": "https://ws.example", "BYBIT_REST_URL": "rest.example"}
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as error:
         bybit_chosen(wrong)
-    assert [part.split(":")[0] for part in str(told.value).split("; ")] == list(wrong)
+    assert [part.split(":")[0] for part in str(error.value).split("; ")] == list(wrong)

@@ -1,4 +1,4 @@
-"""What `up` shows: a line an event in a log, and in a terminal also what is waited for."""
+"""What `up` shows: one line per event in a log, and in a terminal also what is waited for."""
 
 from __future__ import annotations
 
