@@ -21,7 +21,7 @@ COLUMNS = [name for name in CANDLES.names if name not in ("t", "source", "doubt"
 
 
 class NoHistory:
-    """Nothing but what is live."""
+    """A source of history that always fails."""
 
     def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
         raise WarehouseError("none here")
@@ -55,7 +55,7 @@ def test_bars_are_the_exact_longer_candles(case: Case, interval: int, expected: 
     view = asyncio.run(cache.view(case.symbol, start, start + DAY_S, interval))
     found = view.bars.drop_columns("source").to_pylist()
     assert found == [exact(candle) for candle in expected]
-    # What is pushed is what is asked for.
+    # Bars that are pushed equal those of an answer.
     live = cache.live(case.symbol)
     assert live is not None
     for candle in expected:

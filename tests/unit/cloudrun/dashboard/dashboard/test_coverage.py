@@ -37,7 +37,7 @@ class Running:
         return await self.coverage.days(SYMBOL)
 
 
-def test_each_day_says_what_became_of_it() -> None:
+def test_each_day_has_its_state() -> None:
     days = [
         loaded(ago(7)),
         loaded(ago(6), quarantined=3),
