@@ -23,7 +23,7 @@ class Refusing:
         raise self._error
 
 
-@pytest.mark.parametrize("ask", [lambda it: it.days(), lambda it: it.candles("BTCUSDT", 60, 0, 60)])
+@pytest.mark.parametrize("query", [lambda it: it.days(), lambda it: it.candles("BTCUSDT", 60, 0, 60)])
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -40,10 +40,10 @@ class Refusing:
     ],
 )
 def test_errors_of_bigquery_are_reported_in_one_line(
-    ask: Callable[[Warehouse], object], error: Exception, reason: str
+    query: Callable[[Warehouse], object], error: Exception, reason: str
 ) -> None:
     warehouse = Warehouse("local")
     warehouse._client = Refusing(error)  # type: ignore[assignment]
     with pytest.raises(WarehouseError) as raised:
-        ask(warehouse)
+        query(warehouse)
     assert str(raised.value) == reason
