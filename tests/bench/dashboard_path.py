@@ -1,8 +1,8 @@
 """Part of `make bench-dashboard`: the whole live path under the synthetic market, from the exchange to the pixel.
 
 Exchange simulator -> producer -> Kafka -> Flink -> Postgres -> dashboard -> Chromium. A trade's time runs from its T at
-the exchange to the painted frame whose list of trades shows it, and to the one whose candle counts it: the k-th trade of
-a minute counts as seen once the candle's trades have reached k. All clocks are this machine's.
+the exchange to the painted frame whose list of trades shows it, and to the one whose candle counts it: the k-th trade
+of a minute counts as seen once the candle's trades have reached k. All clocks are this machine's.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ _NEWEST = """
 SELECT open_time, open, high, low, close, extract(epoch FROM updated_at) * 1000
 FROM candles WHERE symbol = 'BTCUSDT' ORDER BY open_time DESC LIMIT %s
 """
-# Records what the dashboard's own page records: when a figure was painted, with the time (ms) when its newest candle was
-# written.
+# Records what the dashboard's own page records: when a figure was painted, with the time (ms) when its newest candle
+# was written.
 _WATCH = """
 function watch(figure) {
   const plot = document.querySelector('#chart .js-plotly-plot');
