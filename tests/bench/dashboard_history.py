@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.dashboard_market import Market, opened
 from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page
 
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.dashboard import Stores, minute
 
 UPDATES_PER_SECOND: Final = 5

@@ -18,7 +18,7 @@ from rich.table import Table
 from bitcoin_pipeline.times import SECOND_US
 from local.checkout import ROOT
 from local.stack.ports import free_ports
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.dashboard_market import VIEWPORT, Market, Wire, bar_delays, opened, painted, trade_delays
 from tests.bench.measuring import Goal, cores, cpu_seconds, quantile
 from tests.support.dashboard import Stores

@@ -16,15 +16,13 @@ from playwright.sync_api import Browser
 from rich.console import Console
 from rich.table import Table
 
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.backing.warehouse import create_warehouse
-from local.stack.services import Invented
+from local.stack.options import SyntheticMarket
 from tests.bench.dashboard_market import bar_delays, opened, painted, trade_delays
 from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile
 from tests.support.dashboard import SYMBOL
-from tests.support.live import FLINK, STORES, conninfo
+from tests.support.live import FLINK, STORES
 from tests.support.processes import RunningStack
 
 RATE: Final = 20
@@ -41,9 +39,8 @@ def follow_trades(browser: Browser, seconds: float, console: Console) -> list[Go
     """Measure the way of trades and commits to the screen, whose candles must count the trades in its list."""
     with tempfile.TemporaryDirectory() as folder:
         names = ("metadata", "bigquery", "exchange", *STORES)
-        with RunningStack(Path(folder), names, invented=Invented(symbols=(SYMBOL,), rate=RATE)) as stack:
-            create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(stack))
+        with RunningStack(Path(folder), names, market=SyntheticMarket(symbols=(SYMBOL,), rate=RATE)) as stack:
+            stack.set_up("topics", "tables")
             create_warehouse(stack.bigquery())
             for name in (*FLINK, "producer", "dashboard"):
                 stack.start(name)

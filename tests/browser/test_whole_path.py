@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from bitcoin_pipeline.candle import Status
 from bitcoin_pipeline.times import SECOND_US
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.command import Pipeline
 from tests.support.dashboard import chromium
 from tests.support.whole_path import WholeStack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e import inventing, playing
+from tests.e2e import playing, synthetic
 from tests.support.command import Pipeline
 from tests.support.kept import Kept
 
@@ -16,6 +16,6 @@ def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> playing.Play
 
 
 @pytest.fixture(scope="module")
-def invented_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+def synthetic_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The stack with the invented market, of which parts are killed."""
-    return kept.get("kills", lambda: inventing.invented(tmp_path_factory.mktemp("kills") / "home"))
+    return kept.get("kills", lambda: synthetic.synthetic_stack(tmp_path_factory.mktemp("kills") / "home"))

@@ -15,9 +15,9 @@ from xmlrpc.client import ServerProxy
 
 import pytest
 
-from local.stack.lifecycle import read_env_file
+from local.environment import read_env_file
 from local.stack.supervision import stack_processes
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.command import Pipeline
 from tests.support.processes import RunningStack
 

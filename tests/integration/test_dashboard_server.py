@@ -18,10 +18,8 @@ import psycopg
 import pytest
 import requests
 
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.checkout import ROOT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
@@ -33,7 +31,7 @@ NEWEST_S: Final = 1_786_310_760
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Postgres with an hour of one symbol, and the dashboard; neither Kafka nor BigQuery answers."""
     with RunningStack(tmp_path_factory.mktemp("dashboard"), ("metadata", "postgres")) as running:
-        create_tables(conninfo(running))
+        running.set_up("tables")
         with psycopg.connect(conninfo(running)) as connection:
             connection.execute(
                 """
@@ -276,7 +274,7 @@ def test_a_broker_that_goes_away_is_reported_and_comes_back(stack: RunningStack)
         return state
 
     stack.start("kafka")
-    create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+    stack.set_up("topics")
     wait_for("trades", lambda: trades() == "ok", PATIENCE_SECONDS)
     stack.kill("kafka")
     wait_for("the fault of the trades", lambda: trades() != "ok", PATIENCE_SECONDS)

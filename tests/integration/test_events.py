@@ -17,10 +17,9 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from bitcoin_pipeline.times import MINUTE_US
-from local.backing.kafka import create_topics
+from local.backing.interface import PROJECT
 from local.backing.pubsub import INSTALL, installed_emulator
-from local.stack.services import PROJECT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.integration.test_producer import SECONDS, Live
 from tests.support.processes import RunningStack
 
@@ -68,7 +67,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     stack = RunningStack(tmp_path_factory.mktemp("events"), ("exchange", "kafka", "pubsub"))
     stack.stack = replace(stack.stack, pubsub=EMULATOR)
     with stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        stack.set_up("topics")
         yield Live(stack)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from producer.rest import SPACING_S, Rest
+from producer.rest import SPACING_S, RestClient
 
 
 async def _answered_at(calls: int) -> list[float]:
@@ -24,7 +24,7 @@ async def _answered_at(calls: int) -> list[float]:
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
+        async with RestClient(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
             times = await asyncio.gather(*(rest.server_time() for _ in range(calls)))
         assert times == [1_700_000_000_123_456] * calls
     finally:

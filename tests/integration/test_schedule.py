@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from local.checkout import ROOT
 from local.stack import schedule
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 
 
 class Function:

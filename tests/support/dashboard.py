@@ -19,11 +19,10 @@ from google.cloud import bigquery
 from playwright.sync_api import Browser, Playwright
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, day_of, to_datetime
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.backing.warehouse import create_warehouse
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
@@ -103,8 +102,7 @@ class Stores:
     def __enter__(self) -> Stores:
         self.stack.__enter__()
         try:
-            create_topics(self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("topics", "tables")
             create_warehouse(self.stack.bigquery())
             self.write(self._live)
             self.prove(self._live[-1].open_time_us + 40 * SECOND_US)
@@ -155,7 +153,7 @@ class Stores:
         """Send a trade into the topic."""
         trade_id = f"00000000-0000-5000-8000-{number:012d}"
         turnover = str(Decimal(price) * Decimal(size))
-        record = encoded_trade(SYMBOL, trade_id, time_us, number, side, price, size, turnover)
+        record = encoded_trade(PlainTrade(SYMBOL, trade_id, time_us, number, side, price, size, turnover))
         self._producer.produce(names.TRADES_TOPIC, record, key=SYMBOL)
         assert self._producer.flush(30) == 0
 

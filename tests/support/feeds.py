@@ -13,21 +13,25 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from bitcoin_pipeline.live.feed import (
+from bitcoin_pipeline.bybit.frames import parse_trade
+from bitcoin_pipeline.live.actions import (
     Action,
     AskRecentTrades,
     AskServerTime,
     Broadcast,
     DeadLetter,
-    Feed,
-    FeedTimes,
+    Disconnect,
     GapChanged,
-    HangUp,
     Publish,
     Report,
-    Say,
-    Tail,
+    SendText,
 )
+from bitcoin_pipeline.live.feed import FeedState, LiveFeed
+from bitcoin_pipeline.live.feed_times import FeedTimes
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
+from bitcoin_pipeline.live.symbol_feed import Stage
+from bitcoin_pipeline.live.tail import Tail
+from bitcoin_pipeline.times import Instant
 
 BASE_MS: Final = 1_786_310_760_000
 """2026-08-09T21:26:00Z."""
@@ -42,7 +46,7 @@ class World:
     ) -> None:
         self.symbols: Final = symbols or ("BTC",)
         self.now_ms = round(start * 1000)
-        self.feed = Feed(
+        self.feed = LiveFeed(
             [f"{symbol}USDT" for symbol in self.symbols],
             tail or Tail(),
             token="w1",  # noqa: S106  # no secret
@@ -116,9 +120,17 @@ class World:
 
     # What a test looks at.
 
-    def clock(self) -> int:
-        """The feed's monotonic clock, in microseconds."""
-        return 123_456_789 + self.now_ms * 1000
+    def clock(self) -> Instant:
+        """The feed's monotonic clock."""
+        return Instant(123_456_789 + self.now_ms * 1000)
+
+    def state(self) -> FeedState:
+        """The feed's figures now."""
+        return self.feed.state(self.clock())
+
+    def stages(self) -> dict[str, Stage]:
+        """Where each symbol stands."""
+        return dict(self.state().stages)
 
     def take(self, *kinds: str) -> list[str]:
         """What was sent since the last look, of these kinds or all."""
@@ -165,7 +177,7 @@ class World:
                 self._keep(record)
             case DeadLetter(record):
                 self.dead.append(json.loads(record))
-            case Say(text):
+            case SendText(text):
                 self._hear(json.loads(text))
             case AskServerTime(asked_at):
                 server_us = (BASE_MS + self.now_ms) * 1000 if self.answers_rest else None
@@ -173,10 +185,11 @@ class World:
             case AskRecentTrades(symbol, asked_at, limit):
                 name = symbol.removesuffix("USDT")
                 self.asked.append(f"{name} {self.now_ms / 1000:.3f}")
-                page = self.traded[name][-min(self.reach, limit) :] if self.answers_rest else None
+                items = self.traded[name][-min(self.reach, limit) :]
+                page = [parse_trade(symbol, item) for item in items] if self.answers_rest else None
                 self._later.append(lambda: self.feed.recent_trades(symbol, page, asked_at, self.clock()))
-            case HangUp(reason):
-                self.reports.append(f"hung up: {reason}")
+            case Disconnect(reason):
+                self.reports.append(f"disconnecting: {reason}")
                 self.disconnect()
             case Report(event, fields):
                 self.reports.append(f"{event} {fields.get('symbol', '')}".strip())
@@ -200,6 +213,26 @@ class World:
         else:
             self._subscribed.update(symbols)
         self.receive(json.dumps(answer))
+
+
+def live_world(*symbols: str, start: float = 30.0) -> World:
+    """A world whose symbols are all live, three seconds after a start on a topic that was proven a second before."""
+    heartbeat = Heartbeat(
+        (BASE_MS + round(start * 1000) - 1000) * 1000, tuple(f"{s}USDT" for s in symbols or ["BTC"]), 0, 0
+    )
+    tail = Tail()
+    tail.add(0, heartbeat_record(heartbeat))
+    world = World(*symbols, start=start, tail=tail)
+    world.connect()
+    world.until(start + 3)
+    assert set(world.stages().values()) == {Stage.LIVE}
+    assert world.take("gap", "trade") == []
+    return world
+
+
+def last_heartbeat(world: World) -> str:
+    """The last heartbeat sent since `take` was called, whose records are taken as well."""
+    return world.take("heartbeat")[-1]
 
 
 def told(record: dict[str, Any]) -> str:

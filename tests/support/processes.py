@@ -13,10 +13,15 @@ import psutil
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
+from local.backing.interface import PROJECT, ServiceSpec
+from local.build import build
 from local.checkout import ROOT
+from local.stack.config import PORTS, StackConfig
+from local.stack.deployables import artifacts_in
+from local.stack.options import SyntheticMarket
 from local.stack.ports import free_ports
-from local.stack.services import PORTS, PROJECT, Invented, Service, Stack
-from local.stack.waiting import answers, wait_for
+from local.stack.stores import set_up
+from local.waiting import answers, wait_for
 
 
 class RunningStack:
@@ -34,15 +39,16 @@ class RunningStack:
         capture: Path | None = None,
         speed: float = 1.0,
         *,
-        invented: Invented = Invented(),  # noqa: B008  # frozen
+        market: SyntheticMarket = SyntheticMarket(),  # noqa: B008  # frozen
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed, invented)
+        self.stack = StackConfig(home, free_ports(PORTS), archive_dir, capture, speed, market)
         self.names = names
         self.variables = dict(variables or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> RunningStack:
+        build(artifacts_in(self.stack.home))
         try:
             for name in self.names:
                 self.start(name)
@@ -89,6 +95,11 @@ class RunningStack:
         self.processes[name] = process
         wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 240)
 
+    def set_up(self, *stores: str) -> None:
+        """Run the job that makes `topics` and `tables`, as `pipeline up` does."""
+        for store in stores:
+            set_up(self.stack.home, store, self.environ)
+
     def kill(self, name: str) -> None:
         """End with SIGKILL a service with all of its processes, and wait until they are gone."""
         process = self.processes.pop(name)
@@ -109,10 +120,10 @@ class RunningStack:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ServiceSpec:
         return next(service for service in self.stack.services() if service.name == name)
 
-    def _is_ready(self, service: Service, process: subprocess.Popen[bytes]) -> bool:
+    def _is_ready(self, service: ServiceSpec, process: subprocess.Popen[bytes]) -> bool:
         # The port may answer for somebody else's process, so ours must live too.
         if process.poll() is not None:
             raise RuntimeError(f"{service.name} ended with {process.returncode}: {self.log(service.name)[-2000:]}")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from local.backing.interface import ServiceSpec
 from local.stack.ports import free_ports
-from local.stack.services import Service
 from local.stack.startup import Preparation, StartError, Startup
 from local.stack.supervision import ProcessState
 
@@ -23,7 +23,7 @@ class Report:
         self.order: list[str] = []
         self.waited: set[str] = set()
 
-    def tell(self, text: str) -> None:
+    def step(self, text: str) -> None:
         raise AssertionError(text)
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
@@ -39,7 +39,7 @@ class Processes:
 
     def __init__(self, logs: Path, listening: ExitStack) -> None:
         self.logs = logs
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, ServiceSpec] = {}
         self.started: list[str] = []
         self._listening = listening
         self._scripts: dict[str, Iterator[tuple[str, int, str]]] = {}
@@ -47,7 +47,7 @@ class Processes:
     def add(self, name: str, script: Iterator[tuple[str, int, str]], needs: tuple[str, ...] = ()) -> None:
         """`script`: state, process id and what is printed, look by look; the last one goes on for ever."""
         port = free_ports([name])[name]
-        self.services[name] = Service(name, (), f"tcp://127.0.0.1:{port}", needs=needs)
+        self.services[name] = ServiceSpec(name, (), f"tcp://127.0.0.1:{port}", needs=needs)
         self._scripts[name] = script
 
     def start_process(self, name: str) -> None:
