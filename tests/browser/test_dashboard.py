@@ -439,13 +439,7 @@ def test_the_keys_zoom_and_pan(open_page: Callable[..., Page]) -> None:
     page.keyboard.press("+")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(0.8 * wide, rel=1e-3)
-<<<<<<< HEAD
     assert page.evaluate(beyond) == pytest.approx(0.8 * right, abs=0.1)
-=======
-    assert page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1") == pytest.approx(
-        0.8 * right, abs=0.1
-    )
->>>>>>> main
     page.keyboard.press("-")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(wide, rel=1e-3)

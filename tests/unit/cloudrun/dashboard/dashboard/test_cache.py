@@ -14,9 +14,8 @@ import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
-from bitcoin_pipeline.times import SECOND_US, parse_interval
+from bitcoin_pipeline.times import SECOND_US, Instant, parse_interval
 from dashboard.cache import Cache, View
-from dashboard.clock import MonotonicS
 from dashboard.history import FRESH_S, LEAST_ROWS, MAX_QUERIES, RETRY_S, STALE_S
 from dashboard.level_of_detail import DAY_S, MINUTE_S, TILE_ROWS
 from dashboard.postgres import StoredCandle
@@ -75,8 +74,8 @@ class Warehouse:
 class Clock:
     now: float = 1000.0
 
-    def __call__(self) -> MonotonicS:
-        return MonotonicS(self.now)
+    def __call__(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
 
 class Harness:

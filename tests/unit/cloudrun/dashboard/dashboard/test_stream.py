@@ -14,10 +14,9 @@ import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status
-from bitcoin_pipeline.times import SECOND_US
+from bitcoin_pipeline.times import SECOND_US, Instant
 from bitcoin_pipeline.trade import TakerSide, Trade, live_order
 from dashboard.cache import Cache
-from dashboard.clock import MonotonicS
 from dashboard.level_of_detail import DAY_S
 from dashboard.postgres import StoredCandle
 from dashboard.stream import IDLE_S, MAX_BARS, MAX_CHANGED, MAX_TRADES, Channel, Hub, bar_event, trades_event
@@ -61,8 +60,8 @@ class NoHistory:
 class Clock:
     now: float = 0.0
 
-    def __call__(self) -> MonotonicS:
-        return MonotonicS(self.now)
+    def __call__(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
 
 class Running:
@@ -153,7 +152,7 @@ def test_an_unknown_event_id_is_answered_with_a_reset(after: str) -> None:
 
 
 def test_a_viewer_that_was_away_too_long_loads_anew() -> None:
-    channel = Channel("BTCUSDT", 60, MonotonicS(0.0))
+    channel = Channel("BTCUSDT", 60, Instant(0))
     channel.put_bar(0, b"0")
     early = f"{channel.epoch}-{channel.number}"
     for n in range(1, MAX_BARS):
