@@ -34,13 +34,13 @@ IDLE_S: Final = 120.0
 """How long a channel without viewers is kept, for viewers that reconnect."""
 MAX_STREAMS: Final = 400
 """Upper bound on streams of one instance. Cloud Run's concurrency is below it, so another instance starts before."""
-MAX_BARS: Final = 300
+MAX_HELD_BARS: Final = 300
 """Upper bound on the bars that a channel holds for viewers that reconnect."""
 MAX_BATCHES: Final = 40
 """Upper bound on the batches of trades that a channel holds."""
 MAX_CHANGED: Final = 10
 """Upper bound on bars that a page requests one by one; where more have changed, it loads all bars again."""
-MAX_TRADES: Final = 30
+MAX_BATCH_TRADES: Final = 30
 """Upper bound on the trades of one batch, the newest: a list that takes thousands a second is unreadable."""
 
 _RESET: Final = b'{"reset":1}'
@@ -69,7 +69,7 @@ class Channel:
         """Add a bar's newest form, in place of an older one."""
         self._bars[open_s] = (self._next(), event)
         self._bars.move_to_end(open_s)
-        if len(self._bars) > MAX_BARS:
+        if len(self._bars) > MAX_HELD_BARS:
             _, (self._lost, _) = self._bars.popitem(last=False)
 
     def put_reset(self) -> None:
@@ -247,7 +247,7 @@ class Hub:
 
     def put_trades(self, symbol: str, trades: list[Trade]) -> None:
         """Put trades; they are sent in the order of time."""
-        event = trades_event(sorted(trades, key=lambda trade: (trade.time_us, trade.order))[-MAX_TRADES:])
+        event = trades_event(sorted(trades, key=lambda trade: (trade.time_us, trade.order))[-MAX_BATCH_TRADES:])
         self._trades.setdefault(symbol, deque(maxlen=MAX_BATCHES)).append(event)
         for channel in self._of(symbol):
             channel.put_trades(event)

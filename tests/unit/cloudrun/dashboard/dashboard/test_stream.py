@@ -19,7 +19,7 @@ from bitcoin_pipeline.trade import TakerSide, Trade, live_order
 from dashboard.cache import Cache
 from dashboard.level_of_detail import DAY_S
 from dashboard.postgres import StoredCandle
-from dashboard.stream import IDLE_S, MAX_BARS, MAX_CHANGED, MAX_TRADES, Channel, Hub, bar_event, trades_event
+from dashboard.stream import IDLE_S, MAX_BATCH_TRADES, MAX_CHANGED, MAX_HELD_BARS, Channel, Hub, bar_event, trades_event
 from dashboard.warehouse import WarehouseError
 
 NOON: Final = 20_000 * DAY_S + DAY_S // 2
@@ -155,12 +155,12 @@ def test_a_viewer_that_was_away_too_long_loads_anew() -> None:
     channel = Channel("BTCUSDT", 60, Instant(0))
     channel.put_bar(0, b"0")
     early = f"{channel.epoch}-{channel.number}"
-    for n in range(1, MAX_BARS):
+    for n in range(1, MAX_HELD_BARS):
         channel.put_bar(n, b"%d" % n)
     assert channel.position(early) == 1
-    channel.put_bar(MAX_BARS, b"x")
+    channel.put_bar(MAX_HELD_BARS, b"x")
     assert channel.position(early) == 1  # the bar that was dropped had been seen
-    channel.put_bar(MAX_BARS + 1, b"x")
+    channel.put_bar(MAX_HELD_BARS + 1, b"x")
     assert channel.position(early) is None
 
 
@@ -254,7 +254,7 @@ def test_a_stream_begins_with_trades_and_state() -> None:
         running.hub.put_trades("BTCUSDT", [trade(n, n) for n in range(100)])
         running.hub.send()
         [event] = data(await anext(viewer))
-        assert [row[0] for row in event["trades"]] == list(range(100 - MAX_TRADES, 100))
+        assert [row[0] for row in event["trades"]] == list(range(100 - MAX_BATCH_TRADES, 100))
 
     run(test)
 
