@@ -209,7 +209,7 @@ export function createBarStore(chart) {
     if (range.to > chart.bars.length - near) loadNewer();
   }
 
-  /* An event of the stream. The first of a stream may be a reset: read the shown bars again, then apply what follows. */
+  /* Takes an event of the stream. After a reset the bars are read again, and what follows is applied to them. */
   function take(message) {
     if (message.bar) {
       pending.push(message.bar);
