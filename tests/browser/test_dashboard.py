@@ -1,4 +1,4 @@
-"""The dashboard in Chromium, on real stores: what the chart holds is compared with what the database holds."""
+"""The dashboard in Chromium, on real stores: the bars on the chart are compared with the rows of the database."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from tests.support.dashboard import (
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS: Final = 30_000
-"""What a busy machine may take for what else takes a moment."""
+"""Upper bound on every wait, for a busy machine."""
 TWO_FRAMES: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 IN_SIGHT: Final = """(() => {
   const { from, to } = candles.chart.range(), bars = candles.chart.bars;
   const at = place => bars[Math.min(bars.length - 1, Math.max(0, place))].time;
   return [at(Math.ceil(from)), at(Math.floor(to)) + candles.store.shown.step];
 })()"""
-"""Where the bars in sight begin and end."""
+"""JavaScript: where the bars in sight begin and end."""
 SERIES: Final = "candles.chart.library.panes().flatMap(pane => pane.getSeries().map(series => series.data()))"
-"""Candles, day VWAP, MA 20, MA 50, volume, and the taker delta when it is wanted."""
+"""JavaScript: points of the candles, day VWAP, MA 20, MA 50, volume, and of the taker delta while it is shown."""
 expect.set_options(timeout=PATIENCE_MS)
 AMOUNTS: Final = ("open", "high", "low", "close", "volume", "turnover")
 
@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page at a query, dark and of a desk's size; no page may have an error in its console."""
+    """Opens a page at a query, dark and of a desktop's size; a page with an error in its console fails the test."""
     errors: list[str] = []
     contexts = []
 
@@ -80,7 +80,7 @@ def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]
         page.wait_for_selector(f"#chart[data-state={state}]")
         return page
 
-    opened.errors = errors  # type: ignore[attr-defined]  # for the tests that take a server away
+    opened.errors = errors  # type: ignore[attr-defined]  # for tests that stop a server
     yield opened
     for context in contexts:
         context.close()
@@ -94,7 +94,7 @@ def bars(page: Page) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Page, str], None]:
-    """Keeps a picture of a page, where DASHBOARD_PICTURES says; the README shows two of them."""
+    """Saves a picture of a page into the folder DASHBOARD_PICTURES; the README shows two of them."""
     folder = Path(os.environ.get("DASHBOARD_PICTURES") or tmp_path_factory.mktemp("pictures"))
 
     def keep(page: Page, name: str) -> None:
@@ -116,7 +116,7 @@ def in_sight(page: Page) -> list[int]:
 
 
 def at_rest(page: Page) -> list[int]:
-    """Wait until the address bar tells what is in sight, which is returned."""
+    """Wait until the URL has the range in sight, and return it."""
     until(page, f"!candles.store.isBusy && `${{[candles.state.from, candles.state.to]}}` === `${{{IN_SIGHT}}}`")
     query = page.evaluate("location.search")
     seen = in_sight(page)
@@ -125,13 +125,13 @@ def at_rest(page: Page) -> list[int]:
 
 
 def width(page: Page) -> float:
-    """How many bars have room in sight."""
+    """The number of bars that fit into the view."""
     found: float = page.evaluate("candles.chart.range().to - candles.chart.range().from")
     return found
 
 
 def show(page: Page, time: int, bars_around: int = 30) -> None:
-    """Bring the bar that opens then into the middle."""
+    """Move the bar of this open time into the middle of the view."""
     place = f"candles.chart.bars.findIndex(bar => bar.time === {time})"
     until(page, f"{place} >= 0")
     page.evaluate(f"candles.chart.show({place} - {bars_around}, {place} + {bars_around})")
@@ -139,25 +139,26 @@ def show(page: Page, time: int, bars_around: int = 30) -> None:
 
 
 def hover(page: Page, time: int) -> str:
-    """Point at the bar that opens then; what the legend says."""
+    """Point at the bar of this open time; returns the text of the legend."""
     show(page, time)
     x = page.evaluate(
-        "time => candles.chart.library.timeScale().logicalToCoordinate(candles.chart.bars.findIndex(bar => bar.time === time))",
+        "time => candles.chart.library.timeScale()"
+        ".logicalToCoordinate(candles.chart.bars.findIndex(bar => bar.time === time))",
         time,
     )
     box = page.locator("#chart").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + x, box["y"] + 150)
     page.evaluate(TWO_FRAMES)
-    said: str = page.evaluate(
+    text: str = page.evaluate(
         "[...document.querySelectorAll('#legend *')].filter(part => !part.children.length)"
         ".map(part => part.textContent).join(' ')"
     )
-    return said
+    return text
 
 
 def legend_of(row: dict[str, Any], source: str) -> str:
-    """What the legend says of a minute of the database."""
+    """The text of the legend for a minute of the database."""
 
     def price(value: Decimal) -> str:
         return f"{value:,.1f}"
@@ -175,7 +176,7 @@ def legend_of(row: dict[str, Any], source: str) -> str:
 
 
 def coloured(page: Page, colour: str) -> set[int]:
-    """When the bars open at which a colour of the style sheet stands on the chart."""
+    """Open times of the bars at which the chart has pixels of this colour of the style sheet."""
     found = page.evaluate(
         """name => {
           const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -195,12 +196,15 @@ def coloured(page: Page, colour: str) -> set[int]:
 
 
 def until(page: Page, expression: str) -> None:
-    """Wait until it is true in the page. The page's own policy forbids what Playwright's `wait_for_function` needs."""
+    """Wait until the expression is true in the page.
+
+    Playwright's own `wait_for_function` needs `eval`, which the page's policy forbids.
+    """
     wait_for(expression, lambda: bool(page.evaluate(expression)), PATIENCE_MS / 1000)
 
 
 def values(candle: Candle) -> dict[str, Any]:
-    """A candle as the chart holds it."""
+    """A candle as a bar of the chart."""
     return {
         "time": candle.open_time_us // SECOND_US,
         **{name: float(getattr(candle, name)) for name in AMOUNTS},
@@ -400,7 +404,7 @@ def test_a_drag_pans(open_page: Callable[..., Page]) -> None:
     assert box is not None
     page.mouse.move(box["x"] + 300, box["y"] + 200)
     page.mouse.down()
-    for x in (306, 312, 512):  # the library takes two small moves to tell a drag from a click
+    for x in (306, 312, 512):  # the library needs two small moves to recognize a drag
         page.mouse.move(box["x"] + x, box["y"] + 200)
         page.evaluate(TWO_FRAMES)
     page.mouse.up()
@@ -430,13 +434,12 @@ def test_the_keys_zoom_and_pan(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     page.focus("#chart")
     wide = width(page)
-    right = page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1")
+    beyond = "candles.chart.range().to - candles.chart.bars.length + 1"  # bars of room to the right of the newest
+    right = page.evaluate(beyond)
     page.keyboard.press("+")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(0.8 * wide, rel=1e-3)
-    assert page.evaluate("candles.chart.range().to - candles.chart.bars.length + 1") == pytest.approx(
-        0.8 * right, abs=0.1
-    )
+    assert page.evaluate(beyond) == pytest.approx(0.8 * right, abs=0.1)
     page.keyboard.press("-")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(wide, rel=1e-3)
@@ -515,7 +518,7 @@ def test_what_is_no_state_in_the_address_is_left(open_page: Callable[..., Page])
     assert page.evaluate("location.search") == "?symbol=BTCUSDT&interval=auto&range=1D&studies=ma20"
     page = open_page("?symbol=---", state="failed")
     expect(page.locator("#state")).to_contain_text("symbol: a symbol is 3 to 30 capital letters")
-    errors = open_page.errors  # type: ignore[attr-defined]  # the browser tells of every refusal
+    errors = open_page.errors  # type: ignore[attr-defined]  # the browser reports every refusal
     assert [text for text in errors if "400" not in text] == []
     errors.clear()
 
@@ -527,7 +530,7 @@ def test_numbers_have_the_digits_that_they_have(open_page: Callable[..., Page]) 
     ) == ["1,530,000,000.12345", "7,008,600,000", "0.0000123", "0.3"]
     assert page.evaluate("candles.format.price(0.0123, 7)") == "0.0123000"
     assert page.evaluate("[-0.00001, 0.0123].map(candles.format.percent)") == ["+0.00 %", "+1.23 %"]
-    # A finer price than any before it is written whole.
+    # A price with more decimals than those before it is written with all of them.
     page.evaluate("candles.chart.put({...candles.chart.bars.at(-1), close: 61000.125})")
     assert page.evaluate("candles.chart.digits") == 3
 
@@ -642,15 +645,15 @@ def test_the_calendar_tells_what_became_of_each_day(
     assert [shown[bar["time"]] for bar in expected] == expected
 
 
-def test_a_trade_is_on_the_tape(stores: Stores, open_page: Callable[..., Page]) -> None:
+def test_a_trade_is_in_the_list_of_trades(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page()
     top = page.locator("#trades .row").first
     stores.trade(1, NEWEST_US + SECOND_US, "Buy", "61234.5", "0.042")
     expect(top).to_contain_text("61,234.5")
     stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")
-    stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")  # twice in the topic, once on the tape
+    stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")  # twice in the topic, once in the list
     expect(top).to_contain_text("61,234.4")
-    stores.trade(3, NEWEST_US + SECOND_US, "Buy", "99999.9", "1")  # late: on the tape, not the last price
+    stores.trade(3, NEWEST_US + SECOND_US, "Buy", "99999.9", "1")  # late: in the list, but not the last price
     expect(top).to_contain_text("99,999.9")
     rows = page.locator("#trades .row").evaluate_all("rows => rows.map(row => row.innerText.split('\\n').join(' '))")
     assert rows[:3] == [
@@ -715,7 +718,7 @@ def test_zoom_survives_what_comes(stores: Stores, open_page: Callable[..., Page]
 def test_what_comes_before_the_first_drawing_does_not_move_the_chart(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     until(page, "candles.chart.bars[0].time < candles.chart.bars.at(-1).time - 86400 && !candles.store.isBusy")
-    page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself
+    page.route("**/api/candles*", lambda route: None)  # no further bars arrive
     page.evaluate(
         """() => {
           const bars = candles.chart.bars.slice(), first = bars[0].time;
@@ -746,11 +749,12 @@ def test_a_gap_in_sight_changes_no_interval(open_page: Callable[..., Page]) -> N
 
 def test_a_bar_cut_by_the_edge_does_not_flatten_the_others(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself
+    page.route("**/api/candles*", lambda route: None)  # no further bars arrive
     page.evaluate(
         """() => {
           const low = { open: 1, high: 1, low: 1, close: 1 };
-          candles.chart.set(candles.chart.bars.slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar)), 60);
+          const bars = candles.chart.bars.slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar));
+          candles.chart.set(bars, 60);
           candles.chart.show(9.5, 19.5);
         }"""
     )
@@ -781,9 +785,9 @@ def test_bars_of_the_interval_before_are_not_mixed_in(stores: Stores, open_page:
     until(page, "candles.store.stream?.readyState === 1 && !candles.store.isBusy")
     page.evaluate("candles.store.stream.addEventListener('message', ({ data }) => (window.came = data))")
     waiting: list[Route] = []
-    page.route("**/api/candles*", lambda route: waiting.append(route))  # noqa: PLW0108  # Playwright marks what it is given
+    page.route("**/api/candles*", lambda route: waiting.append(route))  # noqa: PLW0108  # Playwright sets attributes on the function
     page.click("[data-interval='1h']")
-    wait_for("the question for hours", lambda: page.evaluate("1") and waiting)
+    wait_for("the request for hours", lambda: page.evaluate("1") and waiting)
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     until(page, f"window.came?.includes('\"bar\":[{newest + 60}')")
@@ -832,12 +836,12 @@ def test_the_server_may_be_killed(stores: Stores, open_page: Callable[..., Page]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     stores.stack.start("dashboard")
     until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
-    # The new server sends its tape from the beginning; it is not on the page twice.
+    # The new server sends its recent trades from the beginning; the page shows none of them twice.
     stores.trade(5, (newest + 60) * SECOND_US, "Buy", "62765.5", "7")
     expect(page.locator("#trades .row").first).to_contain_text("62,765.5")
     rows = page.locator("#trades .row").all_text_contents()
     assert sorted(rows) == sorted(set(rows))
-    errors = open_page.errors  # type: ignore[attr-defined]  # the browser tells of every lost connection
+    errors = open_page.errors  # type: ignore[attr-defined]  # the browser reports every lost connection
     errors[:] = [text for text in errors if "net::ERR_" not in text]
 
 

@@ -1,4 +1,4 @@
-"""From the exchange simulator to the screen, through every real component, by the command alone."""
+"""From the exchange simulator to the screen through every real component, started by `pipeline up` alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ AMOUNTS: Final = ("open", "high", "low", "close", "volume", "turnover")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = Pipeline(tmp_path_factory.mktemp("whole") / "home")
     try:
-        said = pipeline.done("up").err
-        assert "The dashboard: http://127.0.0.1:" in said
+        output = pipeline.done("up").err
+        assert "The dashboard: http://127.0.0.1:" in output
         yield pipeline
     finally:
         pipeline.done("down", "--remove-data")
@@ -64,8 +64,8 @@ def test_a_trade_of_the_exchange_changes_the_candle_on_screen_until_it_is_final(
 
     wait_for("a trade to change the newest candle", has_moved, 60)
     expect(page.locator("#trades .row").first).to_be_visible()
-    expect(page.locator("#feed")).to_have_text("live")  # a slow start may leave a gap, which its colour tells
-    # The minute at hand ends, and the next one is on the screen; then the database and the screen agree.
+    expect(page.locator("#feed")).to_have_text("live")  # a slow start may leave a gap, which changes its colour only
+    # The forming minute ends and the next one is on the screen; then the database and the screen agree.
     time = newest(page)["time"]
     ended = f"time => candles.chart.bars.some(bar => bar.time === time && bar.doubt !== {Status.FORMING.doubt})"
     wait_for("the minute to end on the screen", lambda: page.evaluate(ended, time), 120)

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source
-from bitcoin_pipeline.times import SECOND_US, day_start_us
+from bitcoin_pipeline.times import SECOND_US, Instant, day_start_us
 from dashboard.cache import Cache
-from dashboard.clock import MonotonicS
 from dashboard.level_of_detail import DAY_S, INTERVALS_S
 from dashboard.postgres import StoredCandle
 from dashboard.warehouse import CANDLES, WarehouseError
@@ -21,7 +20,7 @@ COLUMNS = [name for name in CANDLES.names if name not in ("t", "source", "doubt"
 
 
 class NoHistory:
-    """Nothing but what is live."""
+    """A source of history that always fails."""
 
     def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
         raise WarehouseError("none here")
@@ -49,13 +48,13 @@ def ours(cases: list[Case]) -> list[tuple[Case, int, list[Candle]]]:
     ("case", "interval", "expected"), [pytest.param(*item, id=f"{item[0].name}-{item[1]}") for item in ours(CASES)]
 )
 def test_bars_are_the_exact_longer_candles(case: Case, interval: int, expected: list[Candle]) -> None:
-    cache = Cache(NoHistory(), 10**6, lambda: MonotonicS(0.0))
+    cache = Cache(NoHistory(), 10**6, lambda: Instant(0))
     cache.take(StoredCandle(candle, 0) for candle in case.expected_minutes(Source.LIVE))
     start = day_start_us(case.day) // SECOND_US
     view = asyncio.run(cache.view(case.symbol, start, start + DAY_S, interval))
     found = view.bars.drop_columns("source").to_pylist()
     assert found == [exact(candle) for candle in expected]
-    # What is pushed is what is asked for.
+    # Bars that are pushed equal those of an answer.
     live = cache.live(case.symbol)
     assert live is not None
     for candle in expected:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bitcoin_pipeline.adapters.stdout import log
 from dashboard.cache import Cache
-from dashboard.clock import Clock
+from dashboard.clock import Clock, elapsed_s
 from dashboard.coverage import Coverage
 from dashboard.feed_state import FeedStates
 from dashboard.level_of_detail import MINUTE_S
@@ -104,7 +104,7 @@ class Backend:
     async def _push_trades(self) -> None:
         """Push trades with the candles, and without them while Postgres delays these."""
         while True:
-            if self._clock() - self._pushed_at > 2 * PUSH_S:
+            if elapsed_s(self._pushed_at, self._clock()) > 2 * PUSH_S:
                 self._push()
             await asyncio.sleep(PUSH_S)
 

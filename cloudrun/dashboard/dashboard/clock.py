@@ -1,4 +1,4 @@
-"""Instants of the monotonic clock, as a type of their own: they cannot be mixed up with times in UTC.
+"""The monotonic clock, and the time that has passed on it.
 
 Part of the dashboard.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NewType
 
-MonotonicS = NewType("MonotonicS", float)
-"""An instant of the monotonic clock in seconds; only the difference of two instants has a meaning."""
+from bitcoin_pipeline.times import SECOND_US, Instant
 
-Clock = Callable[[], MonotonicS]
+Clock = Callable[[], Instant]
 """Returns the present instant."""
 
 
-def monotonic_s() -> MonotonicS:
-    """The machine's present instant."""
-    return MonotonicS(time.monotonic())
+def monotonic() -> Instant:
+    """The present instant of this process."""
+    return Instant(time.monotonic_ns() // 1000)
+
+
+def elapsed_s(since: Instant, now: Instant) -> float:
+    """Seconds from one instant to a later one."""
+    return (now - since) / SECOND_US

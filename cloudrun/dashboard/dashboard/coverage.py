@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol
 
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.ingests import IngestStatus
+from bitcoin_pipeline.times import Instant
 from dashboard.cache import Cache
-from dashboard.clock import Clock, MonotonicS
+from dashboard.clock import Clock, elapsed_s
 from dashboard.history import PATIENCE_S
 from dashboard.warehouse import DayLoaded, WarehouseError
 
@@ -55,7 +56,7 @@ class Coverage:
         # Not one of the event loop's threads: the loop waits for those when it ends.
         self._thread = ThreadPoolExecutor(1, "days")
         self._days: dict[str, list[DayLoaded]] = {}
-        self._read_at: MonotonicS | None = None
+        self._read_at: Instant | None = None
         self._reading: asyncio.Task[None] | None = None
         self.fault = ""
         """Why the last read failed; empty when it did not."""
@@ -66,7 +67,7 @@ class Coverage:
 
     def renew(self) -> None:
         """Start to read the days, unless they are fresh or being read."""
-        is_due = self._read_at is None or self._clock() - self._read_at > FRESH_S
+        is_due = self._read_at is None or elapsed_s(self._read_at, self._clock()) > FRESH_S
         if is_due and self._reading is None:
             self._reading = asyncio.create_task(self._read())
 
@@ -93,7 +94,7 @@ class Coverage:
         days = [dt.date.fromisoformat(day) for day in states]
         for offset in range((max(days) - min(days)).days) if days else ():
             states.setdefault(str(min(days) + dt.timedelta(offset)), {"state": MISSING})
-        age_s = None if self._read_at is None else round(self._clock() - self._read_at)
+        age_s = None if self._read_at is None else round(elapsed_s(self._read_at, self._clock()))
         return {"symbol": symbol, "days": dict(sorted(states.items())), "age_s": age_s, "fault": self.fault}
 
     def last_trade_s(self, symbol: str) -> float | None:

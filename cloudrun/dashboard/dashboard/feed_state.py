@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Final
 
 from bitcoin_pipeline.candle import Candle
-from bitcoin_pipeline.times import MS_US, SECOND_US
-from dashboard.clock import Clock, MonotonicS
+from bitcoin_pipeline.times import MS_US, SECOND_US, Instant
+from dashboard.clock import Clock, elapsed_s
 from dashboard.postgres import FeedStatus
 
 SILENT_S: Final = 5.0
@@ -24,7 +24,7 @@ class FeedStates:
         self._clock = clock
         self._started_at = clock()
         self._feeds: dict[str, FeedStatus] = {}
-        self._advanced_at: dict[str, MonotonicS] = {}
+        self._advanced_at: dict[str, Instant] = {}
 
     def take(self, feeds: dict[str, FeedStatus]) -> None:
         """Replace the status of these symbols' feeds."""
@@ -40,7 +40,7 @@ class FeedStates:
         `postgres` and `silent`: seconds; `trades`: a fault. `proven` (ms), `lag` (ms), `reconnects`, `gaps` (their
         number) and `gaps_since` (s): of the feed. `day`: of the last 24 hours, whose candles are the parameter.
         """
-        silent_s = self._clock() - self._advanced_at.get(symbol, self._started_at)
+        silent_s = elapsed_s(self._advanced_at.get(symbol, self._started_at), self._clock())
         faults = {
             "postgres": postgres_late_s,
             "trades": trades_fault,

@@ -17,7 +17,8 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from bitcoin_pipeline.adapters.stdout import log
-from dashboard.clock import Clock, MonotonicS
+from bitcoin_pipeline.times import Instant
+from dashboard.clock import Clock, elapsed_s
 from dashboard.level_of_detail import DAY_S, TILE_ROWS, Tile, runs
 from dashboard.tables import CandleTables
 from dashboard.warehouse import WarehouseError
@@ -53,8 +54,8 @@ class CandleSource(Protocol):
 
 @dataclass(slots=True)
 class _Loaded:
-    read_at: MonotonicS
-    used_at: MonotonicS
+    read_at: Instant
+    used_at: Instant
     rows: int
 
 
@@ -94,7 +95,7 @@ class History:
         self._patience_s = patience_s
         self._queries = ThreadPoolExecutor(PARALLEL_QUERIES, "warehouse")
         self._tiles: dict[Tile, _Loaded] = {}
-        self._failed: dict[Tile, tuple[MonotonicS, str]] = {}
+        self._failed: dict[Tile, tuple[Instant, str]] = {}
         self.reads: dict[Tile, asyncio.Task[None]] = {}
         """The reads under way, by each tile that they change."""
         self.fault = ""
@@ -132,7 +133,7 @@ class History:
         """What is known of the tiles now."""
         now = self._clock()
         missing = frozenset(tile for tile in wanted if tile not in self._tiles)
-        ages = [now - self._tiles[tile].read_at for tile in wanted if tile in self._tiles]
+        ages = [elapsed_s(self._tiles[tile].read_at, now) for tile in wanted if tile in self._tiles]
         faults = [self._failed[tile][1] for tile in wanted if tile in self._failed]
         if missing:
             faults.append("it is still being read" if self.reads.keys() & missing else "too much is being read")
@@ -145,11 +146,11 @@ class History:
             loaded = self._tiles.get(tile)
             if loaded is not None:
                 loaded.used_at = now
-            if tile in self.reads or (tile in self._failed and now - self._failed[tile][0] < RETRY_S):
+            if tile in self.reads or (tile in self._failed and elapsed_s(self._failed[tile][0], now) < RETRY_S):
                 continue
             if loaded is None:
                 missing.append(tile)
-            elif now - loaded.read_at > self._fresh_s(tile):
+            elif elapsed_s(loaded.read_at, now) > self._fresh_s(tile):
                 old.append(tile)
         for group in (*runs(missing), *runs(old)):
             if len(set(self.reads.values())) >= MAX_QUERIES:
@@ -158,7 +159,7 @@ class History:
             self.reads.update(dict.fromkeys(group, task))
 
     def _is_usable(self, tile: Tile) -> bool:
-        return tile in self._tiles and self._clock() - self._tiles[tile].read_at < STALE_S
+        return tile in self._tiles and elapsed_s(self._tiles[tile].read_at, self._clock()) < STALE_S
 
     def _fresh_s(self, tile: Tile) -> float:
         newest_s = self._newest_s(tile.symbol)
@@ -210,5 +211,7 @@ class History:
         if not any(tile in self._failed for tile in group):
             log("WARNING", "history failed", symbol=group[0].symbol, level=group[0].level_s, reason=fault)
         now, self.fault = self._clock(), fault
-        self._failed = {tile: known for tile, known in self._failed.items() if now - known[0] < FORGET_FAULT_S}
+        self._failed = {
+            tile: known for tile, known in self._failed.items() if elapsed_s(known[0], now) < FORGET_FAULT_S
+        }
         self._failed.update(dict.fromkeys(group, (now, fault)))

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.times import Instant
 from dashboard.cache import Cache
-from dashboard.clock import Clock, MonotonicS
+from dashboard.clock import Clock, elapsed_s
 from dashboard.feed_state import FeedStates
 from dashboard.postgres import LONG_OVERLAP, FeedStatus, Postgres, PostgresError, StoredCandle
 from dashboard.stream import Hub
@@ -51,8 +52,8 @@ class LiveRefresh:
         # the loop waits for those when it ends.
         self._thread = ThreadPoolExecutor(1, "postgres")
         self._started_at = clock()
-        self._status_read_at: MonotonicS | None = None
-        self._answered_at: MonotonicS | None = None
+        self._status_read_at: Instant | None = None
+        self._answered_at: Instant | None = None
         self.fault = ""
         """Why the last refresh failed; empty when it did not."""
 
@@ -67,7 +68,8 @@ class LiveRefresh:
 
     def late_s(self) -> int:
         """Seconds since Postgres answered; 0 while it does."""
-        late_s = self._clock() - (self._started_at if self._answered_at is None else self._answered_at)
+        since = self._started_at if self._answered_at is None else self._answered_at
+        late_s = elapsed_s(since, self._clock())
         return max(1, round(late_s)) if self.fault or late_s > LATE_S else 0
 
     async def run(self) -> None:
@@ -88,11 +90,11 @@ class LiveRefresh:
                     log("WARNING", "postgres failed", reason=str(error))
                 self.fault = str(error)
                 await asyncio.sleep(RETRY_S)
-            await asyncio.sleep(max(0.01, REFRESH_S - (self._clock() - began_at)))
+            await asyncio.sleep(max(0.01, REFRESH_S - elapsed_s(began_at, self._clock())))
 
-    def _read(self, now: MonotonicS) -> tuple[list[StoredCandle], dict[str, FeedStatus]]:
+    def _read(self, now: Instant) -> tuple[list[StoredCandle], dict[str, FeedStatus]]:
         """The changed rows, and once a second the feeds' status; runs in the thread."""
-        if self._status_read_at is not None and now - self._status_read_at < STATUS_S:
+        if self._status_read_at is not None and elapsed_s(self._status_read_at, now) < STATUS_S:
             return self._postgres.changed(), {}
         rows = self._postgres.changed(LONG_OVERLAP)
         self._status_read_at = now

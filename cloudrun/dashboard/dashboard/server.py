@@ -18,7 +18,7 @@ from bitcoin_pipeline.adapters.stdout import log
 from dashboard.api import add_routes
 from dashboard.backend import Backend
 from dashboard.cache import Cache
-from dashboard.clock import monotonic_s
+from dashboard.clock import monotonic
 from dashboard.coverage import Coverage
 from dashboard.page import add_page
 from dashboard.postgres import Postgres
@@ -51,10 +51,10 @@ class Server(uvicorn.Server):
 def application(settings: Settings) -> tuple[FastAPI, Backend]:
     """The application, and the backend that runs for as long as the application does."""
     warehouse = Warehouse(settings.project)
-    cache = Cache(warehouse, settings.cache_rows, monotonic_s)
-    hub = Hub(cache, monotonic_s)
-    coverage = Coverage(warehouse, cache, settings.symbols, monotonic_s)
-    backend = Backend(cache, hub, Postgres(), coverage, RecentTrades(settings.client_config()), monotonic_s)
+    cache = Cache(warehouse, settings.cache_rows, monotonic)
+    hub = Hub(cache, monotonic)
+    coverage = Coverage(warehouse, cache, settings.symbols, monotonic)
+    backend = Backend(cache, hub, Postgres(), coverage, RecentTrades(settings.client_config()), monotonic)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

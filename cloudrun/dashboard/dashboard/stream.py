@@ -20,10 +20,10 @@ import orjson
 
 from bitcoin_pipeline.amounts import plain
 from bitcoin_pipeline.candle import Candle
-from bitcoin_pipeline.times import SECOND_US
+from bitcoin_pipeline.times import SECOND_US, Instant
 from bitcoin_pipeline.trade import TakerSide, Trade
 from dashboard.cache import Cache
-from dashboard.clock import Clock, MonotonicS
+from dashboard.clock import Clock, elapsed_s
 from dashboard.postgres import StoredCandle
 
 STREAM_S: Final = 3000.0
@@ -34,13 +34,13 @@ IDLE_S: Final = 120.0
 """How long a channel without viewers is kept, for viewers that reconnect."""
 MAX_STREAMS: Final = 400
 """Upper bound on streams of one instance. Cloud Run's concurrency is below it, so another instance starts before."""
-MAX_BARS: Final = 300
+MAX_HELD_BARS: Final = 300
 """Upper bound on the bars that a channel holds for viewers that reconnect."""
 MAX_BATCHES: Final = 40
 """Upper bound on the batches of trades that a channel holds."""
 MAX_CHANGED: Final = 10
 """Upper bound on bars that a page requests one by one; where more have changed, it loads all bars again."""
-MAX_TRADES: Final = 30
+MAX_BATCH_TRADES: Final = 30
 """Upper bound on the trades of one batch, the newest: a list that takes thousands a second is unreadable."""
 
 _RESET: Final = b'{"reset":1}'
@@ -50,7 +50,7 @@ _RETRY: Final = b"retry: 1000\n\n"
 class Channel:
     """The newest events of one symbol and interval, numbered from 1."""
 
-    def __init__(self, symbol: str, interval_s: int, now: MonotonicS) -> None:
+    def __init__(self, symbol: str, interval_s: int, now: Instant) -> None:
         self.symbol = symbol
         self.interval_s = interval_s
         self.viewers = 0
@@ -69,7 +69,7 @@ class Channel:
         """Add a bar's newest form, in place of an older one."""
         self._bars[open_s] = (self._next(), event)
         self._bars.move_to_end(open_s)
-        if len(self._bars) > MAX_BARS:
+        if len(self._bars) > MAX_HELD_BARS:
             _, (self._lost, _) = self._bars.popitem(last=False)
 
     def put_reset(self) -> None:
@@ -172,21 +172,21 @@ class Hub:
         channel = self._channel(symbol, interval_s)
         channel.viewers += 1
         try:
-            end = self._clock() + self._stream_s * (1 - 0.1 * jitter)
+            began_at, duration_s = self._clock(), self._stream_s * (1 - 0.1 * jitter)
             number = channel.position(event_id)
             if number is None:
                 number = channel.number
                 yield _RETRY + channel.reset()
             else:
                 yield _RETRY
-            while not self._closed and (left := end - self._clock()) > 0:
+            while not self._closed and (left_s := duration_s - elapsed_s(began_at, self._clock())) > 0:
                 if channel.number > number:
                     # Read before the yield: events that come while this piece is sent belong to the next one.
                     piece, number = channel.since(number), channel.number
                     yield piece
                     continue
                 try:
-                    async with asyncio.timeout(min(KEEP_ALIVE_S, left)):
+                    async with asyncio.timeout(min(KEEP_ALIVE_S, left_s)):
                         await channel.woken()
                 except TimeoutError:
                     yield b": still here\n\n"
@@ -208,7 +208,7 @@ class Hub:
         """The symbol's channels. Idle channels of all symbols are dropped, and the states of their feeds."""
         now = self._clock()
         for key, channel in list(self._channels.items()):
-            if not channel.viewers and now - channel.used_at > IDLE_S:
+            if not channel.viewers and elapsed_s(channel.used_at, now) > IDLE_S:
                 del self._channels[key]
                 self._states.pop(channel.symbol, None)  # a symbol with viewers gets a new one within a second
         return [channel for (of, _), channel in self._channels.items() if of == symbol]
@@ -247,7 +247,7 @@ class Hub:
 
     def put_trades(self, symbol: str, trades: list[Trade]) -> None:
         """Put trades; they are sent in the order of time."""
-        event = trades_event(sorted(trades, key=lambda trade: (trade.time_us, trade.order))[-MAX_TRADES:])
+        event = trades_event(sorted(trades, key=lambda trade: (trade.time_us, trade.order))[-MAX_BATCH_TRADES:])
         self._trades.setdefault(symbol, deque(maxlen=MAX_BATCHES)).append(event)
         for channel in self._of(symbol):
             channel.put_trades(event)

@@ -6,7 +6,7 @@ export function defaultState(config) {
   return { symbol: config.symbol, interval: 'auto', range: '1D', from: 0, to: 0, studies: new Set(['vwap']) };
 }
 
-/* The state in a query. What is missing or cannot be is the default; symbol and studies are then those of `before`. */
+/* The state in a query. A missing or wrong value is the default; symbol and studies are then those of `before`. */
 export function stateOf(search, config, before) {
   const query = new URLSearchParams(search);
   const among = (name, choices) => (Object.hasOwn(choices, query.get(name)) ? query.get(name) : null);

@@ -3,7 +3,7 @@ import { byId, element } from './dom.js';
 import { DAY } from './format.js';
 import { switchTheme } from './theme.js';
 
-/* Shows the state on the buttons. A range that is too long for the chosen interval is not shown as pressed. */
+/* Marks the buttons that the state has pressed. A range too long for the chosen interval is not marked. */
 export function pressButtons(state, config) {
   const hasRoom = (range) =>
     state.interval === 'auto' || config.ranges[range] * DAY <= config.intervals[state.interval] * config.maxBars;

@@ -16,7 +16,7 @@ const REFRESH_MS = 300000; // history may have been loaded meanwhile
 export function createBarStore(chart) {
   const on = { answer() {}, bars() {}, connection() {}, feed() {}, reset() {}, trades() {} };
   const stream = createStream({ onMessage: take, onConnection: (isOpen) => on.connection(isOpen) });
-  let wanted = null; // {symbol, interval, span} or {symbol, interval, from, to}
+  let query = null; // the last request: {symbol, interval, span} or {symbol, interval, from, to}
   let shown = null; // {symbol, interval, step} of the bars on the chart
   let generation = 0; // of loads: the answer to an older one is dropped
   let isBusy = false;
@@ -44,15 +44,15 @@ export function createBarStore(chart) {
     deferred = null;
   }
 
-  const candlesOf = (query) => get('/api/candles', { symbol: shown.symbol, interval: shown.interval, ...query });
+  const candlesOf = (span) => get('/api/candles', { symbol: shown.symbol, interval: shown.interval, ...span });
 
   const reachesNewest = (time) => newest !== null && time >= newest - (newest % shown.step);
 
-  /* Replaces the bars on the chart by the wanted ones; without `request`, by those that were wanted last. */
+  /* Replaces the bars on the chart by the requested ones; without `request`, by those of the last request. */
   async function load(request) {
-    wanted = request || wanted;
+    query = request || query;
     const mine = ++generation;
-    const { symbol, interval, span, from, to } = wanted;
+    const { symbol, interval, span, from, to } = query;
     isAtBeginning = isAtEnd = isAttached = false;
     isBusy = true;
     hasFailed = false;
@@ -209,7 +209,7 @@ export function createBarStore(chart) {
     if (range.to > chart.bars.length - near) loadNewer();
   }
 
-  /* An event of the stream. The first of a stream may be a reset: read the shown bars again, then apply what follows. */
+  /* Takes an event of the stream. After a reset the bars are read again, and what follows is applied to them. */
   function take(message) {
     if (message.bar) {
       pending.push(message.bar);
@@ -246,7 +246,7 @@ export function createBarStore(chart) {
       const bar = barOf(row);
       const bars = chart.bars;
       newest = Math.max(newest || 0, bar.time);
-      if (!bars.length && !wanted.from) return hasFailed ? undefined : load(); // the first bar of this symbol
+      if (!bars.length && !query.from) return hasFailed ? undefined : load(); // the first bar of this symbol
       if (!isAttached) continue;
       if (bars.length >= MAX_BARS + PAGE) chart.extend(bars.slice(PAGE), -PAGE);
       if (bar.time >= bars[bars.length - 1].time) chart.put(bar);

@@ -3,7 +3,8 @@
 const NAME = 'theme'; // in the browser's storage
 
 export function applyTheme() {
-  document.documentElement.dataset.theme = stored() || (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark');
+  const preferred = matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark';
+  document.documentElement.dataset.theme = stored() || preferred;
 }
 
 export function switchTheme() {

@@ -8,10 +8,9 @@ from typing import Final
 
 from bitcoin_pipeline.candle import Source
 from bitcoin_pipeline.ingests import IngestStatus
-from bitcoin_pipeline.times import SECOND_US
+from bitcoin_pipeline.times import SECOND_US, Instant
 from dashboard.backend import Backend
 from dashboard.cache import Cache
-from dashboard.clock import MonotonicS
 from dashboard.coverage import Coverage
 from dashboard.level_of_detail import DAY_S
 from dashboard.live_refresh import LATE_S
@@ -34,8 +33,8 @@ class Running:
         hub = Hub(cache, self._clock)
         self.backend = Backend(cache, hub, Postgres(), coverage, RecentTrades({}), self._clock)
 
-    def _clock(self) -> MonotonicS:
-        return MonotonicS(self.now)
+    def _clock(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
 
 def test_a_view_ends_after_the_newest_minute_also_where_the_feed_has_ended() -> None:

@@ -1,4 +1,4 @@
-"""The dashboard's cache: bars of live minutes and history together, upstream asked once, faults survived, a bound."""
+"""The dashboard's cache: bars of live minutes and history, one read for all viewers, faults, upper bounds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
-from bitcoin_pipeline.times import SECOND_US, parse_interval
+from bitcoin_pipeline.times import SECOND_US, Instant, parse_interval
 from dashboard.cache import Cache, View
-from dashboard.clock import MonotonicS
 from dashboard.history import FRESH_S, LEAST_ROWS, MAX_QUERIES, RETRY_S, STALE_S
 from dashboard.level_of_detail import DAY_S, MINUTE_S, TILE_ROWS
 from dashboard.postgres import StoredCandle
@@ -49,19 +48,19 @@ def table(candles: Iterable[Candle]) -> pa.Table:
 
 @dataclass
 class Warehouse:
-    """History that is asked for candles; `asked` tells how often.
+    """A source of history with these minutes. `queries`: the parameters of every query.
 
-    While `fault` is set, it fails; while `answering` is not, it makes wait.
+    While `fault` is set, queries fail; while `answering` is not set, they wait; `answered` replaces their result.
     """
 
     minutes: list[Candle] = field(default_factory=list)
     fault: str = ""
-    asked: list[tuple[str, int, int, int]] = field(default_factory=list)
+    queries: list[tuple[str, int, int, int]] = field(default_factory=list)
     answering: threading.Event = field(default_factory=threading.Event)
     answered: pa.Table | None = None
 
     def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
-        self.asked.append((symbol, level, start, end))
+        self.queries.append((symbol, level, start, end))
         assert self.answering.wait(30)
         if self.answered is not None:
             return self.answered
@@ -75,8 +74,8 @@ class Warehouse:
 class Clock:
     now: float = 1000.0
 
-    def __call__(self) -> MonotonicS:
-        return MonotonicS(self.now)
+    def __call__(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
 
 class Harness:
@@ -90,16 +89,16 @@ class Harness:
         return self.cache.take([StoredCandle(candle, 0) for candle in candles])
 
     def view(self, start: int, end: int, interval: int | None = MINUTE_S, **options: Any) -> View:
-        """What a look shows; what it has set off is over after it."""
+        """A view; the reads that it started are over when it is returned."""
 
-        async def looked() -> View:
+        async def viewed() -> View:
             view = await self.cache.view("BTCUSDT", start, end, interval, **options)
             self.warehouse.answering.set()
-            for task in list(self.cache.history.reads.values()):  # what is renewed behind a look
+            for task in list(self.cache.history.reads.values()):  # renewals, for which a view does not wait
                 await task
             return view
 
-        return asyncio.run(looked())
+        return asyncio.run(viewed())
 
 
 def times(view: View) -> list[int]:
@@ -157,7 +156,7 @@ def test_longer_bars_are_the_core_s_merge(word: str) -> None:
     assert view.bars.num_rows == len(expected)
 
 
-def test_upstream_is_asked_once_whoever_looks() -> None:
+def test_history_is_read_once_for_all_viewers() -> None:
     run = Harness([minute(NOON, Source.ARCHIVE)])
 
     async def many() -> list[View]:
@@ -165,7 +164,7 @@ def test_upstream_is_asked_once_whoever_looks() -> None:
 
     views = asyncio.run(many())
     assert [times(view) for view in views] == [[NOON]] * 50
-    assert len(run.warehouse.asked) == 1
+    assert len(run.warehouse.queries) == 1
 
 
 def test_what_is_old_is_shown_and_renewed() -> None:
@@ -174,17 +173,17 @@ def test_what_is_old_is_shown_and_renewed() -> None:
     run.warehouse.minutes = [minute(NOON, Source.ARCHIVE, close="2")]
     run.clock.now += FRESH_S
     assert run.view(NOON, NOON + 60).bars["close"].to_pylist() == [Decimal(1)]
-    assert len(run.warehouse.asked) == 1
+    assert len(run.warehouse.queries) == 1
     run.clock.now += 1
     run.warehouse.answering.clear()
     old = run.view(NOON, NOON + 60)
     assert old.history_age_s == FRESH_S + 1
     assert old.bars["close"].to_pylist() == [Decimal(1)]
     assert run.view(NOON, NOON + 60).bars["close"].to_pylist() == [Decimal(2)]
-    assert len(run.warehouse.asked) == 2
+    assert len(run.warehouse.queries) == 2
 
 
-def test_a_failed_refresh_keeps_the_old_and_tells_its_age() -> None:
+def test_a_failed_renewal_keeps_the_old_rows_and_reports_their_age() -> None:
     run = Harness([minute(NOON, Source.ARCHIVE)])
     run.view(NOON, NOON + 60)
     run.warehouse.fault = "away"
@@ -192,7 +191,7 @@ def test_a_failed_refresh_keeps_the_old_and_tells_its_age() -> None:
     run.view(NOON, NOON + 60)
     view = run.view(NOON, NOON + 60)
     assert (times(view), view.history_age_s, view.fault) == ([NOON], FRESH_S + 1, "away")
-    assert len(run.warehouse.asked) == 2  # not again before RETRY_S
+    assert len(run.warehouse.queries) == 2  # no second attempt before RETRY_S
     run.warehouse.fault = ""
     run.clock.now += RETRY_S
     run.view(NOON, NOON + 60)
@@ -208,7 +207,7 @@ def test_without_history_live_minutes_are_shown() -> None:
     assert (times(view), view.history_age_s, view.fault) == ([NOON], None, "away")
 
 
-def test_the_bound_holds_and_what_was_not_looked_at_goes_first() -> None:
+def test_the_bound_holds_and_tiles_that_were_not_used_for_longest_are_dropped_first() -> None:
     width = TILE_ROWS * MINUTE_S
     first = NOON - NOON % width
     history = [minute(t, Source.ARCHIVE) for t in range(first, first + 4 * width, MINUTE_S)]
@@ -217,11 +216,11 @@ def test_the_bound_holds_and_what_was_not_looked_at_goes_first() -> None:
         run.clock.now += 1
         run.view(first + at * width, first + at * width + 60)
     assert run.cache.history.held_rows() == 2 * TILE_ROWS
-    asked = len(run.warehouse.asked)
+    count = len(run.warehouse.queries)
     run.view(first, first + 60)
-    assert len(run.warehouse.asked) == asked
+    assert len(run.warehouse.queries) == count
     assert times(run.view(first + width, first + width + 60)) == [first + width]
-    assert len(run.warehouse.asked) == asked + 1
+    assert len(run.warehouse.queries) == count + 1
 
 
 def test_an_empty_span_slides_to_the_newest_bars_before_it() -> None:
@@ -233,7 +232,7 @@ def test_an_empty_span_slides_to_the_newest_bars_before_it() -> None:
     assert times(run.view(NOON - 200 * DAY_S, NOON - 101 * DAY_S, slide=True)) == []
 
 
-def test_only_what_changed_is_told() -> None:
+def test_only_changed_rows_are_returned() -> None:
     run = Harness()
     assert len(run.take(minute(NOON), minute(NOON + 60))) == 2
     assert run.take(minute(NOON), minute(NOON + 60)) == []
@@ -249,7 +248,7 @@ def test_live_minutes_are_those_of_two_days() -> None:
     assert run.take(minute(day - 60, close="9")) == []
 
 
-def test_minutes_that_nobody_looks_at_do_not_pile_up() -> None:
+def test_minutes_without_viewers_do_not_pile_up() -> None:
     run = Harness()
     for n in range(10):
         run.take(minute(NOON + n * DAY_S))
@@ -265,8 +264,8 @@ def test_a_feed_that_ended_hides_nothing_that_came_after() -> None:
     run.take(minute(NOON))
     view = run.view(day - 2 * DAY_S, day + 301 * DAY_S, DAY_S)
     assert times(view) == [day - 2 * DAY_S, day, day + DAY_S, day + 300 * DAY_S]
-    minutes_asked = sum(end - start for _, level, start, end in run.warehouse.asked if level == MINUTE_S)
-    assert minutes_asked == 2 * TILE_ROWS * MINUTE_S  # those of the live days: they lie in two tiles
+    minutes_read = sum(end - start for _, level, start, end in run.warehouse.queries if level == MINUTE_S)
+    assert minutes_read == 2 * TILE_ROWS * MINUTE_S  # the live days lie in two tiles
     slid = run.view(day + 400 * DAY_S, day + 401 * DAY_S, slide=True)
     assert times(slid) == [day + 300 * DAY_S]
 
@@ -283,11 +282,11 @@ def test_a_tile_that_may_lack_days_which_were_live_is_waited_for() -> None:
     assert (times(view), view.fault, view.is_whole) == ([NOON - 20 * DAY_S, NOON - 19 * DAY_S], "away", True)
 
 
-def test_who_asks_for_much_does_not_make_the_others_wait_for_ever() -> None:
+def test_queries_are_bounded() -> None:
     warehouse = Warehouse()
     cache = Cache(warehouse, 10**6, Clock(), 0.01, read_ahead=False)
 
-    async def looks() -> View:
+    async def views() -> View:
         for n in range(MAX_QUERIES + 10):
             view = await cache.view("BTCUSDT", n * 10 * DAY_S, n * 10 * DAY_S + 60, MINUTE_S)
         assert len(cache.history.reads) == MAX_QUERIES
@@ -295,12 +294,12 @@ def test_who_asks_for_much_does_not_make_the_others_wait_for_ever() -> None:
         await asyncio.wait(list(cache.history.reads.values()))
         return view
 
-    view = asyncio.run(looks())
+    view = asyncio.run(views())
     assert (view.fault, view.is_whole) == ("too much is being read", False)
-    assert len(warehouse.asked) == MAX_QUERIES
+    assert len(warehouse.queries) == MAX_QUERIES
 
 
-def test_history_s_fault_is_told_until_it_answers() -> None:
+def test_the_fault_of_history_is_reported_until_it_answers() -> None:
     run = Harness()
     run.warehouse.fault = "away"
     assert not run.view(NOON, NOON + 60).is_whole
@@ -330,21 +329,21 @@ def test_refreshing_for_ever_takes_no_more_memory(monkeypatch: pytest.MonkeyPatc
     assert run.cache._tables.memory_bytes() <= before + 2**20
 
 
-def test_a_look_does_not_wait_for_history_that_hangs() -> None:
+def test_a_view_does_not_wait_for_history_that_hangs() -> None:
     warehouse = Warehouse([minute(NOON - DAY_S, Source.ARCHIVE)])
     cache = Cache(warehouse, 1000, Clock(), 0.01, read_ahead=False)
     cache.take([StoredCandle(minute(NOON), 0)])
 
-    async def looks() -> tuple[View, View]:
+    async def views() -> tuple[View, View]:
         first = await cache.view("BTCUSDT", NOON - 2 * DAY_S, NOON + 60, MINUTE_S, limit=5000)
         warehouse.answering.set()
         await asyncio.wait(list(cache.history.reads.values()))
         return first, await cache.view("BTCUSDT", NOON - 2 * DAY_S, NOON + 60, MINUTE_S, limit=5000)
 
-    first, second = asyncio.run(looks())
+    first, second = asyncio.run(views())
     assert (times(first), first.fault) == ([NOON], "it is still being read")
     assert (times(second), second.fault) == ([NOON - DAY_S, NOON], "")
-    assert len(warehouse.asked) == 1
+    assert len(warehouse.queries) == 1
 
 
 def test_days_that_are_over_leave_without_a_new_minute() -> None:
@@ -357,7 +356,7 @@ def test_days_that_are_over_leave_without_a_new_minute() -> None:
     assert times(run.view(day - 120, day + 60)) == [day]
 
 
-def test_a_fault_of_ours_is_not_taken_for_an_empty_history() -> None:
+def test_a_fault_of_the_program_is_not_taken_for_an_empty_history() -> None:
     run = Harness()
     run.warehouse.answered = pa.table({"t": pa.array([NOON], pa.int64())})
     with pytest.raises(duckdb.Error):
@@ -372,15 +371,15 @@ def test_empty_tiles_are_bounded_too() -> None:
     assert run.cache.history.held_rows() == 10 * LEAST_ROWS
 
 
-def test_a_look_reads_ahead_what_lies_before_it() -> None:
+def test_a_view_reads_ahead_the_tile_before_it() -> None:
     width = TILE_ROWS * MINUTE_S
     first = NOON - NOON % width
     run = Harness([minute(first - 60, Source.ARCHIVE), minute(NOON, Source.ARCHIVE)], read_ahead=True)
     run.view(NOON, NOON + 60)
-    assert [(start, end) for _, _, start, end in run.warehouse.asked] == [
+    assert [(start, end) for _, _, start, end in run.warehouse.queries] == [
         (first, first + width),
         (first - width, first),
     ]
     assert times(run.view(first - 60, first)) == [first - 60]
     run.view(NOON, NOON + 60)
-    assert [start for _, _, start, _ in run.warehouse.asked] == [first, first - width, first - 2 * width]
+    assert [start for _, _, start, _ in run.warehouse.queries] == [first, first - width, first - 2 * width]

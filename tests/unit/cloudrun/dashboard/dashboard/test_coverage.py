@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from bitcoin_pipeline.candle import Source
 from bitcoin_pipeline.ingests import IngestStatus
-from bitcoin_pipeline.times import SECOND_US
+from bitcoin_pipeline.times import SECOND_US, Instant
 from dashboard.cache import Cache
-from dashboard.clock import MonotonicS
 from dashboard.coverage import DAY_STATES, FRESH_S, Coverage
 from dashboard.level_of_detail import DAY_S
 from dashboard.postgres import StoredCandle
@@ -27,8 +26,8 @@ class Running:
         self._cache = Cache(self.warehouse, 1000, self._clock)
         self.coverage = Coverage(self.warehouse, self._cache, ("ETHUSDT",), self._clock)
 
-    def _clock(self) -> MonotonicS:
-        return MonotonicS(self.now)
+    def _clock(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
     def live(self, *opens_s: int) -> None:
         self._cache.take(StoredCandle(minute(at * SECOND_US, Source.LIVE), 0) for at in opens_s)
@@ -37,7 +36,7 @@ class Running:
         return await self.coverage.days(SYMBOL)
 
 
-def test_each_day_says_what_became_of_it() -> None:
+def test_each_day_has_its_state() -> None:
     days = [
         loaded(ago(7)),
         loaded(ago(6), quarantined=3),

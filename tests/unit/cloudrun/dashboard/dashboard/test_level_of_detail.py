@@ -1,4 +1,4 @@
-"""Level of detail of the dashboard: what a span is shown in, and in which pieces history is fetched."""
+"""Level of detail of the dashboard: the interval of a span, and the tiles of its history."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_tiles_cover_the_span_without_overlap(level: int, start: int, length: in
     assert runs(found) == [found]
 
 
-def test_an_empty_span_needs_nothing() -> None:
+def test_an_empty_span_has_no_tiles() -> None:
     assert tiles("BTCUSDT", 60, 600, 600) == []
     assert tiles("BTCUSDT", 60, 600, 0) == []
 
 
-def test_what_adjoins_is_asked_for_at_once() -> None:
+def test_adjoining_tiles_are_one_run() -> None:
     width = 60 * TILE_ROWS
     minutes = [Tile("BTCUSDT", 60, n * width) for n in (4, 1, 2)]
     quarters = Tile("BTCUSDT", 900, 5 * width)

@@ -1,4 +1,4 @@
-"""The dashboard's live minutes: two days of them, the best of each, and bars that are always the core's merge."""
+"""The dashboard's live minutes: two days, the best candle of each minute, and bars that equal the core's merge."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_best_of_a_minute_s_sources_counts_as_its_status_changes() -> None:
     assert minutes.bar(NOON, 60) == minute(NOON, "3", Source.ARCHIVE)
 
 
-def test_what_is_kept_merged_does_not_grow_with_the_minutes() -> None:
+def test_the_number_of_merged_bars_does_not_grow_with_the_minutes() -> None:
     minutes = LiveMinutes()
     for t in range(MIDNIGHT, MIDNIGHT + DAY_S, 60):
         minutes.take(minute(t))
@@ -85,16 +85,16 @@ def test_the_newest_minute_before_a_time_is_found() -> None:
         max_size=60,
     )
 )
-def test_bars_are_the_core_s_merge_whatever_came_and_was_asked_before(
+def test_bars_are_the_core_s_merge_whatever_came_and_was_merged_before(
     came: list[tuple[int, int, Status, bool]],
 ) -> None:
     minutes, kept = LiveMinutes(), dict[int, Candle]()
-    for n, close, status, is_asked in came:
+    for n, close, status, is_merged in came:
         candle = minute(MIDNIGHT + 60 * n, str(close), status=status)
         minutes.take(candle)
         kept[MIDNIGHT + 60 * n] = candle
         kept = {t: row for t, row in kept.items() if t >= minutes.since_s}
-        if is_asked:
+        if is_merged:
             for interval in (60, 300, 900, HOUR_S, 4 * HOUR_S, DAY_S):
                 bars = [minutes.bar(t, interval) for t in range(minutes.since_s, minutes.until_s, interval)]
                 assert [bar for bar in bars if bar is not None] == merge(kept.values(), interval * SECOND_US)

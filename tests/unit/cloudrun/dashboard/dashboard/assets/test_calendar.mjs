@@ -76,7 +76,7 @@ test('a day that is clicked is opened, and the arrows go from day to day', async
   assert.equal(focused, 1);
 });
 
-test('a calendar that is not known says so', async () => {
+test('a calendar without an answer of the warehouse shows the fault', async () => {
   const { box } = await calendar({ symbol: 'BTCUSDT', days: {}, age_s: null, fault: 'away' });
   assert.deepEqual(
     box.children.map(({ textContent }) => textContent),

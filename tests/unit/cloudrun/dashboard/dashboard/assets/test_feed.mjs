@@ -6,7 +6,7 @@ import { createFeedStatus } from '../../../../../../cloudrun/dashboard/dashboard
 import { MIDNIGHT, openPage } from '../../../../../support/page.mjs';
 import { pairs } from '../../../../../support/store.mjs';
 
-test('the feed says what is wrong first, the worst before the others', () => {
+test('the word of the feed is its worst fault', () => {
   const { document } = openPage();
   const feed = createFeedStatus();
   const written = [];

@@ -23,7 +23,7 @@ test('a number that is not known is a dash', () => {
   assert.equal(format.short(null), '–');
 });
 
-test('a number takes the decimals that are asked for', () => {
+test('a number has the decimals that are requested', () => {
   assert.equal(format.number(1.005, 2), '1.01');
   assert.equal(format.number(100, 2), '100.00');
   assert.equal(format.number(0.5, 0), '1');
@@ -78,7 +78,7 @@ test('a share is a percentage with its sign, and never minus nothing', () => {
   for (const [share, text] of written) assert.equal(format.percent(share), text);
 });
 
-test('an age has the unit that it is best told in', () => {
+test('an age has the unit that suits its length', () => {
   const written = [
     [0, '0 s'],
     [89, '89 s'],

@@ -8,7 +8,7 @@ import { LIVE, NEWEST, closes, live, opened, pushed, times } from '../../../../.
 const DAY = 86400;
 const FAR_PAST = 100; // days
 
-const asked = (page) => page.requests.map(([, { start, end, span, interval }]) => ({ start, end, span, interval }));
+const queries = (page) => page.requests.map(([, { start, end, span, interval }]) => ({ start, end, span, interval }));
 
 // Loading.
 
@@ -22,7 +22,7 @@ test('an answer becomes bars, with every field', async () => {
   assert.deepEqual(reported.answers, [{ state: 'loading' }, { state: 'ready', fault: '', age: 0 }]);
 });
 
-test('the newest bars have room beside them, a range that was asked for has none', async () => {
+test('the newest bars have room beside them, a range with an end of its own has none', async () => {
   const { chart, store } = await live();
   assert.deepEqual(chart.range(), { from: -0.5, to: 106 });
   await store.load({ symbol: 'BTCUSDT', interval: '1m', from: NEWEST - 600, to: NEWEST });
@@ -43,7 +43,7 @@ test('a bar that holds the newest minute is the newest', async () => {
   assert.equal(store.isAttached, true);
 });
 
-test('what an older question brings is dropped', async () => {
+test('the answer to an older request is dropped', async () => {
   const { chart, store, held } = opened();
   const release = held();
   const older = store.load({ ...LIVE, span: 600 });
@@ -55,7 +55,7 @@ test('what an older question brings is dropped', async () => {
   assert.equal(store.isBusy, false);
 });
 
-test('no bars are an empty chart, and the first that comes loads it', async () => {
+test('no bars are an empty chart, and the first live bar loads it', async () => {
   const made = await live({ '1m': [] });
   const { chart, server, reported } = made;
   assert.equal(reported.answers.at(-1).state, 'empty');
@@ -65,7 +65,7 @@ test('no bars are an empty chart, and the first that comes loads it', async () =
   assert.equal(reported.answers.at(-1).state, 'ready');
 });
 
-test('while loading fails, what comes live does not ask more often', async () => {
+test('while loading fails, live bars cause no further requests', async () => {
   const made = await live({ '1m': [] });
   made.server.failing = { status: 503, error: 'busy' };
   for (let i = 0; i < 5; i++) await pushed(made, bar(NEWEST)); // oxlint-disable-line no-await-in-loop -- in order
@@ -97,10 +97,10 @@ test('what failed is loaded again after three seconds, what was refused is not',
   server.failing = { status: 400, error: 'no' };
   await store.load(LIVE);
   await page.clock.advance(60_000);
-  assert.equal(asked(page).filter(({ span }) => span).length, 3);
+  assert.equal(queries(page).filter(({ span }) => span).length, 3);
 });
 
-test('in a tab in the background what failed waits until somebody looks', async () => {
+test('in a hidden page a failed load is retried when the page is shown again', async () => {
   const { page, server, chart, store } = opened();
   server.failing = { status: 503, error: 'busy' };
   await store.load(LIVE);
@@ -112,7 +112,7 @@ test('in a tab in the background what failed waits until somebody looks', async 
   assert.equal(chart.bars.length, 100);
 });
 
-test('history that cannot be read is asked for again, in place when some of it is there', async () => {
+test('history that cannot be read is requested again, in place when some of it is there', async () => {
   const { page, server, chart, reported } = await live();
   server.fault = 'away';
   server.age = 300;
@@ -167,7 +167,7 @@ test('a range of the past is read again as far as it goes', async () => {
   assert.deepEqual(times(made.chart), [-10, -9, -8, -7, -6]);
 });
 
-test('every five minutes it is read again, unless nobody looks', async () => {
+test('every five minutes the bars are read again, unless the page is hidden', async () => {
   const made = await live();
   await made.page.clock.advance(299_000);
   assert.equal(made.page.requests.length, 1);
@@ -189,7 +189,7 @@ async function moveTo({ page, chart }, from, to) {
   await settle();
 }
 
-test('near the first bar older ones are asked for, and what is in sight stays', async () => {
+test('near the first bar older ones are requested, and the view stays', async () => {
   const made = await deep();
   await moveTo(made, 10, 60);
   assert.equal(made.chart.bars.length, 1100);
@@ -206,7 +206,7 @@ test('older bars reach over a stretch without any', async () => {
   assert.equal(made.chart.bars.length, 110);
 });
 
-test('at the very first bar no older ones are asked for any more', async () => {
+test('at the very first bar no older ones are requested any more', async () => {
   const made = await live();
   await moveTo(made, 10, 60);
   const { length } = made.page.requests;
@@ -214,7 +214,7 @@ test('at the very first bar no older ones are asked for any more', async () => {
   assert.equal(made.page.requests.length, length);
 });
 
-test('older bars that could not be read are asked for again a little later', async () => {
+test('older bars that could not be read are requested again a little later', async () => {
   const made = await deep();
   made.server.failing = { status: 503, error: 'busy' };
   await moveTo(made, 10, 60);
@@ -237,7 +237,7 @@ test('memory is bounded: far in the past the newest bars go, and come back on th
   assert.equal(made.chart.bars.at(-1).time, NEWEST);
 });
 
-test('near the last bar of a range newer ones are asked for, until the newest is there', async () => {
+test('near the last bar of a range newer ones are requested, until the newest is there', async () => {
   const made = opened({ '1m': barsFrom(NEWEST - 4999 * 60, 5000) });
   await made.store.load({ symbol: 'BTCUSDT', interval: '1m', from: NEWEST - 1600 * 60, to: NEWEST - 1400 * 60 });
   await moveTo(made, 150, 190);
@@ -295,7 +295,7 @@ test('a day whose candles are all shown already leads on to the next one', async
   assert.equal(made.chart.bars[60]?.time, next[0].time);
 });
 
-test('newer bars that could not be read are asked for with the next move', async () => {
+test('newer bars that could not be read are requested with the next move', async () => {
   const made = opened({ '1m': barsFrom(NEWEST - 4999 * 60, 5000) });
   await made.store.load({ symbol: 'BTCUSDT', interval: '1m', from: NEWEST - 3600 * 60, to: NEWEST - 3000 * 60 });
   made.server.failing = { status: 503, error: 'busy' };

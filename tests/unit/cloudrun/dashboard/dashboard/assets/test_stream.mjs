@@ -86,7 +86,7 @@ test('live bars are not drawn beside a range of the past', async () => {
   assert.equal(made.store.newest, NEWEST + 60);
 });
 
-test('a bar that has changed is asked for, and replaced', async () => {
+test('a bar that has changed is requested and replaced', async () => {
   const made = await live();
   made.server.bars['1m'] = made.server.bars['1m'].map((one, i) => (i === 40 ? { ...one, close: 98, doubt: 1 } : one));
   await made.page.push({ changed: NEWEST - 59 * 60 });
