@@ -22,7 +22,7 @@ from bitcoin_pipeline.symbols import parse_symbols, symbols_among
 from local.backing import postgres
 from local.backing.pubsub import topic_path
 from local.checkout import ROOT
-from local.exchange.invented_live import SYMBOLS
+from local.exchange.synthetic.profiles import SYMBOLS
 
 PROJECT: Final = "local"
 REGION: Final = "europe-west1"

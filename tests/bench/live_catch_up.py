@@ -25,7 +25,7 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US
 from local.backing.kafka import create_topics
 from local.backing.postgres import create_tables
-from local.exchange.invented_live import invented_second
+from local.exchange.synthetic.second import synthetic_second
 from local.stack.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
@@ -120,7 +120,7 @@ def _fill(brokers: str, partitions: int) -> int:
     for number in range(SECONDS):
         at_us = START_US + number * SECOND_US
         for of, symbol in enumerate(SYMBOLS):
-            for item in invented_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
+            for item in synthetic_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
                 send(encode_trade(symbol, item).record, of % partitions, symbol)
                 trades += 1
         is_last = number == SECONDS - 1

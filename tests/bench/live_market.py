@@ -1,4 +1,4 @@
-"""Parts 3 and 4 of `make bench-live`: the whole live path under the invented market, trade to row, and its memory.
+"""Parts 3 and 4 of `make bench-live`: the whole live path under the synthetic market, trade to row, and its memory.
 
 Exchange simulator -> producer -> Kafka -> Flink -> Postgres, every service of `pipeline up` that a live trade passes. A
 trade's latency is from its time T at the exchange to the first commit in Postgres whose candle counts it: a trigger
@@ -105,7 +105,7 @@ class Market:
 
 
 def run_market(rate: int, seconds: float, console: Console) -> Market:
-    """Let the invented market run for `seconds` from the first row on. Raises TimeoutError, AssertionError."""
+    """Let the synthetic market run for `seconds` from the first row on. Raises TimeoutError, AssertionError."""
     console.print(f"whole path at {rate:,} trades/s for {seconds:g} s ...", style="dim")
     with tempfile.TemporaryDirectory() as folder, _stack(Path(folder), rate) as stack, Listener(stack) as listener:
         stack.start("producer")

@@ -25,7 +25,7 @@ from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
 from local.stack.waiting import wait_for
-from tests.e2e.inventing import CLOCK_OFFSET_US
+from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
 from tests.support.whole_path import GivenPage, StoredGap, Topic, WholeStack
 
@@ -38,8 +38,8 @@ FORMING: Final = Status.FORMING
 
 
 @pytest.fixture
-def stack(invented_stack: Pipeline) -> WholeStack:
-    return WholeStack(invented_stack.home)
+def stack(synthetic_stack: Pipeline) -> WholeStack:
+    return WholeStack(synthetic_stack.home)
 
 
 # trades   ||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||

@@ -25,12 +25,12 @@ from aiohttp import web
 
 from bitcoin_pipeline.bybit.archive import read_day
 from local.checkout import ROOT
-from local.exchange.folder import Folder
-from local.exchange.guard import Guard
-from local.exchange.invented import InventedArchive
-from local.exchange.market import invented_day
-from local.exchange.publication import Publication
+from local.exchange.archive.folder import Folder
+from local.exchange.archive.publication import Publication
+from local.exchange.archive.synthetic import SyntheticArchive
 from local.exchange.server import exchange
+from local.exchange.shared.rate_limit import RateLimit
+from local.exchange.synthetic.day import synthetic_day
 
 REAL = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 FILE = f"/trading/BTCUSDT/{REAL.name}"
@@ -86,7 +86,7 @@ def serving(publication: Publication, server: Server) -> Iterator[Server]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    runner = web.AppRunner(exchange(publication, Guard(40, 300, lambda: server.monotonic)), shutdown_timeout=0.1)
+    runner = web.AppRunner(exchange(publication, RateLimit(40, 300, lambda: server.monotonic)), shutdown_timeout=0.1)
 
     async def start() -> None:
         await runner.setup()
@@ -118,10 +118,10 @@ def real(folder: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def invented(tmp_path: Path) -> Iterator[Server]:
-    """Serves the invented market, 100 trades a day."""
+def synthetic(tmp_path: Path) -> Iterator[Server]:
+    """Serves the synthetic market, 100 trades a day."""
     server = Server()
-    with serving(InventedArchive(tmp_path, 0, 100, lambda: server.now), server):
+    with serving(SyntheticArchive(tmp_path, 0, 100, lambda: server.now), server):
         yield server
 
 
@@ -359,43 +359,43 @@ def test_a_wrong_fault_is_a_bad_request(real: Server, body: bytes, message: str)
     assert message in told
 
 
-def test_the_invented_market_is_made_on_demand(invented: Server) -> None:
+def test_the_invented_market_is_made_on_demand(synthetic: Server) -> None:
     path = "/trading/1000PEPEUSDT/1000PEPEUSDT2023-04-05.csv.gz"
-    answer = invented.ask(path)
+    answer = synthetic.ask(path)
     day = dt.date(2023, 4, 5)
     found = read_day(gzip.decompress(answer.body).decode().split("\n"), "1000PEPEUSDT", day)
-    assert found.trades == list(invented_day("1000PEPEUSDT", day, 100).trades())
+    assert found.trades == list(synthetic_day("1000PEPEUSDT", day, 100).trades())
     assert answer.headers["Last-Modified"] == "Thu, 06 Apr 2023 01:10:00 GMT"
-    listed = invented.ask(f"/public.bybit.com/?prefix={path[1:]}").body
+    listed = synthetic.ask(f"/public.bybit.com/?prefix={path[1:]}").body
     assert f"<ETag>&quot;{answer.headers['ETag'][1:-1]}&quot;</ETag>".encode() in listed
     assert f"<Size>{len(answer.body)}</Size>".encode() in listed
 
 
-def test_a_day_is_published_on_the_next_one_at_ten_past_one(invented: Server) -> None:
+def test_a_day_is_published_on_the_next_one_at_ten_past_one(synthetic: Server) -> None:
     path = "/trading/BTCUSDT/BTCUSDT2024-05-05.csv.gz"
-    invented.now = dt.datetime(2024, 5, 6, 1, 9, 59, tzinfo=dt.UTC)
-    assert invented.ask(path).status == 404
-    assert b"2024-05-05" not in invented.ask("/trading/BTCUSDT/").body
-    assert invented.listing(f"prefix={path[1:]}") == ([], False)
-    invented.now += dt.timedelta(seconds=1)
-    assert invented.ask(path).status == 200
-    assert b"2024-05-05" in invented.ask("/trading/BTCUSDT/").body
-    assert invented.ask("/trading/BTCUSDT/BTCUSDT2024-05-06.csv.gz").status == 404
+    synthetic.now = dt.datetime(2024, 5, 6, 1, 9, 59, tzinfo=dt.UTC)
+    assert synthetic.ask(path).status == 404
+    assert b"2024-05-05" not in synthetic.ask("/trading/BTCUSDT/").body
+    assert synthetic.listing(f"prefix={path[1:]}") == ([], False)
+    synthetic.now += dt.timedelta(seconds=1)
+    assert synthetic.ask(path).status == 200
+    assert b"2024-05-05" in synthetic.ask("/trading/BTCUSDT/").body
+    assert synthetic.ask("/trading/BTCUSDT/BTCUSDT2024-05-06.csv.gz").status == 404
 
 
-def test_symbols_have_a_first_day(invented: Server) -> None:
-    assert invented.ask("/trading/BTCUSDT/BTCUSDT2020-03-24.csv.gz").status == 404
-    assert invented.ask("/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz").status == 200
-    assert invented.ask("/trading/BTCUSD/BTCUSD2019-10-01.csv.gz").status == 200
-    assert invented.ask("/trading/XRPUSDT/").status == 404
+def test_symbols_have_a_first_day(synthetic: Server) -> None:
+    assert synthetic.ask("/trading/BTCUSDT/BTCUSDT2020-03-24.csv.gz").status == 404
+    assert synthetic.ask("/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz").status == 200
+    assert synthetic.ask("/trading/BTCUSD/BTCUSD2019-10-01.csv.gz").status == 200
+    assert synthetic.ask("/trading/XRPUSDT/").status == 404
 
 
-def test_the_listing_of_the_invented_market_makes_few_files_at_once(invented: Server, tmp_path: Path) -> None:
-    keys, truncated = invented.listing("prefix=trading/ETHUSDT/")
+def test_the_listing_of_the_invented_market_makes_few_files_at_once(synthetic: Server, tmp_path: Path) -> None:
+    keys, truncated = synthetic.listing("prefix=trading/ETHUSDT/")
     assert truncated
     assert keys[0] == "trading/ETHUSDT/ETHUSDT2020-03-25.csv.gz"
     assert len(keys) == len(list(tmp_path.rglob("*.csv.gz"))) == 10
-    more, _ = invented.listing(f"prefix=trading/ETHUSDT/&marker={keys[-1]}")
+    more, _ = synthetic.listing(f"prefix=trading/ETHUSDT/&marker={keys[-1]}")
     assert more[0] == "trading/ETHUSDT/ETHUSDT2020-04-04.csv.gz"
-    last, truncated = invented.listing("prefix=trading/ETHUSDT/&marker=trading/ETHUSDT/ETHUSDT2024-05-03.csv.gz")
+    last, truncated = synthetic.listing("prefix=trading/ETHUSDT/&marker=trading/ETHUSDT/ETHUSDT2024-05-03.csv.gz")
     assert (last, truncated) == ([f"trading/ETHUSDT/ETHUSDT2024-05-0{day}.csv.gz" for day in (4, 5)], False)

@@ -18,15 +18,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from local.checkout import ROOT
-from local.exchange import stream
-from local.exchange.folder import Folder
-from local.exchange.frames import frames_of
-from local.exchange.guard import Guard
-from local.exchange.invented_live import invented_second
-from local.exchange.live import Live, invented, recorded
-from local.exchange.playback import Playback
+from local.exchange.archive.folder import Folder
+from local.exchange.live import stream
+from local.exchange.live.frames import frames_of
+from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_playback
+from local.exchange.live.playback import Playback
+from local.exchange.live.sources import Capture, SyntheticMarket
 from local.exchange.server import exchange
-from local.exchange.sources import Capture, InventedMarket
+from local.exchange.shared.rate_limit import RateLimit
+from local.exchange.synthetic.second import synthetic_second
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 LINES = CAPTURE.read_text().splitlines()
@@ -42,7 +42,7 @@ class Exchange:
     """A running simulator and a client of it."""
 
     port: int
-    live: Live
+    live: LiveMarket
     client: aiohttp.ClientSession
 
     @asynccontextmanager
@@ -85,9 +85,9 @@ def play(playback: Playback, body: Body) -> None:
     """Run `body` against a simulator of this market."""
 
     async def run() -> None:
-        live = Live(playback)
-        guard = Guard(1000, 300, time.monotonic)
-        runner = web.AppRunner(exchange(Folder(Path("/nowhere")), guard, live), shutdown_timeout=0.1)
+        live = LiveMarket(playback)
+        rate_limit = RateLimit(1000, 300, time.monotonic)
+        runner = web.AppRunner(exchange(Folder(Path("/nowhere")), rate_limit, live), shutdown_timeout=0.1)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -102,11 +102,11 @@ def play(playback: Playback, body: Body) -> None:
 
 
 def capture(folder: Path, speed: float, path: Path = CAPTURE) -> Playback:
-    return recorded(Capture(path), speed, folder / "played", time.monotonic)
+    return recorded_playback(Capture(path), speed, folder / "played", time.monotonic)
 
 
 def market(folder: Path, rate: float = 200.0, offset_ms: int = 0) -> Playback:
-    return invented(InventedMarket(("BTCUSDT", "ETHUSDT"), rate, 0), offset_ms, folder / "played", time.time)
+    return synthetic_playback(SyntheticMarket(("BTCUSDT", "ETHUSDT"), rate, 0), offset_ms, folder / "played", time.time)
 
 
 async def hear(socket: ClientConnection) -> str:
@@ -152,7 +152,7 @@ def write_frames(path: Path, seconds: int, *symbols: str) -> list[str]:
         frame
         for symbol in symbols
         for second in range(1_786_310_820, 1_786_310_820 + seconds)
-        for frame in frames_of(symbol, invented_second(symbol, second, 500.0, 0))
+        for frame in frames_of(symbol, synthetic_second(symbol, second, 500.0, 0))
     ]
     lines = [frame.text for frame in sorted(frames, key=lambda frame: frame.time_ms)]
     path.write_text("\n".join(lines) + "\n")
@@ -372,7 +372,7 @@ def test_rest_tells_of_the_capture_exactly(tmp_path: Path) -> None:
 
 def test_too_many_requests_or_connections_are_a_403(tmp_path: Path) -> None:
     async def body(exchange: Exchange) -> None:
-        exchange.live.guards[0].requests = exchange.live.guards[1].requests = 3
+        exchange.live.rate_limits[0].requests = exchange.live.rate_limits[1].requests = 3
         url = f"http://127.0.0.1:{exchange.port}/v5/market/time"
         codes = []
         for _ in range(4):
@@ -574,7 +574,7 @@ def test_a_burst_is_made_sent_and_beyond_what_rest_reaches(tmp_path: Path) -> No
     async def body(exchange: Exchange) -> None:
         url = f"http://127.0.0.1:{exchange.port}/control/faults"
         async with exchange.client.post(url, json={"fault": "burst", "trades": 1, "symbol": "BTCUSDT"}) as response:
-            assert (response.status, "burst needs the invented market" in await response.text()) == (400, True)
+            assert (response.status, "burst needs the synthetic market" in await response.text()) == (400, True)
         async with exchange.connected("BTCUSDT") as socket:
             for _ in LINES:
                 await hear(socket)

@@ -63,7 +63,7 @@ def test_it_ends_cleanly_and_leaves_nothing(port: int, tmp_path: Path, number: s
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert [json.loads(line) for line in output.splitlines()] == [
-        {"event": "exchange started", "port": port, "serves": "the invented market"},
+        {"event": "exchange started", "port": port, "serves": "the synthetic market"},
         {"event": "file made", "file": "BTCUSDT2020-03-25.csv.gz", "trades": 100, "bytes": size},
         {"event": "exchange stopped"},
     ]

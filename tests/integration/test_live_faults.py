@@ -16,9 +16,9 @@ import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, iso
-from local.exchange.frames import frames_of
-from local.exchange.invented_live import SYMBOLS as MARKET
-from local.exchange.invented_live import invented_second
+from local.exchange.live.frames import frames_of
+from local.exchange.synthetic.profiles import SYMBOLS as MARKET
+from local.exchange.synthetic.second import synthetic_second
 from local.stack.waiting import wait_for
 from tests.support.live import LivePath
 from tests.support.whole_path import WholePath
@@ -67,7 +67,7 @@ def stack(live_path: LivePath, from_us: int, tmp_path: Path) -> Iterator[WholePa
         frame
         for symbol in SYMBOLS
         for frame in frames_of(
-            symbol, (trade for second in seconds for trade in invented_second(symbol, second, RATE, seed=5))
+            symbol, (trade for second in seconds for trade in synthetic_second(symbol, second, RATE, seed=5))
         )
     ]
     frames.sort(key=lambda frame: frame.time_ms)

@@ -187,7 +187,7 @@ class WholeStack(WholePath):
         """What REST has told of recent trades, in order."""
         pages = []
         for line in (self.home / "logs" / "exchange.log").read_text().splitlines():
-            if '"recent trades given"' in line and (page := json.loads(line))["oldest"] is not None:
+            if '"recent trades served"' in line and (page := json.loads(line))["oldest"] is not None:
                 is_full = page["trades"] >= RECENT_TRADES
                 pages.append(GivenPage(page["symbol"], page["time"] * MS_US, page["oldest"] * MS_US, is_full))
         return pages

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitcoin_pipeline.settings import SettingsError, read_settings
-from local.exchange.invented_live import SYMBOLS
+from local.exchange.synthetic.profiles import SYMBOLS
 from local.stack.lifecycle import LocalStack, Options, StackError, bybit_chosen, invented_chosen
 from local.stack.progress import Silent
 from local.stack.services import PORTS, Invented, Stack

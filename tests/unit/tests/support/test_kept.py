@@ -12,7 +12,7 @@ import pytest
 from local.checkout import ROOT
 from tests.support.kept import SHARED, Kept, place_of, rank_of, unit_of
 
-FIXTURES = {"invented_stack": "kills", "played": "played", "live_path": "live path"}
+FIXTURES = {"synthetic_stack": "kills", "played": "played", "live_path": "live path"}
 """The fixture of each shared stack."""
 
 

@@ -1,0 +1,37 @@
+"""The stack with the synthetic market at real time, of which tests kill the parts.
+
+It lives in another time zone, and the exchange's clock is three seconds ahead of the machine's: neither may change
+anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.support.command import Pipeline
+
+SYMBOLS: Final = "BTCUSDT,DOGEUSDT,ETHUSDT,SOLUSDT"
+RATE: Final = os.environ.get("CHAOS_RATE", "200")
+"""Trades a second over all symbols."""
+CLOCK_OFFSET_US: Final = 3_000_000
+
+
+@contextmanager
+def stack(home: Path) -> Iterator[Pipeline]:
+    """The stack, up until the end of the context."""
+    pipeline = Pipeline(
+        home,
+        TZ="Asia/Tokyo",
+        PIPELINE_SYMBOLS=SYMBOLS,
+        PIPELINE_INVENTED_RATE=RATE,
+        PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
+    )
+    try:
+        pipeline.done("up")
+        yield pipeline
+    finally:
+        pipeline.done("down", "--remove-data")
