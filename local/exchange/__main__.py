@@ -101,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--requests-per-second", type=_number(int, 1), default=40, help="more get an address banned")
     parser.add_argument("--ban-seconds", type=_number(float, 0), default=300.0)
     parser.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE")
-    parser.add_argument("--cache-dir", type=Path, help="folder of the files that it makes; by default a temporary one")
+    parser.add_argument("--cache-dir", type=Path, help="folder of generated files; by default a temporary one")
     recording = parser.add_argument_group("a recorded market", "played from the first subscription on")
     what = recording.add_mutually_exclusive_group()
     what.add_argument("--capture", type=Path, metavar="FILE", help="a recording with one websocket frame a line")

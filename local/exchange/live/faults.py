@@ -58,33 +58,40 @@ class LiveKind:
     that takes `seconds` lasts; any other is over once it has shown.
     """
 
-    meaning: str
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
 
 
 LIVE_KINDS: Final[Mapping[str, LiveKind]] = {
-    ABSURD_TIME: LiveKind(
-        "a trade that was not made is sent, with a time so far from the exchange's",
-        ("milliseconds",),
-        ("symbol",),
-    ),
-    BURST: LiveKind("so many further trades are made within the next second", ("trades", "symbol")),
-    DELAY: LiveKind("every message is sent so much later, in order", ("milliseconds",), ("seconds",)),
-    DROP: LiveKind("every connection ends at once"),
-    DUPLICATE: LiveKind("every frame is sent twice", (), ("seconds",)),
-    GARBAGE: LiveKind("messages of this kind, or of every kind, are sent", (), ("what", "count"), GARBAGE_KINDS),
-    HALF_OPEN: LiveKind("connections, also new ones, stay open and neither send nor answer", (), ("seconds",)),
-    NO_PONG: LiveKind("pings are not answered", (), ("seconds",)),
-    REFUSE: LiveKind("subscriptions to this symbol are refused", ("symbol",), ("seconds",)),
-    REST_DOWN: LiveKind("REST calls fail in this way", (), ("what", "seconds"), REST_KINDS),
-    SHUFFLE: LiveKind(
-        "each frame is sent up to so much later, which changes their order", ("milliseconds",), ("seconds",)
-    ),
-    SILENCE: LiveKind("trades are made, but no frame of this symbol, or of any, is sent", (), ("symbol", "seconds")),
-    SPLIT: LiveKind("every trade is sent in a frame of its own", (), ("seconds",)),
+    # A trade that was not made is sent, with a time so far from the exchange's.
+    ABSURD_TIME: LiveKind(("milliseconds",), ("symbol",)),
+    # So many further trades are made within the next second.
+    BURST: LiveKind(("trades", "symbol")),
+    # Every message is sent so much later, in order.
+    DELAY: LiveKind(("milliseconds",), ("seconds",)),
+    # Every connection ends at once.
+    DROP: LiveKind(),
+    # Every frame is sent twice.
+    DUPLICATE: LiveKind((), ("seconds",)),
+    # Messages of this kind, or of every kind, are sent.
+    GARBAGE: LiveKind((), ("what", "count"), GARBAGE_KINDS),
+    # Connections, also new ones, stay open and neither send nor answer.
+    HALF_OPEN: LiveKind((), ("seconds",)),
+    # Pings are not answered.
+    NO_PONG: LiveKind((), ("seconds",)),
+    # Subscriptions to this symbol are refused.
+    REFUSE: LiveKind(("symbol",), ("seconds",)),
+    # REST calls fail in this way.
+    REST_DOWN: LiveKind((), ("what", "seconds"), REST_KINDS),
+    # Each frame is sent up to so much later, which changes their order.
+    SHUFFLE: LiveKind(("milliseconds",), ("seconds",)),
+    # Trades are made, but no frame of this symbol, or of any, is sent.
+    SILENCE: LiveKind((), ("symbol", "seconds")),
+    # Every trade is sent in a frame of its own.
+    SPLIT: LiveKind((), ("seconds",)),
 }
+"""Every kind of fault by its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from local.exchange.live.frames import frames_of, trade_topic
 from local.exchange.live.garbage import absurd_trade_text, garbage_text
 from local.exchange.live.history import TradeHistory
 from local.exchange.live.playback import Playback
-from local.exchange.live.rest import Rest
+from local.exchange.live.rest import RestHost
 from local.exchange.live.sources import Capture, Days, SyntheticMarket, symbols_of
-from local.exchange.live.stream import Stream
+from local.exchange.live.stream import StreamHost
 from local.exchange.shared.faults import FaultError
 from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
@@ -42,8 +42,8 @@ class LiveMarket:
             RateLimit(rest.REQUESTS, rest.BAN_SECONDS, monotonic, rest.REQUESTS_SECONDS),
             RateLimit(stream.CONNECTIONS, stream.CONNECTIONS_SECONDS, monotonic, stream.CONNECTIONS_SECONDS),
         )
-        self.rest = Rest(playback, self.faults, self.rate_limits[0])
-        self.stream = Stream(playback, self.faults, self.rate_limits[1], monotonic)
+        self.rest = RestHost(playback, self.faults, self.rate_limits[0])
+        self.stream = StreamHost(playback, self.faults, self.rate_limits[1], monotonic)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the websocket and of the REST calls."""
@@ -113,7 +113,7 @@ class LiveMarket:
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    """Log an unexpected end of the playback, which clients could not tell from a quiet market."""
+    """Log an unexpected end of the playback, which to a client looks like a market without trades."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         log_event("market failed", error=repr(error))

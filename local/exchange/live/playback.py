@@ -35,7 +35,7 @@ class Listener(Protocol):
         ...
 
     def is_full(self) -> bool:
-        """True while so much waits to be sent that a playback without a timetable pauses."""
+        """True while so much waits to be sent that a playback with `waits` pauses."""
         ...
 
     def drop_if_stalled(self) -> None:
@@ -90,7 +90,7 @@ class Playback:
         return max(self.now_ms(), self._added[-1].time_ms if self._added else 0) + 1
 
     def now_ms(self) -> int:
-        """The exchange's time; every frame before it has been played, and it never goes back."""
+        """The exchange's time; every frame before it has been played. It never decreases."""
         self.play_due()
         due_ms, head = self._clock.due_ms(), self._head()
         if due_ms != math.inf:

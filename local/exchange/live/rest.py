@@ -50,7 +50,7 @@ class ParameterError(ValueError):
     """A wrong parameter, which the exchange answers with retCode 10001; the message is the retMsg."""
 
 
-class Rest:
+class RestHost:
     """The handler of the market data calls for linear symbols."""
 
     def __init__(self, playback: Playback, faults: LiveFaults, rate_limit: RateLimit) -> None:

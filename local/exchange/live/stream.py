@@ -50,7 +50,7 @@ _MUTE_POLL_SECONDS: Final = 0.1
 _REQUEST_TYPES: Final = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.PING)
 
 
-class Stream:
+class StreamHost:
     """The handler of the websocket, and its open connections."""
 
     def __init__(
@@ -142,7 +142,7 @@ class Connection:
         self._enqueue(text)
 
     def is_full(self) -> bool:
-        """True while the outbox is so large that a playback without a timetable pauses."""
+        """True while the outbox is so large that a playback with `waits` pauses."""
         return self._outbox_bytes >= _FULL_BYTES
 
     def drop_if_stalled(self) -> None:

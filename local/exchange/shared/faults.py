@@ -18,7 +18,6 @@ class Kind:
     parameter: str
     low: float
     high: float
-    meaning: str
 
 
 BAN: Final = "ban"
@@ -28,17 +27,21 @@ STATUS: Final = "status"
 WRONG_BYTES: Final = "wrong_bytes"
 
 KINDS: Final[Mapping[str, Kind]] = {
-    BAN: Kind("seconds", 0, 86_400, "every address is banned from now on"),
-    BREAK_OFF: Kind("after_bytes", 1, 1 << 40, "the connection ends inside a file; Content-Length is the whole file's"),
-    SLOW: Kind("bytes_per_second", 1, 1 << 40, "a file is sent at this rate at most"),
-    STATUS: Kind("code", 400, 599, "the request is answered with this status"),
-    WRONG_BYTES: Kind("at_byte", 0, 1 << 40, "this byte of the body is changed; the ETag is the unchanged file's"),
+    # Every address is banned from now on.
+    BAN: Kind("seconds", 0, 86_400),
+    # The connection ends inside a file; its Content-Length is that of the whole file.
+    BREAK_OFF: Kind("after_bytes", 1, 1 << 40),
+    # A file is sent at this rate at most.
+    SLOW: Kind("bytes_per_second", 1, 1 << 40),
+    # The request is answered with this status.
+    STATUS: Kind("code", 400, 599),
+    # This byte of the body is changed; the ETag is that of the unchanged file.
+    WRONG_BYTES: Kind("at_byte", 0, 1 << 40),
 }
-
 """Every kind of fault by its name."""
 
 DEFAULT_PATH: Final = "/trading/"
-"""The beginning of the paths on which a fault shows that names none: the files of the archive."""
+"""Default of a fault's `path`: the files of the archive."""
 
 
 class FaultError(ValueError):

@@ -19,7 +19,7 @@ from bitcoin_pipeline.symbols import is_inverse
 from local.exchange.synthetic.day import Integers, SyntheticDay
 
 GENERATOR_VERSION: Final = 1
-"""Number of the generator: it rises when the same arguments give another file, so that cached files are not reused."""
+"""Version of the generator. It rises when the same arguments give another file, so that cached files are not used."""
 
 _ROWS_AT_ONCE: Final = 1 << 16
 """Number of rows that are held as text while a file is written."""

@@ -1,4 +1,4 @@
-"""The symbols of the synthetic market, and what their trades look like.
+"""The symbols of the synthetic market, and the scale of their prices and sizes.
 
 Part of the exchange simulator; the local stack and tests import the symbols.
 """

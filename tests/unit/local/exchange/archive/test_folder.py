@@ -1,4 +1,4 @@
-"""A folder as the archive: what counts as published in it."""
+"""A folder as the archive: which of its files count as published."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_files_lie_flat_or_below_their_symbol_and_other_names_are_ignored(tmp_pa
         "btcusdt2024-01-02.csv.gz",
         "BTCUSDT2024-01-02.csv",
         ".SOLUSDT2024-01-02.csv.gz",
-        "ETHUSDT/SOLUSDT2024-01-02.csv.gz",  # another symbol's folder
+        "ETHUSDT/SOLUSDT2024-01-02.csv.gz",  # in the folder of another symbol
         "deep/er/ETHUSDT2024-01-02.csv.gz",
     ):
         write(tmp_path / other)
@@ -42,7 +42,7 @@ def test_files_lie_flat_or_below_their_symbol_and_other_names_are_ignored(tmp_pa
     assert asyncio.run(folder.path("DOGEUSDT", DAY)) is None
 
 
-def test_files_come_and_go_while_it_is_used(tmp_path: Path) -> None:
+def test_files_are_added_and_removed_while_it_is_used(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     assert folder.symbols() == []
     path = write(tmp_path / "BTCUSDT2024-01-02.csv.gz")

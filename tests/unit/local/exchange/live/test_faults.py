@@ -1,4 +1,4 @@
-"""Faults of the live side: what is taken, what is refused and why, how long one lasts, what garbage looks like."""
+"""Faults of the live side: which are accepted, which are refused with which message, how long one lasts; garbage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SYMBOLS = ["BTCUSDT", "ETHUSDT"]
         ({"fault": "burst", "trades": 5000, "symbol": "BTCUSDT"}, LiveFault("burst", symbol="BTCUSDT", trades=5000)),
     ],
 )
-def test_a_fault_is_read_and_told_again(given: dict[str, Any], fault: LiveFault) -> None:
+def test_a_fault_is_read_and_written_again(given: dict[str, Any], fault: LiveFault) -> None:
     assert parse_live_fault(given, SYMBOLS) == fault
     assert parse_live_fault(fault.as_json(), SYMBOLS) == fault
 
@@ -54,7 +54,7 @@ def test_a_wrong_fault_is_refused_with_what_is_valid(given: dict[str, Any], mess
     assert message in str(error.value)
 
 
-def test_a_fault_lasts_as_long_as_asked_for_whom_it_was_asked() -> None:
+def test_a_fault_lasts_as_long_as_set_for_the_symbol_that_it_names() -> None:
     now = 100.0
     faults = LiveFaults(lambda: now)
     faults.add(LiveFault("silence", symbol="ETHUSDT", seconds=5))
@@ -70,7 +70,7 @@ def test_a_fault_lasts_as_long_as_asked_for_whom_it_was_asked() -> None:
     assert faults.get("no_pong") is None
 
 
-def test_the_last_delay_counts_and_a_shuffle_keeps_within_its_time() -> None:
+def test_the_latest_delay_counts_and_a_shuffle_stays_within_its_time() -> None:
     faults = LiveFaults(lambda: 0.0)
     assert (faults.delay_seconds(), faults.shuffle_seconds()) == (0.0, 0.0)
     faults.add(LiveFault("delay", milliseconds=100))

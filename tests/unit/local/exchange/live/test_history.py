@@ -1,4 +1,4 @@
-"""The history: last trades newest first, klines as the exchange makes them, every trade in a file, bounded memory."""
+"""The trade history: last trades newest first, the exchange's klines, every trade in a file, and bounded memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_real_capture_makes_the_exchanges_own_kline(tmp_path: Path) -> None:
     for frame in read_capture(CAPTURE):
         history.add(frame.trades)
     assert history.counts() == {"BTCUSDT": 56}
-    # The first is what the exchange's websocket told of that minute at 21:27:40.441, the capture's last trade included.
+    # The first is the exchange's own kline of that minute at 21:27:40.441, which includes the capture's last trade.
     assert list(history.klines("BTCUSDT", 0, 1786310860441)) == [
         ["1786310820000", "65114.2", "65114.3", "65113.1", "65114.3", "7.035", "458078.3588"],
         ["1786310760000", "65114.2", "65114.2", "65114.2", "65114.2", "0.004", "260.4568"],
@@ -102,7 +102,7 @@ def test_the_file_has_every_trade_once(tmp_path: Path) -> None:
         {"s": None},
     ],
 )
-def test_what_is_no_trade_is_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_what_is_no_trade_is_skipped(tmp_path: Path, change: dict[str, Any]) -> None:
     history = TradeHistory(tmp_path)
     history.add([trade("a", 5, "10") | change])
     assert history.counts() == {}

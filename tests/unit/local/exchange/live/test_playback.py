@@ -1,4 +1,4 @@
-"""The clock of the played market and what is played when: by a clock of the tests' own, and without any socket."""
+"""The clocks of a played market and the times of its frames, on clocks that the tests set and without sockets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.exchange.live.playback import Playback
 
 @dataclass
 class Recording:
-    """Frames at these times; the first is of `times[0]`."""
+    """A source with a frame at each of `times`."""
 
     times: tuple[int, ...]
     topics: frozenset[str] = frozenset({"publicTrade.BTCUSDT"})
@@ -26,15 +26,15 @@ class Recording:
 
 
 @dataclass
-class Ear:
-    heard: list[str] = field(default_factory=list)
+class Receiver:
+    received: list[str] = field(default_factory=list)
     room: int = 1_000_000
 
     def offer(self, frame: Frame) -> None:
-        self.heard.append(frame.text)
+        self.received.append(frame.text)
 
     def is_full(self) -> bool:
-        return len(self.heard) >= self.room
+        return len(self.received) >= self.room
 
     def drop_if_stalled(self) -> None:
         pass
@@ -44,25 +44,25 @@ class Ear:
 
 
 class Market:
-    """A playback of frames at 1000, 1500, 1500 and 3000 ms, its monotonic clock and one listener."""
+    """A playback of frames at 1000, 1500, 1500 and 3000 ms, with its monotonic clock and one listener."""
 
     def __init__(self, speed: float, folder: Path) -> None:
         self.seconds = 50.0
         clock = RecordedClock(1000, speed, lambda: self.seconds)
         recording = Recording((1000, 1500, 1500, 3000))
         self.playback = Playback(recording, clock, TradeHistory(folder), 1000, waits=speed == 0)
-        self.ear = Ear()
-        self.playback.listeners.add(self.ear)
+        self.receiver = Receiver()
+        self.playback.listeners.add(self.receiver)
 
     def after(self, seconds: float) -> tuple[int, int]:
-        """The exchange's time so much later, and how many frames were heard by then."""
+        """The exchange's time after `seconds` more, and the number of frames that were received by then."""
         self.seconds += seconds
-        return self.playback.now_ms(), len(self.ear.heard)
+        return self.playback.now_ms(), len(self.receiver.received)
 
 
-def test_it_stands_before_the_start_plays_as_recorded_and_runs_on_after_the_end(tmp_path: Path) -> None:
+def test_the_clock_stands_before_the_start_and_runs_on_after_the_end(tmp_path: Path) -> None:
     #  frames    1000   1500 x 2         3000
-    #  heard     1      3                4       then quiet, the clock goes on
+    #  received  1      3                4       then quiet, the clock goes on
     market = Market(1, tmp_path)
     assert market.after(100) == (1000, 0)
     market.playback.start()
@@ -94,19 +94,19 @@ def test_faster_than_recorded_it_is_at_real_time_after_the_end(tmp_path: Path) -
 
 def test_as_fast_as_possible_the_time_is_that_of_the_last_frame_played(tmp_path: Path) -> None:
     market = Market(0, tmp_path)
-    market.ear.room = 2
+    market.receiver.room = 2
     assert market.after(9) == (1000, 0)
     market.playback.start()
     assert market.after(0) == (1500, 2)
     assert market.after(9) == (1500, 2)
-    market.ear.room = 10
+    market.receiver.room = 10
     assert market.after(0) == (3000, 4)
     assert market.after(2) == (5000, 4)
 
 
-def test_with_a_timetable_nobody_is_waited_for(tmp_path: Path) -> None:
+def test_with_a_timetable_no_listener_is_waited_for(tmp_path: Path) -> None:
     market = Market(1, tmp_path)
-    market.ear.room = 1
+    market.receiver.room = 1
     market.playback.start()
     assert market.after(5) == (3000, 4)
 
@@ -117,13 +117,13 @@ def test_the_clock_never_passes_a_frame_that_was_not_played(tmp_path: Path) -> N
     playback = Playback(Recording(tuple(range(1000))), clock, TradeHistory(tmp_path), 0, waits=False)
     playback.start()
     seconds += 10
-    # Ten seconds late, as when the machine was busy: who asks now gets all that was due before.
+    # Ten seconds late, as on a busy machine: every frame that was due is played before the answer.
     assert (playback.now_ms(), playback.frames_played) == (999, 1000)
     seconds += 1
     assert playback.now_ms() == 1999
 
 
-def test_a_held_up_market_takes_its_clock_along(tmp_path: Path) -> None:
+def test_a_paused_market_pauses_its_clock(tmp_path: Path) -> None:
     market = Market(0, tmp_path)
     market.playback = Playback(
         Recording((1000, 1500, 1500, 3000)),
@@ -132,16 +132,16 @@ def test_a_held_up_market_takes_its_clock_along(tmp_path: Path) -> None:
         1000,
         waits=True,
     )
-    market.playback.listeners.add(market.ear)
+    market.playback.listeners.add(market.receiver)
     market.playback.start()
-    market.ear.room = 1
+    market.receiver.room = 1
     assert market.after(0.2) == (1200, 1)
     assert market.after(9) == (1500, 1)
-    market.ear.room = 9
+    market.receiver.room = 9
     assert market.after(0) == (3000, 4)
 
 
-def test_added_frames_come_at_their_time_after_the_end(tmp_path: Path) -> None:
+def test_added_frames_are_played_at_their_time_after_the_end(tmp_path: Path) -> None:
     market = Market(1, tmp_path)
     market.playback.start()
     market.after(2)
@@ -151,10 +151,10 @@ def test_added_frames_come_at_their_time_after_the_end(tmp_path: Path) -> None:
     assert market.after(0.999) == (3999, 4)
     assert market.after(0.001) == (4000, 5)
     assert market.after(1) == (5000, 6)
-    assert market.ear.heard[-2:] == ["a", "b"]
+    assert market.receiver.received[-2:] == ["a", "b"]
 
 
-def test_the_invented_market_keeps_the_time_of_day_and_its_offset(tmp_path: Path) -> None:
+def test_the_synthetic_market_keeps_the_time_of_day_and_its_offset(tmp_path: Path) -> None:
     wall = 1_786_310_819.5
     clock = WallClock(lambda: wall, -3000)
     playback = Playback(Recording((1_786_310_817_000,)), clock, TradeHistory(tmp_path), 0, waits=False)

@@ -1,4 +1,4 @@
-"""Where frames come from: the synthetic market by its seed, a day of the archive, a recording."""
+"""Sources of frames: the synthetic market by its seed, a day of the archive, a recording."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def frames(seconds: int, seed: int = 0, rate: float = 400.0) -> list[Frame]:
     return list(takewhile(lambda frame: frame.time_ms < START_MS + seconds * 1000, market.frames(START_MS)))
 
 
-def test_the_same_seed_gives_the_same_market_whenever_it_is_joined() -> None:
+def test_the_same_seed_gives_the_same_market_from_any_time_on() -> None:
     whole = frames(3)
     assert whole == frames(3)
     assert whole != frames(3, seed=1)
@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_market_whenever_it_is_joined() -> None:
     assert later == [frame for frame in whole if frame.trades[0]["T"] >= START_MS + 2000]
 
 
-def test_invented_frames_are_what_the_exchange_sends() -> None:
+def test_synthetic_frames_have_the_exchanges_form() -> None:
     for frame in frames(2):
         assert read_frame(frame.text, 0) == frame
         times = [trade["T"] for trade in frame.trades]
@@ -47,11 +47,11 @@ def test_invented_frames_are_what_the_exchange_sends() -> None:
     assert times == sorted(times)
 
 
-def test_symbols_are_evenly_busy_at_the_rate_asked_for() -> None:
+def test_symbols_have_equal_shares_of_the_rate() -> None:
     counts = dict.fromkeys(("publicTrade.BTCUSDT", "publicTrade.DOGEUSDT"), 0)
     for frame in frames(20):
         counts[frame.topic] += len(frame.trades)
-    # Poisson: 4000 each, give or take four standard deviations.
+    # Poisson: 4000 each, within four standard deviations.
     assert all(3750 < trades < 4250 for trades in counts.values()), counts
 
 
@@ -76,7 +76,7 @@ def test_prices_and_sizes_are_of_the_symbol(symbol: str) -> None:
         assert "E" not in trade["p"] + trade["v"]
 
 
-def test_a_burst_is_exactly_so_many_trades_within_a_second() -> None:
+def test_a_burst_has_exactly_its_number_of_trades_within_a_second() -> None:
     trades = list(burst_around_price("ANYUSDT", "12.345", START_MS, 5000, 1))
     assert len(trades) == 5000
     assert {START_MS <= trade["T"] < START_MS + 1000 for trade in trades} == {True}
@@ -84,7 +84,7 @@ def test_a_burst_is_exactly_so_many_trades_within_a_second() -> None:
     assert list(burst_around_price("ANYUSDT", "12.345", START_MS, 5000, 2)) != trades
 
 
-def test_a_burst_of_the_invented_market_is_part_of_its_next_second() -> None:
+def test_a_burst_of_the_synthetic_market_is_part_of_its_next_second() -> None:
     market = SyntheticMarket(("BTCUSDT", "DOGEUSDT"), 400.0, 0)
     played = market.frames(START_MS)
     before = next(played)
@@ -107,7 +107,7 @@ def test_a_frame_has_at_most_1024_trades_and_the_next_may_share_its_time() -> No
     assert [len(frame.trades) for frame in frames_of("X", apart)] == [2, 2, 1]
 
 
-def test_a_real_day_comes_live_in_matching_order() -> None:
+def test_a_real_day_is_played_in_matching_order() -> None:
     days = asyncio.run(read_days(Folder(REAL).path, [("BTCUSDT", dt.date(2020, 3, 25))]))
     assert symbols_of(days.topics) == ["BTCUSDT"]
     played = list(days.frames(0))
@@ -130,7 +130,7 @@ def test_a_real_day_comes_live_in_matching_order() -> None:
     assert days.first_ms == played[0].time_ms == 1585132572983
 
 
-def test_what_cannot_be_played_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_played_is_refused(tmp_path: Path) -> None:
     day = dt.date(2020, 3, 26)
     with pytest.raises(ValueError, match=r"the archive has no BTCUSDT2020-03-26\.csv\.gz"):
         asyncio.run(read_days(Folder(tmp_path).path, [("BTCUSDT", day)]))
@@ -143,7 +143,7 @@ def test_what_cannot_be_played_is_told(tmp_path: Path) -> None:
         Capture(empty)
 
 
-def test_a_capture_is_played_to_the_letter_and_never_back_in_time(tmp_path: Path) -> None:
+def test_a_capture_is_played_unchanged_and_never_back_in_time(tmp_path: Path) -> None:
     lines = ['{"topic":"publicTrade.B", "ts":5,"data":[]}', "{broken", '{"topic":"publicTrade.A","ts":3,"data":[]}']
     path = tmp_path / "capture.jsonl"
     path.write_text("\n\n".join(lines) + "\r\n")

@@ -1,4 +1,4 @@
-"""Faults of the simulator: what is taken, what is refused and why, how often one shows."""
+"""Faults of HTTP requests: which are accepted, which are refused with which message, and how often one shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from local.exchange.shared.faults import Fault, FaultError, Faults, parse_fault
         ({"fault": "wrong_bytes", "at_byte": 0, "times": None}, Fault("wrong_bytes", 0)),
     ],
 )
-def test_a_fault_is_read_and_told_again(given: dict[str, Any], fault: Fault) -> None:
+def test_a_fault_is_read_and_written_again(given: dict[str, Any], fault: Fault) -> None:
     assert parse_fault(given) == fault
     assert parse_fault(fault.as_json()) == fault
 
@@ -51,7 +51,7 @@ def test_a_wrong_fault_is_refused_with_what_is_valid(given: object, message: str
     assert message in str(error.value)
 
 
-def test_a_fault_shows_as_often_as_asked_where_asked_and_the_first_one_goes_first() -> None:
+def test_a_fault_shows_as_often_as_set_on_its_paths_and_the_first_one_takes_precedence() -> None:
     faults = Faults()
     faults.add(Fault("status", 503, 2, "/trading/BTCUSDT/"))
     faults.add(Fault("status", 500))

@@ -1,4 +1,4 @@
-"""The simulator's rate limit and bans, on a clock of the test's own."""
+"""The rate limit and its bans, on a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_the_request_beyond_the_limit_is_refused_and_bans_its_address_only() -> 
     assert rate_limit.admit("b")
 
 
-def test_a_second_slides() -> None:
-    # limit 2     ask ask . . . . . . ask ask
+def test_the_window_slides() -> None:
+    # limit 2     req req . . . . . . req req
     # seconds     0   0.9             1.0 1.5: within (0.5, 1.5] lie 0.9, 1.0 and 1.5
     clock = Clock()
     rate_limit = RateLimit(2, 300, clock)
@@ -33,7 +33,7 @@ def test_a_second_slides() -> None:
     assert admitted == [True, True, True, False]
 
 
-def test_a_ban_ends_by_the_clock_and_is_not_prolonged_by_asking() -> None:
+def test_a_ban_ends_by_the_clock_and_is_not_prolonged_by_requests() -> None:
     clock = Clock()
     rate_limit = RateLimit(1, 300, clock)
     rate_limit.admit("a")
@@ -45,7 +45,7 @@ def test_a_ban_ends_by_the_clock_and_is_not_prolonged_by_asking() -> None:
     assert rate_limit.seconds_left("a") == 0
 
 
-def test_everybody_can_be_banned_and_pardoned() -> None:
+def test_every_address_can_be_banned_and_bans_be_lifted() -> None:
     rate_limit = RateLimit(40, 300, Clock())
     rate_limit.ban_all(5)
     assert not rate_limit.admit("a")

@@ -45,7 +45,7 @@ def test_the_same_arguments_give_the_same_bytes_and_others_do_not(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
-def test_the_version_rises_when_the_market_changes(tmp_path: Path) -> None:
+def test_the_version_rises_when_the_generator_changes(tmp_path: Path) -> None:
     write_day(tmp_path / "a", synthetic_day("BTCUSDT", DAY, 500))
     text = "\n".join(lines(tmp_path / "a"))
     assert (GENERATOR_VERSION, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "afe8c13eb71bce82")
@@ -62,7 +62,7 @@ def test_the_core_reads_back_what_was_synthetic(tmp_path: Path, symbol: str, era
     assert (found.rows, found.rejected, found.duplicates) == (300, [], 0)
 
 
-def test_many_pieces_are_one_file_in_both_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_many_pieces_is_the_same_in_both_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_ROWS_AT_ONCE", 1000)
     made = synthetic_day("ETHUSDT", DAY, 3300)
     write_day(tmp_path / "up", made, descending=False)
@@ -73,7 +73,7 @@ def test_many_pieces_are_one_file_in_both_directions(tmp_path: Path, monkeypatch
 
 
 def as_synthetic(trades: Sequence[Trade], era: Era) -> SyntheticDay:
-    """Trades of a BTCUSDT day, one decimal in prices and three in sizes, as if they were made."""
+    """Trades of a BTCUSDT day in the form of synthetic ones, with one decimal in prices and three in sizes."""
     return SyntheticDay(
         symbol="BTCUSDT",
         day=day_of(trades[0].time_us),
@@ -89,11 +89,11 @@ def as_synthetic(trades: Sequence[Trade], era: Era) -> SyntheticDay:
     )
 
 
-def test_the_trades_of_a_real_file_are_spelled_as_it_spells_them(tmp_path: Path) -> None:
+def test_the_trades_of_a_real_file_are_written_as_in_that_file(tmp_path: Path) -> None:
     real = lines(ROOT / "tests/fixtures/bybit/BTCUSDT2020-03-25.csv.gz")
     trades = read_day(real, "BTCUSDT", dt.date(2020, 3, 25)).trades
     write_day(tmp_path / "a", as_synthetic(trades, era_named("2019")))
-    # That file tells every repeated price as ZeroMinusTick.
+    # That file has ZeroMinusTick for every repeated price.
     assert [line.replace("ZeroPlusTick", "ZeroMinusTick") for line in lines(tmp_path / "a")] == real
 
 
@@ -107,7 +107,7 @@ def test_the_trades_of_a_real_file_are_spelled_as_it_spells_them(tmp_path: Path)
         ("2025-09", "1585180268.7285", "0.082,6676.5", "5.474729999999999e+10,0.082,547.473,0"),
     ],
 )
-def test_each_era_spells_a_row_its_own_way(tmp_path: Path, era: str, time: str, amounts: str, values: str) -> None:
+def test_each_era_writes_a_row_in_its_own_form(tmp_path: Path, era: str, time: str, amounts: str, values: str) -> None:
     trade_id = "fd0a0488-3769-5c38-affc-4719c9738bab"
     trade = Trade(
         symbol="BTCUSDT",
@@ -165,7 +165,7 @@ def test_tick_directions_agree_with_the_prices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trades", [0, 1, 2])
-def test_hardly_any_trades(tmp_path: Path, trades: int) -> None:
+def test_very_few_trades(tmp_path: Path, trades: int) -> None:
     write_day(tmp_path / "a", synthetic_day("BTCUSDT", DAY, trades))
     assert len(read_day(lines(tmp_path / "a"), "BTCUSDT", DAY).trades) == trades
 
