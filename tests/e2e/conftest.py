@@ -1,4 +1,4 @@
-"""The stacks that files of this folder share; each is up while its files run, and then goes down."""
+"""The stacks that test files of this folder share; each is up while the tests of its files run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.support.kept import Kept
 
 @pytest.fixture(scope="module")
 def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> replayed.Played:
-    """The stack that plays files and a capture."""
+    """The stack that replays archive files and a capture."""
     return kept.get("played", lambda: replayed.played(tmp_path_factory.mktemp("played")))
 
 
 @pytest.fixture(scope="module")
 def synthetic_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The stack with the synthetic market, of which parts are killed."""
+    """The stack with the synthetic market, whose processes tests kill."""
     return kept.get("kills", lambda: synthetic.stack(tmp_path_factory.mktemp("kills") / "home"))

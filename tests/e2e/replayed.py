@@ -1,8 +1,8 @@
-"""The stack that plays: days of the archive from a folder, and a capture at ten times its speed.
+"""The stack that replays recordings: days of the archive from a folder, and a capture at ten times its speed.
 
-The capture has the real market and an invented one, each also as other symbols whose frames come duplicated, shuffled
-within two seconds, split, merged, all of that, and late; and a symbol that trades once. The stack lives in another time
-zone, in a folder with blanks in its name, and the exchange's clock is months away from the machine's.
+The capture has real and synthetic trades. The frames of each symbol are also played as other symbols: duplicated,
+shuffled within two seconds, split, merged, all of these at once, and late. One more symbol trades once. The stack runs
+in another time zone and in a folder with blanks in its name, and the exchange's clock is months away from the machine's.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ from tests.support.disorder import DISORDERS, Arrival, Frame, interleaved, recor
 FIXTURES: Final = Path(__file__).parent.parent / "fixtures" / "bybit"
 REAL_FILE: Final = FIXTURES / "BTCUSDT2020-03-25.csv.gz"
 REVISED: Final = "BTCUSDT2020-03-31.csv.gz"
-"""The file that a test revises."""
+"""The file of the archive that a test revises."""
 CAPTURE: Final = FIXTURES / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 FROM_MS: Final = 1_786_310_790_000
-"""2026-08-09T21:26:30Z: the real capture begins half a minute later."""
+"""2026-08-09T21:26:30Z, half a minute before the real capture begins."""
 UNTIL_MS: Final = FROM_MS + 290_000
 SPEED: Final = 10
 RATE: Final = 6.0
-"""Trades a second of each invented symbol."""
+"""Trades a second of each synthetic symbol."""
 BASES: Final = ("BTCUSDT", "ETHUSDT", "1000PEPEUSDT")
-"""The first has the real trades."""
+"""The symbols that are also played as others; the first has the real trades."""
 QUIET: Final = "QUIETUSDT"
+"""The symbol that trades once."""
 LATE_MS: Final = 1500 * SPEED
-"""More than what passes at the exchange between two heartbeats, one a second."""
+"""Delay of late frames: more exchange time than passes between two heartbeats, of which there is one a second."""
 
 
 def played_as(symbol: str, base: str, frames: Iterable[Frame]) -> list[Frame]:
-    """The same frames as another symbol's, with ids of its own."""
+    """The frames of `base` as frames of `symbol`, with other trade ids."""
     copies: list[Frame] = json.loads(json.dumps(list(frames)).replace(base, symbol))
     for frame in copies:
         for item in frame["data"]:
@@ -59,12 +60,12 @@ def market(base: str) -> list[Frame]:
 
 
 def some_late(frames: Iterable[Frame]) -> list[Arrival]:
-    """Every other one after the proof of its time."""
+    """Every second frame after the heartbeat that proves its time."""
     return [(frame["ts"] + number % 2 * LATE_MS, frame) for number, frame in enumerate(frames)]
 
 
 def frames_by_symbol() -> dict[str, list[tuple[int, Frame]]]:
-    """Every symbol's frames as they arrive."""
+    """The frames of every symbol with their times of arrival."""
     only = {"T": FROM_MS, "s": QUIET, "S": "Buy", "v": "0.5", "p": "101.25", "L": "PlusTick", "seq": 1}
     only |= {"i": "00000000-0000-5000-8000-000000000001", "BT": False, "RPI": False}
     found = {QUIET: [(FROM_MS, {"topic": f"publicTrade.{QUIET}", "type": "snapshot", "ts": FROM_MS, "data": [only]})]}
@@ -83,18 +84,18 @@ SYMBOLS: Final = [symbol for base in BASES for symbol in (base, *(f"{word}{base}
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The stack that is up. `archive`: the folder it serves; `arrivals`: what it plays of each symbol."""
+    """The stack that is up. `archive`: the folder that it serves; `arrivals`: the frames that it plays of each symbol."""
 
     pipeline: Pipeline
     archive: Path
     arrivals: dict[str, list[tuple[int, Frame]]]
     up: tuple[str, ...]
-    """The words that brought it up."""
+    """The arguments of the `pipeline` command that started it."""
 
 
 @contextmanager
 def played(folder: Path) -> Iterator[Played]:
-    """The stack, up until the end of the context; it may leave nothing running."""
+    """The stack, up until the end of the context, after which no process of it may run."""
     archive, capture = folder / "archive", folder / "frames.jsonl"
     arrivals = frames_by_symbol()
     frames = interleaved(arrival for its in arrivals.values() for arrival in its)
@@ -111,7 +112,7 @@ def played(folder: Path) -> Iterator[Played]:
 
 
 def write_archive(folder: Path) -> None:
-    """The real day; the same day cut short, without rows, and as two rows of another day, under later dates."""
+    """Write the archive: the real day, and under later dates that file truncated, without rows, and with another day's rows."""
     folder.mkdir()
     real = REAL_FILE.read_bytes()
     shutil.copy(REAL_FILE, folder)

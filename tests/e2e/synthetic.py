@@ -1,7 +1,7 @@
-"""The stack with the synthetic market at real time, of which tests kill the parts.
+"""The stack with the synthetic market at real time, whose processes tests kill.
 
-It lives in another time zone, and the exchange's clock is three seconds ahead of the machine's: neither may change
-anything.
+It runs in another time zone, and the exchange's clock is three seconds ahead of the machine's; neither may have an
+effect on results.
 """
 
 from __future__ import annotations

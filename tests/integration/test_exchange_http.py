@@ -58,9 +58,9 @@ class Server:
         """The answer to a request, which has a User-Agent by default; a broken connection gives the body so far."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            headers = {"User-Agent": "test", **{name.replace("_", "-"): value for name, value in headers.items()}}
-            sent = {name: value for name, value in headers.items() if value}
-            connection.request(method, path, None if body is None else json.dumps(body), sent)
+            fields = {"User-Agent": "test"} | {name.replace("_", "-"): value for name, value in headers.items()}
+            fields = {name: value for name, value in fields.items() if value}
+            connection.request(method, path, None if body is None else json.dumps(body), fields)
             response = connection.getresponse()
             try:
                 content = response.read()
