@@ -2,7 +2,7 @@
 
 The capture has real and synthetic trades. The frames of each symbol are also played as other symbols: duplicated,
 shuffled within two seconds, split, merged, all of these at once, and late. One more symbol trades once. The stack runs
-in another time zone and in a folder with blanks in its name, and the exchange's clock is months away from the machine's.
+in another time zone, in a folder with blanks in its name, with an exchange whose clock is months from the machine's.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ SYMBOLS: Final = [symbol for base in BASES for symbol in (base, *(f"{word}{base}
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The stack that is up. `archive`: the folder that it serves; `arrivals`: the frames that it plays of each symbol."""
+    """The stack that is up. `archive`: the folder that it serves; `arrivals`: the frames of each symbol."""
 
     pipeline: Pipeline
     archive: Path
@@ -112,7 +112,7 @@ def played(folder: Path) -> Iterator[Played]:
 
 
 def write_archive(folder: Path) -> None:
-    """Write the archive: the real day, and under later dates that file truncated, without rows, and with another day's rows."""
+    """Write the archive: the real day; under later dates that file truncated, without rows, and with wrong rows."""
     folder.mkdir()
     real = REAL_FILE.read_bytes()
     shutil.copy(REAL_FILE, folder)

@@ -1,4 +1,4 @@
-"""The live path of a stack that `pipeline up` starts, for tests: the content of its exchange, its topic and its tables."""
+"""The live path of a stack, for tests: the content of its exchange, its topic and its tables."""
 
 from __future__ import annotations
 
