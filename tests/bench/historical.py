@@ -123,7 +123,7 @@ def _cells(figures: Figures, ours: Figures) -> tuple[str, ...]:
 def _day_file(folder: Path, day: date, trades: int, console: Console) -> Path:
     file = folder / f"{trades}" / f"{SYMBOL}{day}.csv.gz"
     if not file.exists():
-        console.print(f"inventing {file.name} ...", style="dim")
+        console.print(f"writing the synthetic {file.name} ...", style="dim")
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"part-{file.name}")
         command = [sys.executable, "-m", "local.exchange.synthetic", SYMBOL, str(day), f"--trades={trades}"]
