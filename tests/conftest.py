@@ -1,4 +1,4 @@
-"""Settings of the whole test suite, and what its tests share; pytest imports it."""
+"""Settings of the whole test suite, and the fixtures that its files share; pytest imports it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.kept import Kept, place_of, rank_of, unit_of
 if TYPE_CHECKING:
     from tests.support.live import LivePath
 
-# The same examples on every run, and no deadline per example: a busy machine is no fault of the code.
+# The same examples in every run, and no deadline per example, as a busy machine is no fault of the code.
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
-# A shell that starts tests in the background has it ignored, and whatever they start would ignore it, too.
+# A shell that starts tests in the background makes them ignore SIGINT, and all processes that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -28,37 +28,37 @@ _KEPT = pytest.StashKey[Kept]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the place of what files share."""
+    """Create the store of what test files share."""
     config.stash[_KEPT] = Kept()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Name this run to all that it starts, and end what killed runs have left."""
-    if _is_worker(session.config):  # it belongs to the run that started it
+    """Name this run in the environment of its processes, and end the processes that killed runs have left."""
+    if _is_worker(session.config):  # a worker belongs to the run that started it
         return
     os.environ[runs.RUN_VARIABLE] = runs.name_of(os.getpid()) or ""
     runs.unlock_folders()
-    _tell(session.config, "ended what a killed test run had left running", runs.end_leftovers())
+    _report(session.config, "ended processes that a killed test run had left", runs.end_leftovers())
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """End what this run has left running, which is an error unless it was interrupted."""
+    """End the processes that this run has left, which are an error unless it was interrupted."""
     if _is_worker(session.config):
         return
     left = runs.end_leftovers(run=os.environ[runs.RUN_VARIABLE])
     interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
-    _tell(session.config, f"{'' if interrupted else 'ERROR: '}ended what this test run had left running", left)
+    _report(session.config, f"{'' if interrupted else 'ERROR: '}ended processes that this test run had left", left)
     if left and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")  # pytest-xdist's
+    return hasattr(config, "workerinput")  # an attribute of pytest-xdist
 
 
-def _tell(config: pytest.Config, what: str, processes: list[str]) -> None:
+def _report(config: pytest.Config, what: str, processes: list[str]) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if processes and reporter:
         reporter.ensure_newline()
@@ -68,7 +68,7 @@ def _tell(config: pytest.Config, what: str, processes: list[str]) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the tests of a shared stack one after the other, and where there are workers what takes long first."""
+    """Order the tests: those of a shared stack in sequence and, where there are workers, long units first."""
     first: dict[str, int] = {}
     for place, item in enumerate(items):
         first.setdefault(unit_of(item.nodeid), place)
@@ -83,22 +83,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Spread whole units over the workers of `pytest -n`."""
-    from tests.support.workers import Scheduling  # noqa: PLC0415  # only where there are workers
+    """Distribute whole units over the workers of `pytest -n`."""
+    from tests.support.workers import Scheduling  # noqa: PLC0415  # imported only where there are workers
 
     return Scheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures of the test
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End what is kept with the last test that shares it, so that no stack idles beside the tests of others."""
+    """End the kept stack with the last test that shares it, so that it does not idle while other files run."""
     if nextitem is None or unit_of(nextitem.nodeid) != unit_of(item.nodeid):
         item.config.stash[_KEPT].close()
 
 
 @pytest.fixture(scope="session")
 def kept(pytestconfig: pytest.Config) -> Iterator[Kept]:
-    """What is shared by files, one thing at a time."""
+    """The store of what test files share, one stack at a time."""
     kept = pytestconfig.stash[_KEPT]
     yield kept
     kept.close()  # after an interrupt
@@ -106,7 +106,7 @@ def kept(pytestconfig: pytest.Config) -> Iterator[Kept]:
 
 @pytest.fixture(scope="module")
 def live_path(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> LivePath:
-    """Kafka, Flink and Postgres, started once for all files that need no more: it takes half a minute."""
-    from tests.support.live import LivePath  # noqa: PLC0415  # only where it is used
+    """Kafka, Flink and Postgres, started once for all files that need only these, as a start takes half a minute."""
+    from tests.support.live import LivePath  # noqa: PLC0415  # imported only where it is used
 
     return kept.get("live path", lambda: LivePath(tmp_path_factory.mktemp("live")))

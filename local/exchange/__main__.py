@@ -20,23 +20,23 @@ from aiohttp import web
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.symbols import parse_symbol, symbols_among
 from bitcoin_pipeline.times import parse_day
-from local.exchange.events import log_event
-from local.exchange.folder import Folder
-from local.exchange.guard import Guard
-from local.exchange.invented import InventedArchive
-from local.exchange.invented_live import SYMBOLS
-from local.exchange.live import Live, invented, recorded
-from local.exchange.playback import Playback
-from local.exchange.publication import Publication
+from local.exchange.archive.folder import Folder
+from local.exchange.archive.publication import Publication
+from local.exchange.archive.synthetic import SyntheticArchive
+from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_playback
+from local.exchange.live.playback import Playback
+from local.exchange.live.sources import Capture, SyntheticMarket, read_days
 from local.exchange.server import exchange
-from local.exchange.sources import Capture, InventedMarket, read_days
+from local.exchange.shared.log import log_event
+from local.exchange.shared.rate_limit import RateLimit
+from local.exchange.synthetic.profiles import SYMBOLS
 
 _SHUTDOWN_SECONDS = 1.0
-"""How long a running download may go on after SIGTERM."""
+"""Time that a running download has after SIGTERM."""
 
 
 def main() -> None:
-    """Serve on 127.0.0.1 until SIGTERM or SIGINT; exit code 1 when the port cannot be had, or the capture not read."""
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT; exit code 1 for a port in use or an unusable recording."""
     arguments = _arguments()
     with ExitStack() as at_exit:
         cache = arguments.cache_dir or Path(at_exit.enter_context(tempfile.TemporaryDirectory(prefix="exchange-")))
@@ -44,7 +44,7 @@ def main() -> None:
         if arguments.archive_dir:
             publication = Folder(arguments.archive_dir)
         else:
-            publication = InventedArchive(
+            publication = SyntheticArchive(
                 cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC)
             )
         try:
@@ -53,14 +53,14 @@ def main() -> None:
             sys.exit(f"cannot serve on port {arguments.port}: {error.strerror}")
 
 
-async def _run(arguments: argparse.Namespace, publication: Publication, tape: Path) -> None:
-    guard = Guard(arguments.requests_per_second, arguments.ban_seconds, time.monotonic)
+async def _run(arguments: argparse.Namespace, publication: Publication, history_folder: Path) -> None:
+    rate_limit = RateLimit(arguments.requests_per_second, arguments.ban_seconds, time.monotonic)
     try:
-        live = Live(await _playback(arguments, publication, tape))
+        live = LiveMarket(await _playback(arguments, publication, history_folder))
     except (OSError, ValueError) as error:
         sys.exit(f"cannot play the market: {error}")
-    application = exchange(publication, guard, live)
-    started: dict[str, Any] = {"serves": str(arguments.archive_dir or "the invented market")}
+    application = exchange(publication, rate_limit, live)
+    started: dict[str, Any] = {"serves": str(arguments.archive_dir or "the synthetic market")}
     if arguments.capture:
         started["plays"] = arguments.capture.name
     elif arguments.play_day:
@@ -68,14 +68,14 @@ async def _run(arguments: argparse.Namespace, publication: Publication, tape: Pa
     await _serve(application, arguments.port, started)
 
 
-async def _playback(arguments: argparse.Namespace, publication: Publication, tape: Path) -> Playback:
+async def _playback(arguments: argparse.Namespace, publication: Publication, history_folder: Path) -> Playback:
     if arguments.capture:
-        return recorded(Capture(arguments.capture), arguments.speed, tape, time.monotonic)
+        return recorded_playback(Capture(arguments.capture), arguments.speed, history_folder, time.monotonic)
     if arguments.play_day:
-        days = await read_days(publication, arguments.play_day)
-        return recorded(days, arguments.speed, tape, time.monotonic)
-    market = InventedMarket(arguments.symbols, arguments.trades_per_second, arguments.seed)
-    return invented(market, arguments.clock_offset_ms, tape, time.time)
+        days = await read_days(publication.path, arguments.play_day)
+        return recorded_playback(days, arguments.speed, history_folder, time.monotonic)
+    market = SyntheticMarket(arguments.symbols, arguments.trades_per_second, arguments.seed)
+    return synthetic_playback(market, arguments.clock_offset_ms, history_folder, time.time)
 
 
 async def _serve(application: web.Application, port: int, started: dict[str, Any]) -> None:
@@ -101,23 +101,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--requests-per-second", type=_number(int, 1), default=40, help="more get an address banned")
     parser.add_argument("--ban-seconds", type=_number(float, 0), default=300.0)
     parser.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE")
-    parser.add_argument("--cache-dir", type=Path, help="keep its own files here; default: until the server ends")
+    parser.add_argument("--cache-dir", type=Path, help="folder of generated files; by default a temporary one")
     recording = parser.add_argument_group("a recorded market", "played from the first subscription on")
     what = recording.add_mutually_exclusive_group()
-    what.add_argument("--capture", type=Path, metavar="FILE", help="one websocket frame a line")
+    what.add_argument("--capture", type=Path, metavar="FILE", help="a recording with one websocket frame a line")
     what.add_argument("--play-day", type=_day, nargs="+", metavar="SYMBOL:DATE", help="days of the archive")
     recording.add_argument("--speed", type=_number(float, 0), help="1 (default) as recorded, 0 as fast as possible")
-    market = parser.add_argument_group("the invented market", "its archive without --archive-dir, live without a file")
+    market = parser.add_argument_group(
+        "the synthetic market", "archive without --archive-dir, live market without a recording"
+    )
     market.add_argument("--seed", type=_number(int, 0), default=0)
-    market.add_argument("--trades-per-day", type=_number(int, 0), default=20_000, help="in the archive")
-    market.add_argument("--trades-per-second", type=_number(float, 0.001), default=20.0, help="live, of all symbols")
-    market.add_argument("--symbols", type=_symbols, default=SYMBOLS, help="live, with commas between")
-    market.add_argument("--clock-offset-ms", type=int, default=0, help="exchange's clock before this machine's")
+    market.add_argument("--trades-per-day", type=_number(int, 0), default=20_000, help="of a symbol in the archive")
+    market.add_argument("--trades-per-second", type=_number(float, 0.001), default=20.0, help="of all symbols live")
+    market.add_argument(
+        "--symbols", type=_symbols, default=SYMBOLS, help="symbols that trade live, with commas between"
+    )
+    market.add_argument("--clock-offset-ms", type=int, default=0, help="the exchange's clock minus this machine's")
     arguments = parser.parse_args()
     if arguments.speed is None:
         arguments.speed = 1.0
     elif not (arguments.capture or arguments.play_day):
-        parser.error("--speed is for --capture and --play-day; the invented market goes on at real time")
+        parser.error("--speed is for --capture and --play-day; the synthetic market runs at real time")
     return arguments
 
 
@@ -138,7 +142,7 @@ def _symbols(text: str) -> tuple[str, ...]:
 
 def _number(kind: Callable[[str], float], least: float) -> Callable[[str], float]:
     def number(text: str) -> float:
-        value = kind(text)  # argparse itself tells of a ValueError
+        value = kind(text)  # argparse reports a ValueError itself
         if not least <= value < math.inf:
             raise argparse.ArgumentTypeError(f"must be a number from {least:g}, got {text!r}")
         return value

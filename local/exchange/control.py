@@ -1,6 +1,6 @@
-"""/control/: whether the simulator is well, and the faults that it is to show.
+"""The control interface below /control/: health, the faults that are set, and what the market has played.
 
-Part of the exchange simulator; the real exchange has nothing like it.
+Part of the exchange simulator; the real exchange has no such interface.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from local.exchange.events import log_event
-from local.exchange.faults import BAN, Fault, FaultError, Faults, parse_fault
-from local.exchange.guard import Guard
-from local.exchange.live import Live
-from local.exchange.live_faults import LIVE_KINDS, LiveFault
+from local.exchange.live.faults import LIVE_KINDS, LiveFault
+from local.exchange.live.market import LiveMarket
+from local.exchange.shared.faults import BAN, Fault, FaultError, Faults, parse_fault
+from local.exchange.shared.log import log_event
+from local.exchange.shared.rate_limit import RateLimit
 
-_PIECE = 1 << 18
+_PIECE_BYTES = 1 << 18
 
 
 class Control:
-    """Answers for everything below /control/."""
+    """The handlers of the control interface."""
 
-    def __init__(self, faults: Faults, guard: Guard, live: Live | None) -> None:
+    def __init__(self, faults: Faults, rate_limit: RateLimit, live: LiveMarket | None) -> None:
         self._faults = faults
-        self._guard = guard
+        self._rate_limit = rate_limit
         self._live = live
 
     def routes(self) -> list[web.RouteDef]:
-        """What the application serves of this."""
+        """The routes of the control interface."""
         return [
             web.get("/control/health", self.health),
             web.get("/control/faults", self.list_faults),
@@ -39,22 +39,22 @@ class Control:
         ]
 
     async def health(self, request: web.Request) -> web.Response:
-        """200 as long as the server answers at all."""
+        """200 whenever the server answers."""
         return web.json_response({"status": "ok"})
 
     async def list_faults(self, request: web.Request) -> web.Response:
-        """The faults that are set and how long the caller's address is still banned."""
-        seconds = self._guard.seconds_left(request.remote or "")
+        """The faults that are set, and the seconds until the ban of the caller's address ends."""
+        seconds = self._rate_limit.seconds_left(request.remote or "")
         faults = [*self._faults, *(self._live.faults if self._live else ())]
         return web.json_response({"faults": [fault.as_json() for fault in faults], "banned_seconds": seconds})
 
     async def set_fault(self, request: web.Request) -> web.Response:
-        """Set the fault in the body; 400 says what is valid."""
+        """Set the fault in the body; a wrong one gets 400 with the valid values."""
         fault: Fault | LiveFault
         try:
             given = json.loads(await request.read())
             if self._live and isinstance(given, dict) and given.get("fault") in tuple(LIVE_KINDS):
-                fault = self._live.show(given)
+                fault = self._live.apply_fault(given)
             else:
                 fault = self._set(parse_fault(given, tuple(LIVE_KINDS) if self._live else ()))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -65,45 +65,45 @@ class Control:
         return web.json_response(fault.as_json(), status=HTTPStatus.CREATED)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
-        """Forget all faults and end every ban."""
+        """Clear every fault and end every ban."""
         self._faults.clear()
         if self._live:
             self._live.faults.clear()
-        for guard in self._guards():
-            guard.pardon_all()
+        for rate_limit in self._guards():
+            rate_limit.lift_bans()
         log_event("faults cleared")
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     def _set(self, fault: Fault) -> Fault:
         if fault.kind == BAN:
-            for guard in self._guards():
-                guard.ban_all(fault.value)
+            for rate_limit in self._guards():
+                rate_limit.ban_all(fault.value)
         else:
             self._faults.add(fault)
         return fault
 
-    def _guards(self) -> tuple[Guard, ...]:
-        return (self._guard, *(self._live.guards if self._live else ()))
+    def _guards(self) -> tuple[RateLimit, ...]:
+        return (self._rate_limit, *(self._live.rate_limits if self._live else ()))
 
     async def market(self, request: web.Request) -> web.Response:
-        """What the market has played so far; 404 without one."""
+        """The state of the played market; 404 where there is none."""
         if self._live is None:
             return web.Response(status=HTTPStatus.NOT_FOUND)
         return web.json_response(self._live.as_json())
 
     async def trades(self, request: web.Request) -> web.StreamResponse:
-        """Every trade of `symbol` that the market has made so far, in that order, one JSON object a line."""
+        """Every trade of `symbol` that was played so far, in that order, one JSON object a line."""
         symbol = request.query.get("symbol", "")
-        log = self._live.playback.tape.log(symbol) if self._live else None
-        if log is None:
+        trades = self._live.playback.history.file(symbol) if self._live else None
+        if trades is None:
             return web.Response(text="", content_type="application/x-ndjson")
-        # Only what was there when the client asked: the file grows while it is sent.
+        # Only the trades up to this request: the file grows while it is sent.
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        response.content_length = left = log.stat().st_size
+        response.content_length = left = trades.stat().st_size
         await response.prepare(request)
-        with log.open("rb") as file:
+        with trades.open("rb") as file:
             while left:
-                piece = file.read(min(left, _PIECE))
+                piece = file.read(min(left, _PIECE_BYTES))
                 left -= len(piece)
                 await response.write(piece)
         return response

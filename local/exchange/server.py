@@ -1,4 +1,4 @@
-"""The simulator's one application, put together from the route tables of its hosts.
+"""The web application of the simulator: the routes of all its hosts, its rate limit and its faults.
 
 Part of the exchange simulator; tests start it in their own process with clocks of their own.
 """
@@ -10,53 +10,53 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from local.exchange import archive
-from local.exchange.archive import Archive, page
-from local.exchange.bucket import Bucket
+from local.exchange.archive.bucket import Bucket
+from local.exchange.archive.host import PREFIX, ArchiveHost
+from local.exchange.archive.publication import Opener, Publication
 from local.exchange.control import Control
-from local.exchange.events import log_event
-from local.exchange.faults import STATUS, Faults
-from local.exchange.guard import Guard
-from local.exchange.live import Live
-from local.exchange.publication import Opener, Publication
+from local.exchange.live.market import LiveMarket
+from local.exchange.shared.error_page import error_page
+from local.exchange.shared.faults import STATUS, Faults
+from local.exchange.shared.log import log_event
+from local.exchange.shared.rate_limit import RateLimit
 
 
-def exchange(publication: Publication, guard: Guard, live: Live | None = None) -> web.Application:
-    """An application that serves what `publication` holds, to whom `guard` admits, and the `live` market if any."""
+def exchange(publication: Publication, rate_limit: RateLimit, live: LiveMarket | None = None) -> web.Application:
+    """The application that serves the files of `publication`, within `rate_limit`, and the `live` market if any."""
     faults, opener = Faults(), Opener()
-    application = web.Application(middlewares=[_guarded(guard), _faulty(faults)])
-    application.add_routes(Archive(publication, opener, faults).routes())
+    application = web.Application(middlewares=[_limited(rate_limit), _faulty(faults)])
+    application.add_routes(ArchiveHost(publication, opener, faults).routes())
     application.add_routes(Bucket(publication, opener).routes())
-    application.add_routes(Control(faults, guard, live).routes())
+    application.add_routes(Control(faults, rate_limit, live).routes())
     if live is not None:
         application.add_routes(live.routes())
         application.cleanup_ctx.append(live.run)
-        application.on_shutdown.append(live.hang_up)
+        application.on_shutdown.append(live.disconnect_all)
     return application
 
 
-def _guarded(guard: Guard) -> Middleware:
-    """The public host's manners: no User-Agent, no answer; too many requests, a ban."""
+def _limited(rate_limit: RateLimit) -> Middleware:
+    """Refuse requests to the archive as its public host does: those without User-Agent, and those beyond the limit."""
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not request.path.startswith(archive.PREFIX):
+        if not request.path.startswith(PREFIX):
             return await handler(request)
         address = request.remote or ""
-        was_banned = guard.seconds_left(address) > 0
-        if not guard.admit(address):
+        was_banned = rate_limit.seconds_left(address) > 0
+        if not rate_limit.admit(address):
             if not was_banned:
-                log_event("address banned", address=address, seconds=guard.ban_seconds)
-            return page(HTTPStatus.FORBIDDEN)
+                log_event("address banned", address=address, seconds=rate_limit.ban_seconds)
+            return error_page(HTTPStatus.FORBIDDEN)
         if not request.headers.get("User-Agent"):
-            return page(HTTPStatus.FORBIDDEN)
+            return error_page(HTTPStatus.FORBIDDEN)
         return await handler(request)
 
     return refuse
 
 
 def _faulty(faults: Faults) -> Middleware:
-    """Answers with a status where that fault is set; the simulator's own control is spared."""
+    """Answer with an error status on the paths where that fault is set; never on the control interface."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:

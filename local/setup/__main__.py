@@ -1,6 +1,6 @@
-"""`python3 -m local.setup COMMAND`: what the Makefile calls. Imported by nobody.
+"""The command `python3 -m local.setup COMMAND`, which the Makefile calls; no module imports it.
 
-Exit codes: 0 done, 1 not done (the last line says why and what to do), 2 wrong usage.
+Exit codes: 0 done, 1 not done (the last line has the reason and what to do), 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from local.setup.environments import AUDIT, PEER, ROOT, WHOLE, SetupError
 
 
 def main() -> int:
-    """Do what the command says."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m local.setup", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", help="all that the demo and the tests need")
-    commands.add_parser("peer", help="the peer of `make bench-live`; it needs a C compiler")
+    commands.add_parser("install", help="installs all that the demo and the tests need")
+    commands.add_parser("peer", help="installs the peer of `make bench-live`, which needs a C compiler")
     lock = commands.add_parser("lock", help="compiles every lock")
-    lock.add_argument("--upgrade", action="store_true", help="to the newest versions that pyproject.toml allows")
-    lock.add_argument("--only", help="the file of a single lock")
-    commands.add_parser("outdated", help="pins that are behind, and known advisories")
-    commands.add_parser("doctor", help="what this machine has, and what is missing")
+    lock.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
+    lock.add_argument("--only", help="compile a single lock, given by its file")
+    commands.add_parser("outdated", help="lists pins that are behind, and known advisories")
+    commands.add_parser("doctor", help="lists what this machine has, and what is missing")
     options = parser.parse_args()
     os.chdir(ROOT)
     try:
@@ -43,10 +43,10 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except OSError as error:
-        sys.stderr.write(f"error: {error}; the same command goes on where it stopped\n")
+        sys.stderr.write(f"error: {error}; the same command continues where it stopped\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted; the same command goes on where it stopped\n")
+        sys.stderr.write("error: interrupted; the same command continues where it stopped\n")
         return 130
     return 0
 

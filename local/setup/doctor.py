@@ -1,6 +1,6 @@
-"""A look at this machine: what it has, what is missing, and which targets can run.
+"""The check of this machine: what it has, what is missing, and which targets of the Makefile can run.
 
-Imported by `local.setup` only. It changes nothing and installs nothing.
+Imported by `local.setup` only. It changes and installs nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from local.setup import install, interpreters
 from local.setup.environments import BIGQUERY, ROOT, UV, WHOLE, SetupError
 
 STACK_MIB = 4096
-"""Memory that a whole stack takes, with a batch at work."""
+"""Memory of a whole stack while a batch runs."""
 ROOM_MIB = 512
-"""What a stack fills in its first minutes, and some more."""
+"""Disk that a stack fills in its first minutes, with some reserve."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `for_`: the targets that need it. `fault`: what is wrong and what to do, or empty."""
+    """One thing that was checked.
+
+    `for_`: the targets that need it. `fault`: what is wrong and what to do, empty where it is fit.
+    """
 
     what: str
     found: str
@@ -56,7 +59,7 @@ def examine(environ: Mapping[str, str]) -> bool:
     missing = {target: [item.what for item in findings if item.fault and target in item.for_] for target in targets}
     for target, things in missing.items():
         name = f"make {target}" if target in SETUP else target
-        _print(f"  {name:20} {'can run' if not things else 'wants ' + ', '.join(things)}")
+        _print(f"  {name:20} {'can run' if not things else 'needs ' + ', '.join(things)}")
     return not any(missing[target] for target in ("setup", "demo", "unit", "test"))
 
 
@@ -66,7 +69,7 @@ def _system() -> list[Finding]:
     fault = "" if is_ours else "the stand-ins' programs are built for Linux with glibc on x86_64"
     version = ".".join(map(str, sys.version_info[:3]))
     has_venv = importlib.util.find_spec("venv") is not None and importlib.util.find_spec("ensurepip") is not None
-    no_venv = "it has no venv module; Debian and Ubuntu: apt-get install python3-venv; or PYTHON=/path/to/python3"
+    no_venv = "it has no module venv; Debian and Ubuntu: apt-get install python3-venv; or PYTHON=/path/to/python3"
     uv_is_there = UV.python.exists()
     return [
         Finding("system", f"{_distribution()}, {platform.machine()}, {libc}", fault, SETUP),
@@ -84,13 +87,13 @@ def _interpreter(version: str, environ: Mapping[str, str]) -> Finding:
     try:
         found = interpreters.find(version, environ)
     except SetupError as error:
-        return Finding(name, "a wrong one is named", str(error), SETUP)
+        return Finding(name, "its variable names a wrong one", str(error), SETUP)
     used = [folder for folder in (".venv", BIGQUERY.folder) if (ROOT / folder / "bin" / f"python{version}").exists()]
     if found is not None:
         return Finding(name, str(found), "", SETUP)
     if used:
         return Finding(name, f"in {used[0]}", "", SETUP)
-    hint = f"install one, or name one ({interpreters.variable(version)}=/path/to/python{version})"
+    hint = f"install one, or give its path ({interpreters.variable(version)}=/path/to/python{version})"
     return Finding(name, f"not found; uv fetches one where its builds can be reached, else {hint}")
 
 
@@ -115,7 +118,7 @@ def _programs(environ: Mapping[str, str]) -> list[Finding]:
         Finding(
             "C compiler",
             compiler or "not found",
-            "" if compiler else "without it the benchmark's peer is a plain loop",
+            "" if compiler else "without it the benchmark compares with a plain loop only",
             ("bench-live's peer",),
         ),
         Finding(
@@ -136,7 +139,7 @@ def _resources(environ: Mapping[str, str]) -> list[Finding]:
     home = Path(environ.get("PIPELINE_HOME") or ROOT / ".pipeline")
     nearest = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
     room = shutil.disk_usage(nearest).free >> 20
-    wanted = sum(step.mib for step in WHOLE if not step.path.exists()) * 3 // 2
+    needed = sum(step.mib for step in WHOLE if not step.path.exists()) * 3 // 2
     free = shutil.disk_usage(ROOT).free >> 20
     return [
         Finding("cores", str(os.cpu_count())),
@@ -149,7 +152,7 @@ def _resources(environ: Mapping[str, str]) -> list[Finding]:
         Finding(
             "disk for the set-up",
             f"{free} MiB free",
-            "" if free >= wanted else f"what is not installed yet needs {wanted} MiB",
+            "" if free >= needed else f"the environments that are not installed yet need {needed} MiB",
             SETUP,
         ),
         Finding(
@@ -171,7 +174,7 @@ def _loopback() -> Finding:
         with socket.create_server(("127.0.0.1", 0)):
             return Finding(name, "can be opened", "", STACK)
     except OSError as error:
-        return Finding(name, "cannot be opened", f"{error.strerror}: the stack listens there and nowhere else", STACK)
+        return Finding(name, "cannot be opened", f"{error.strerror}: the stack listens there only", STACK)
 
 
 def _environments() -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The environments of this checkout and the locks that they are installed from: one fact, one place.
+"""The environments of this checkout, and the locks from which they are installed.
 
 Imported by the other modules of `local.setup`.
 """
@@ -12,15 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class SetupError(Exception):
-    """The set-up cannot go on; the message says in one line why, and what to do."""
+    """The set-up cannot continue; the message has in one line the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class Lock:
     """A requirements file with hashes, compiled from groups of `pyproject.toml` for one version of Python.
 
-    `constraint`: another lock whose pins it shares. `override`: a file of requirements that replace what packages ask
-    for; `excludes`: a file of packages that are left out. Both count when a lock is compiled, not when it is installed.
+    `constraint`: another lock whose pins it shares. `override`: a file of requirements that replace those of packages.
+    `excludes`: a file of packages that are left out. Both apply when a lock is compiled, not when it is installed.
     """
 
     file: str
@@ -32,7 +32,7 @@ class Lock:
 
     @property
     def path(self) -> Path:
-        """Where the lock lies."""
+        """The lock's file."""
         return ROOT / self.file
 
 
@@ -47,25 +47,25 @@ class Environment:
 
     @property
     def path(self) -> Path:
-        """Where the environment lies."""
+        """The environment's folder."""
         return ROOT / self.folder
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The environment's interpreter."""
         return self.path / "bin" / "python"
 
     @property
     def packages(self) -> Path:
-        """Its folder of packages."""
+        """The environment's folder of packages."""
         return self.path / "lib" / f"python{self.lock.python}" / "site-packages"
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a module of this project makes once in the main environment. `inputs`: files that it follows from.
+    """Files that a module of this project makes once, in the main environment.
 
-    `is_needed`: whether the set-up fails without it.
+    `inputs`: the files on which they depend. `is_needed`: whether the set-up fails without them.
     """
 
     folder: str
@@ -78,7 +78,7 @@ class Preparation:
 
     @property
     def path(self) -> Path:
-        """Where what it makes lies."""
+        """The folder of the files."""
         return ROOT / self.folder
 
 
@@ -90,7 +90,7 @@ MAIN_LOCK = Lock(
         *("local", "dev"),
     ),
 )
-"""One environment for all that one process or one test may need together."""
+"""The lock of the main environment, with all packages that one process or one test may need together."""
 
 
 def _deployable(folder: str, group: str) -> Lock:
@@ -99,9 +99,9 @@ def _deployable(folder: str, group: str) -> Lock:
 
 
 UV_LOCK = Lock("local/setup/uv.txt", "3.11", ("setup",))
-"""Its one wheel is for any Python 3."""
+"""The lock of uv, whose one wheel is for any Python 3."""
 BUILD_LOCK = Lock("local/setup/build.txt", "3.11", ("build",))
-"""What builds the few packages that have no wheel."""
+"""The lock of the packages that build the few packages without a wheel."""
 BIGQUERY_LOCK = Lock(
     "local/backing/bigquery/requirements.txt",
     "3.13",
@@ -143,7 +143,7 @@ CLASSES = Preparation(
     ("local/java/jars.toml", MAIN_LOCK.file, FLINK_LOCK.file, "local/stack/class_archives.py", "local/java/jvm.py"),
     is_needed=False,
 )
-"""A stack works without them, and starts later. An archive holds for one place of the jars only."""
+"""Without these archives a stack starts more slowly. An archive is valid for one location of the jars only."""
 
 WHOLE = (MAIN, BIGQUERY, FLINK, JARS, CLASSES)
-"""What the demo and the tests need."""
+"""All steps that the demo and the tests need, in order."""

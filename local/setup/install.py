@@ -1,7 +1,7 @@
-"""Brings the environments to what their locks say, step by step; what is done already is not done again.
+"""Brings the environments to the state of their locks, step by step; a step that is done is not repeated.
 
-Imported by `local.setup` only. Each step leaves a stamp when it is whole, so an interrupted set-up goes on where it
-stopped, and one that is up to date takes no time.
+Imported by `local.setup` only. Each step writes a stamp when it is complete, so that an interrupted set-up continues
+where it stopped, and one that is up to date takes no time.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from local.setup.environments import BIGQUERY, BUILD_LOCK, MAIN, ROOT, UV, Envir
 
 _STAMP = ".whole"
 _FORMAT = "2"
-"""Changes when environments are made in another way, so that older ones are made anew."""
+"""Version of the way in which environments are made; with another one, existing environments are made again."""
 
 
 def install(steps: Sequence[Environment | Preparation], environ: Mapping[str, str]) -> None:
-    """Bring environments, and what is prepared in them, to what the locks say.
+    """Bring environments and preparations to the state of the locks.
 
-    Raises SetupError, which says in one line what is missing and what to do.
+    Raises SetupError, whose message has in one line what is missing and what to do.
     """
     if all(_is_whole(step) for step in (UV, *steps)):
         return
@@ -42,40 +42,40 @@ def install(steps: Sequence[Environment | Preparation], environ: Mapping[str, st
                 installer.bring(step, f"set-up {number}/{len(steps)}")
     mib = (_received_bytes() - received) >> 20
     seconds = time.monotonic() - began
-    _tell(f"set-up is whole after {seconds:.0f} s, in which this machine received {mib} MiB from the network")
+    _report(f"set-up is complete after {seconds:.0f} s, in which this machine received {mib} MiB from the network")
 
 
 def state(step: Environment | Preparation) -> str:
-    """Whether a step is done, as the locks are now."""
+    """The state of a step, measured by the present locks, in words."""
     if _is_whole(step):
         return "installed"
-    return "to be brought up to its lock by `make setup`" if _stamp_of(step).exists() else "not installed yet"
+    return "behind its lock; `make setup` updates it" if _stamp_of(step).exists() else "not installed yet"
 
 
 class _Installer:
-    """Installs with uv, which it brings first."""
+    """Installs with uv, which it installs first."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         if not _is_whole(UV):
-            self._bring_uv()
+            self._install_uv()
         sources = packages.pip_sources(UV.python, environ)
         self._uv_environ = packages.uv_environ(environ, sources, ROOT / ".uv_cache")
         self._uv = UV.path / "bin" / "uv"
 
     def bring(self, step: Environment | Preparation, title: str) -> None:
-        """Do one step."""
+        """Run one step."""
         began = time.monotonic()
         _require_room(step)
-        _tell(f"{title}: {step.holds} ({step.folder}, {step.mib} MiB on disk)")
-        # From here on the step is not whole, also for an earlier lock that comes back after an interruption.
+        _report(f"{title}: {step.holds} ({step.folder}, {step.mib} MiB on disk)")
+        # From here on the step is incomplete, also for an earlier lock that is restored after an interruption.
         _stamp_of(step).unlink(missing_ok=True)
         if isinstance(step, Environment):
             self._bring_environment(step)
         else:
             self._prepare(step)
         _stamp_of(step).write_text(_digest(step))
-        _tell(f"{title}: done in {time.monotonic() - began:.0f} s")
+        _report(f"{title}: done in {time.monotonic() - began:.0f} s")
 
     def _bring_environment(self, step: Environment) -> None:
         if not _is_usable(step):
@@ -91,25 +91,25 @@ class _Installer:
         except SetupError as error:
             if step.is_needed:
                 raise
-            _tell(f"{error}\nThe set-up goes on without.")
+            _report(f"{error}\nThe set-up continues without it.")
 
     def _create(self, step: Environment) -> None:
         version = step.lock.python
         python = interpreters.find(version, self._environ)
         if python is None:
-            _tell(f"Python {version} is not on this machine; uv fetches one")
+            _report(f"Python {version} is not on this machine; uv downloads it")
             python = interpreters.fetch(version, self._uv, self._uv_environ)
         _remove(step.path)
-        # Relocatable: its programs find their interpreter beside them, wherever the folder is moved.
+        # Relocatable: its programs find their interpreter beside them after the folder was moved.
         command = [str(self._uv), "venv", "--quiet", "--relocatable", "--python", str(python), str(step.path)]
         packages.run(command, self._uv_environ, f"making {step.folder} with {python}", shown=False)
 
     def _run(self, command: list[str], what: str) -> None:
         packages.run(command, self._uv_environ, what, shown=sys.stderr.isatty())
 
-    def _bring_uv(self) -> None:
+    def _install_uv(self) -> None:
         _require_room(UV)
-        _tell(f"set-up: uv ({UV.folder}), with {sys.executable}")
+        _report(f"set-up: uv ({UV.folder}), with {sys.executable}")
         _remove(UV.path)
         plain = packages.pip_environ(self._environ, {})
         command = [sys.executable, "-m", "venv", str(UV.path)]
@@ -119,7 +119,7 @@ class _Installer:
             _remove(UV.path)
             raise SetupError(
                 f"{sys.executable} cannot make a virtual environment; install its venv module (Debian and Ubuntu: "
-                f"apt-get install python3-venv) or name another one (make setup PYTHON=/path/to/python3): {error}"
+                f"apt-get install python3-venv) or give another one (make setup PYTHON=/path/to/python3): {error}"
             ) from error
         environ = packages.pip_environ(self._environ, packages.pip_sources(UV.python, self._environ))
         lock = str(UV.lock.path)
@@ -129,9 +129,9 @@ class _Installer:
 
 
 def _complete(step: Environment) -> None:
-    """What an environment needs beside its packages."""
+    """Add what an environment needs beside its packages."""
     if step is MAIN:
-        # Relative lines: this checkout, wherever it lies. The command is a program of the environment.
+        # Relative lines, so that the checkout may be moved. The command is a program of the environment.
         (step.packages / "bitcoin_pipeline.pth").write_text("../../../../src\n../../../..\n")
         command = step.path / "bin" / "pipeline"
         command.unlink(missing_ok=True)
@@ -153,7 +153,7 @@ def _is_whole(step: Environment | Preparation) -> bool:
 
 
 def _is_usable(step: Environment) -> bool:
-    """True for an environment of the right Python, to which packages may be added or from which they may be taken."""
+    """True for an environment of the right Python, in which packages can be added and removed."""
     configuration = step.path / "pyvenv.cfg"
     if not step.python.exists() or not configuration.exists():
         return False
@@ -184,7 +184,7 @@ def _require_platform() -> None:
 
 
 def _require_room(step: Environment | Preparation) -> None:
-    # The cache holds the packages once more where it lies on another disk, and downloads while they are unpacked.
+    # Half as much again, for the downloads in the cache while they are unpacked.
     free = shutil.disk_usage(ROOT).free >> 20
     if free < step.mib * 3 // 2:
         raise SetupError(
@@ -194,24 +194,24 @@ def _require_room(step: Environment | Preparation) -> None:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Only one set-up at a time works in this folder; a second one waits for the first."""
+    """Hold the lock of this folder, so that only one set-up at a time runs in it; a second one waits for the first."""
     try:
         file = (ROOT / ".setup.lock").open("w")
     except OSError as error:
-        raise SetupError(f"{ROOT} cannot be written: {error.strerror}; clone it to a folder of your own") from error
+        raise SetupError(f"{ROOT} cannot be written: {error.strerror}; clone it to a writable folder") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            _tell("another set-up is at work in this folder; waiting for it")
+            _report("another set-up runs in this folder; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _received_bytes() -> int:
-    """What this machine has received over its network, loopback aside; 0 where Linux does not count it."""
+    """Bytes that this machine has received over its network without loopback; 0 where Linux does not count them."""
     try:
         lines = Path("/proc/net/dev").read_text().splitlines()[2:]
     except OSError:
@@ -227,6 +227,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()

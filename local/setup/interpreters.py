@@ -1,4 +1,4 @@
-"""Finds the interpreters that the environments need, or lets uv fetch them.
+"""Finds the interpreters that the environments need, or downloads them with uv.
 
 Imported by `local.setup` only.
 """
@@ -21,16 +21,16 @@ _PROBE_SECONDS = 30
 
 
 def variable(version: str) -> str:
-    """The variable that names an interpreter: PYTHON311 for 3.11."""
+    """The environment variable with the path of an interpreter: PYTHON311 for 3.11."""
     return f"PYTHON{version.replace('.', '')}"
 
 
 def find(version: str, environ: Mapping[str, str]) -> Path | None:
-    """A CPython `version` of this machine, not that of a virtual environment; None when there is none.
+    """A CPython `version` of this machine outside virtual environments; None when there is none.
 
-    An interpreter that its variable names is taken without a further search. Raises SetupError when it is another
-    version. Version managers' shims work only for the version chosen in their folder, so pyenv's, asdf's, mise's and
-    uv's own folders are searched too: those below the home folder, and those beside any interpreter on PATH.
+    An interpreter in the version's variable is used without a search. Raises SetupError when it is another version. The
+    shims of version managers work only for the version that is chosen in their folder, so the folders of pyenv, asdf,
+    mise and uv are searched too: those below the home folder, and those beside any interpreter on PATH.
     """
     named = environ.get(variable(version))
     if named:
@@ -46,7 +46,7 @@ def find(version: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def fetch(version: str, uv: Path, environ: Mapping[str, str]) -> Path:
-    """A CPython `version` that uv has fetched, now or earlier. Raises SetupError when it cannot be had."""
+    """A CPython `version` that uv downloads, or has downloaded earlier. Raises SetupError when the download fails."""
     commands = [
         [str(uv), "python", "find", "--no-config", "--managed-python", "--no-python-downloads", version],
         [str(uv), "python", "install", "--no-config", "--no-bin", version],
@@ -60,14 +60,14 @@ def fetch(version: str, uv: Path, environ: Mapping[str, str]) -> Path:
     causes = [line.strip() for line in output.splitlines() if line.strip()]
     reason = causes[-1].replace("cause: ", "").replace("Caused by: ", "") if causes else "uv gave no reason"
     raise SetupError(
-        f"Python {version} is needed, is not on this machine, and could not be fetched ({reason}): install it and name "
-        f"it (make setup {variable(version)}=/path/to/python{version}), or name a mirror of uv's builds "
+        f"Python {version} is needed, is not on this machine, and could not be downloaded ({reason}): install it and "
+        f"give its path (make setup {variable(version)}=/path/to/python{version}), or give a mirror of uv's builds "
         "(UV_PYTHON_INSTALL_MIRROR=URL make setup)"
     )
 
 
 def candidates(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where an interpreter of `version` may lie, the likeliest first; nothing says that it is there."""
+    """Paths where an interpreter of `version` may be, the likeliest first; the files need not exist."""
     names = (f"python{version}", "python3", "python")
     folders = [Path(folder) for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder]
     yield Path(sys.executable)
@@ -87,7 +87,7 @@ def _version_folders(folders: list[Path], environ: Mapping[str, str]) -> Iterato
     yield home / ".asdf" / "installs" / "python"
     yield home / ".local" / "share" / "mise" / "installs" / "python"
     yield home / ".local" / "share" / "uv" / "python"
-    # VERSIONS/3.12.1/bin is on PATH: its siblings are other versions. ROOT/shims is: ROOT/versions.
+    # For VERSIONS/3.12.1/bin on PATH its siblings are other versions; for ROOT/shims they are in ROOT/versions.
     for folder in (Path(sys.executable).resolve().parent, *folders):
         if folder.name == "bin" and any(sign.isdigit() for sign in folder.parent.name):
             yield folder.parent.parent
@@ -96,7 +96,7 @@ def _version_folders(folders: list[Path], environ: Mapping[str, str]) -> Iterato
 
 
 def _probe(candidate: str, environ: Mapping[str, str]) -> tuple[str, Path | None]:
-    """The version that a candidate says it is, and the interpreter behind it; else the reason, and None."""
+    """The version and the real path of a candidate; for one that is no CPython, the reason and None."""
     path = Path(candidate)
     if not path.is_file() or not os.access(path, os.X_OK):
         return "not a program", None

@@ -1,4 +1,4 @@
-"""Compiles the locks from `pyproject.toml`, and lists what in them is behind or has a known advisory.
+"""Compiles the locks from `pyproject.toml`, and lists the pins that are behind or have a known advisory.
 
 Imported by `local.setup` only.
 """
@@ -19,9 +19,9 @@ _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 
 
 def compile_all(environ: Mapping[str, str], *, upgrade: bool, only: str | None = None) -> None:
-    """Write every lock, with hashes and without an address; `upgrade`: to the newest versions that the groups allow.
+    """Write every lock, with hashes and without an index address. Raises SetupError when a compilation fails.
 
-    `only`: the file of a single lock. Raises SetupError.
+    `upgrade`: take the newest versions that the groups allow. `only`: the file of the one lock to write.
     """
     for lock in LOCKS:
         if only in (None, lock.file):
@@ -29,7 +29,7 @@ def compile_all(environ: Mapping[str, str], *, upgrade: bool, only: str | None =
 
 
 def pins(text: str) -> dict[str, set[str]]:
-    """The versions of each package in a lock; more than one where they differ by a marker."""
+    """The versions of each package in a lock; several where they differ by a marker."""
     found: dict[str, set[str]] = {}
     for name, version in _PIN.findall(text):
         found.setdefault(name.lower(), set()).add(version)
@@ -37,7 +37,7 @@ def pins(text: str) -> dict[str, set[str]]:
 
 
 def behind(now: str, newest: str) -> list[tuple[str, str, str]]:
-    """(package, pinned, newest) of each package that a newly compiled lock would change; '-' where there is none."""
+    """(package, pinned, newest) of each package that a newly compiled lock changes; '-' where a lock has none."""
     old, new = pins(now), pins(newest)
     spelled = {
         name: (" ".join(sorted(old.get(name, {"-"}))), " ".join(sorted(new.get(name, {"-"})))) for name in {*old, *new}
@@ -46,9 +46,9 @@ def behind(now: str, newest: str) -> list[tuple[str, str, str]]:
 
 
 def outdated(environ: Mapping[str, str]) -> bool:
-    """Print the pins that are behind and the known advisories; True for an advisory, or where none can be known.
+    """Print the pins that are behind and the known advisories; True for an advisory, or where the check is incomplete.
 
-    A deployable's lock holds the main lock's pins, so it is not listed again. Raises SetupError.
+    A deployable's lock has the main lock's pins, so it is not listed again. Raises SetupError when a compilation fails.
     """
     is_unsafe = False
     for lock in (lock for lock in LOCKS if lock.constraint is None):
@@ -69,7 +69,7 @@ def _audit(lock: Lock) -> bool:
     outcome = subprocess.run([*command, "-r", str(lock.path)], capture_output=True, text=True, check=False)
     unknown = outcome.stdout.count("could not be audited")
     if unknown:
-        _print(f"  advisories: unknown for {unknown} packages, of which the index gives no metadata")
+        _print(f"  advisories: unknown for {unknown} packages, for which the index has no metadata")
     elif outcome.returncode:
         _print("  advisories:\n" + (outcome.stdout.strip() or outcome.stderr.strip()[-500:]))
     else:

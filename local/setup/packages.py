@@ -1,8 +1,8 @@
-"""Installs packages from a lock, and from nothing but the lock.
+"""Runs pip and uv so that they install exactly the packages of a lock.
 
-The user's settings of pip and uv decide where packages come from (index, mirror, proxy, certificates) and never which:
-constraints, overrides, a target folder or a resolution mode of the user's would install something else than what was
-tested, so they are not passed on. Imported by `local.setup` only.
+The user's settings of pip and uv decide from where packages are downloaded (index, mirror, proxy, certificates), not
+which: with the user's constraints, overrides, target folder or resolution mode other versions than the tested ones
+would be installed, so those settings are not passed on. Imported by `local.setup` only.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ _PIP_SOURCES = (
     *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert", "client-cert"),
     *("timeout", "retries", "keyring-provider"),
 )
-"""The settings of pip that say where and how, never what."""
+"""The settings of pip that decide from where and how it downloads, not what it installs."""
 
 _UV_SOURCES = re.compile(
     "UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INSECURE_HOST|OFFLINE|INDEX_.*_(USERNAME|"
     "PASSWORD)|KEYRING_PROVIDER|NATIVE_TLS|SYSTEM_CERTS|HTTP_.*|CONCURRENT_.*|CACHE_DIR|LINK_MODE|PYTHON_INSTALL_DIR|"
     "PYTHON_INSTALL_MIRROR|PYTHON_DOWNLOADS|PYTHON_DOWNLOADS_JSON_URL|PYTHON_CACHE_DIR)"
 )
-"""The variables of uv that say the same."""
+"""The variables of uv that decide from where and how it downloads, not what it installs."""
 
 _OTHERS = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
-"""Variables by which an interpreter or an installer would look into another environment."""
+"""Variables that lead an interpreter or an installer to another environment."""
 
 
 _AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-"""Where distributions keep the certificate authorities that a machine trusts."""
+"""Files in which distributions keep the certificate authorities that a machine trusts."""
 
 
 def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Where pip takes packages from by the user's own configuration: value by setting, lists with blanks between."""
+    """The user's settings of pip in `_PIP_SOURCES`, value by name; a list is separated by blanks."""
     outcome = subprocess.run(
         [str(python), "-m", "pip", "--disable-pip-version-check", "config", "list"],
         env=_plain(environ),
@@ -52,7 +52,7 @@ def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
         match = re.fullmatch(r"([^=]+)\.([^.=]+)=('.*'|\".*\")", line)
         if match is None or match[2] not in _PIP_SOURCES or match[1] not in ("global", "install", ":env:"):
             continue
-        # A command's own section stands above the global one, and the environment above both.
+        # A command's own section overrides the global one, and the environment overrides both.
         rank = ("global", "install", ":env:").index(match[1])
         if rank >= found.get(match[2], (-1, ""))[0]:
             found[match[2]] = (rank, " ".join(str(ast.literal_eval(match[3])).split()))
@@ -60,16 +60,16 @@ def pip_sources(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def pip_environ(environ: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which pip installs: the user's, with `sources` as pip's only settings."""
+    """The environment variables for pip: the user's, with `sources` as pip's only settings."""
     kept = {name: value for name, value in _plain(environ).items() if not name.startswith(("PIP_", "UV_"))}
     settings = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in sources.items()}
     return {**kept, **settings, "PIP_CONFIG_FILE": os.devnull}
 
 
 def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Path) -> dict[str, str]:
-    """The environment in which uv installs: where pip would take packages from, unless uv's own variables say else.
+    """The environment variables for uv, which downloads from pip's `sources` unless uv's own variables name others.
 
-    `cache`: a folder for uv's cache, used where the user's own cannot be written.
+    `cache`: a folder for uv's cache, which is used where the user's own cannot be written.
     """
     kept = {
         name: value
@@ -85,7 +85,7 @@ def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Pa
         "UV_INSECURE_HOST": sources.get("trusted-host", ""),
         "UV_HTTP_TIMEOUT": sources.get("timeout", ""),
         "SSL_CERT_FILE": sources.get("cert", ""),
-        # Read by requests, with which jgo fetches the Java archives; its own bundle lacks the machine's authorities.
+        # For requests, with which jgo downloads the Java archives; its own bundle lacks the machine's authorities.
         "REQUESTS_CA_BUNDLE": sources.get("cert", "") or kept.get("SSL_CERT_FILE", "") or _system_authorities(),
         "SSL_CLIENT_CERT": sources.get("client-cert", ""),
         "HTTPS_PROXY": sources.get("proxy", ""),
@@ -102,7 +102,7 @@ def uv_environ(environ: Mapping[str, str], sources: Mapping[str, str], cache: Pa
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], what: str, *, shown: bool) -> None:
-    """Run an installer; `shown`: its progress goes to the terminal. Raises SetupError with its last words."""
+    """Run an installer. Raises SetupError with the end of its output. `shown`: its output goes to the terminal."""
     outcome = subprocess.run(
         list(command),
         env=dict(environ),
@@ -113,14 +113,14 @@ def run(command: Sequence[str], environ: Mapping[str, str], what: str, *, shown:
         check=False,
     )
     if outcome.returncode:
-        said = "" if shown else "\n" + "\n".join(outcome.stdout.strip().splitlines()[-12:])
-        raise SetupError(f"{what} failed with exit code {outcome.returncode}{said}")
+        output = "" if shown else "\n" + "\n".join(outcome.stdout.strip().splitlines()[-12:])
+        raise SetupError(f"{what} failed with exit code {outcome.returncode}{output}")
 
 
 def sync(uv: Path, python: Path, lock: Path, build_lock: Path, *, quiet: bool) -> list[str]:
-    """The command that makes an environment hold exactly what a lock says, byte-compiled.
+    """The command after which an environment has exactly the packages of a lock, byte-compiled.
 
-    `build_lock`: what may build packages that have no wheel.
+    `build_lock`: the lock of the packages that may build packages without a wheel.
     """
     return [
         *(str(uv), "pip", "sync", *(("--quiet",) if quiet else ())),

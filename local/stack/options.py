@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from bitcoin_pipeline.settings import read_settings, setting, url_of
 from bitcoin_pipeline.symbols import parse_symbols, symbols_among
-from local.exchange.invented_live import SYMBOLS
+from local.exchange.synthetic.profiles import SYMBOLS
 
 
 def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:

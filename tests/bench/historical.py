@@ -126,7 +126,7 @@ def _day_file(folder: Path, day: date, trades: int, console: Console) -> Path:
         console.print(f"generating {file.name} ...", style="dim")
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"part-{file.name}")
-        command = [sys.executable, "-m", "local.exchange.market", SYMBOL, str(day), f"--trades={trades}"]
+        command = [sys.executable, "-m", "local.exchange.synthetic", SYMBOL, str(day), f"--trades={trades}"]
         subprocess.run([*command, "--era=2025-09", "--ascending", f"--out={part}"], cwd=ROOT, check=True)
         part.rename(file)
     return file

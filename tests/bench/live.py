@@ -1,7 +1,7 @@
-"""`make bench-live`: the live path from the exchange's frames to rows in Postgres, part by part, goal beside figure.
+"""`make bench-live`: the live path from the exchange's frames to rows in Postgres, in parts, each with its goals.
 
-`python -m tests.bench.live [--only producer|catch-up|latency|memory] [--seconds N]`. All real: Kafka, Flink, Postgres,
-the producer; only the exchange is the simulator. Everything printed was measured in this run.
+`python -m tests.bench.live [--only producer|catch-up|latency|memory] [--seconds N]`. Kafka, Flink,
+Postgres and the producer are real; the exchange is the simulator. Every figure that it prints was measured in that run.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from tests.bench.measuring import Goal, goals_table
 
 PRODUCER, CATCH_UP, LATENCY, MEMORY = PARTS = ("producer", "catch-up", "latency", "memory")
 CALM: Final = 1_000
+"""Trades a second of the run that has goals."""
 BUSY: Final = 5_000
+"""Trades a second of the second run."""
 BUSY_SECONDS: Final = 180.0
 
 
 def main() -> None:
-    """Run the parts, print their tables, and last the goals."""
+    """Run the parts, print their tables, and at the end the goals."""
     options = _arguments()
     console = Console()
     parts = {options.only} if options.only else set(PARTS)
@@ -47,7 +49,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-live", description=__doc__)
     parser.add_argument("--only", choices=PARTS)
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long the run at 1,000 trades/s lasts")
+    parser.add_argument("--seconds", type=float, default=600.0, help="length of the run at 1,000 trades/s")
     options = parser.parse_args()
     if options.seconds < LEAST_SECONDS:
         parser.error(f"--seconds must be at least {LEAST_SECONDS}, got {options.seconds:g}")

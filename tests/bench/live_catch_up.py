@@ -1,8 +1,8 @@
-"""Part 2 of `make bench-live`: the candles job takes in a topic that was full before it started.
+"""Part 2 of `make bench-live`: the candles job reads a topic that was full before it started.
 
-The same trades lie in 1, 2 or all 4 partitions, each time in a fresh stack. CPU is the whole TaskManager's (JVM, its
-compiler, checkpoints, JDBC), from before the job is submitted until Postgres holds every trade in final candles. What a
-trade costs is taken from the second half, as Java is slow until it has compiled the job; that once is shown beside it.
+The same trades are in 1, 2 or all 4 partitions, each time in a new stack. CPU is the whole TaskManager's (JVM, its
+compiler, checkpoints, JDBC), from before the job is submitted until Postgres holds every trade in final candles. The
+cost of a trade is measured in the second half, as Java is slow until it has compiled the job; the rest is a column.
 """
 
 from __future__ import annotations
@@ -23,27 +23,31 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
 from bitcoin_pipeline.live.records import Heartbeat, encoded_trade, heartbeat_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US
-from local.exchange.invented_live import invented_second
+from local.exchange.synthetic.second import synthetic_second
 from local.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack
 
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
-START_US: Final = 1_700_000_040_000_000  # a minute's start
+START_US: Final = 1_700_000_040_000_000  # start of a minute
 RATE: Final = 1000
 """Trades a second of the market's time."""
 SECONDS: Final = 600
 WANTED_US: Final = 50.0
+"""Goal: microseconds of CPU a trade."""
 LINEAR: Final = 1.25
-"""How much dearer a trade may be in all partitions than in one for the job to count as linear."""
-_LOOK_SECONDS: Final = 0.25
+"""Goal: greatest cost of a trade in all partitions, as a multiple of its cost in one."""
+_SAMPLE_SECONDS: Final = 0.25
 _PATIENCE_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One catch-up: trades, seconds from the first row on, CPU seconds in all, and those of the second half."""
+    """The figures of one catch-up.
+
+    `seconds`: from the first row on. `cpu`: CPU seconds in all. `late_trades` and `late_cpu`: of the second half.
+    """
 
     partitions: int
     trades: int
@@ -57,17 +61,17 @@ class Caught:
         return self.late_cpu / self.late_trades * 1e6
 
     def start_seconds(self) -> float:
-        """CPU that the start took on top of that."""
+        """CPU seconds beyond the cost of all trades, which are those of the start."""
         return self.cpu - self.us_of_cpu() * self.trades / 1e6
 
 
 def compare_catch_up(console: Console) -> list[Goal]:
-    """Catch up with the trades spread ever wider, print the table, return the goals."""
+    """Catch up with the trades in ever more partitions, print the table, return the goals."""
     found = []
     for partitions in (1, 2, PARTITIONS):
         console.print(f"catch-up from {partitions} of {PARTITIONS} partitions ...", style="dim")
         found.append(_catch_up(partitions))
-    title = f"catch-up from a full topic on {cores()}, Kafka and Postgres beside it"
+    title = f"catch-up from a full topic on {cores()}, with Kafka and Postgres on the same machine"
     table = Table("partitions with trades", "trades", "trades/s", "CPU us a trade", "CPU s of the start", title=title)
     for caught in found:
         rate = caught.trades / caught.seconds
@@ -96,12 +100,12 @@ def _catch_up(partitions: int) -> Caught:
         samples = list(_samples(stack, pid, trades))
     (first_at, _, _), (last_at, last_cpu, _) = samples[0], samples[-1]
     half_at, half_cpu, half = next(sample for sample in samples if sample[2] * 2 >= trades)
-    assert half_at < last_at, "all trades came at one look: there are too few of them"
+    assert half_at < last_at, "one sample has all trades: there are too few of them"
     return Caught(partitions, trades, last_at - first_at, last_cpu - before, trades - half, last_cpu - half_cpu)
 
 
 def _fill(brokers: str, partitions: int) -> int:
-    """Put the trades into the topic as our producer would, with a heartbeat a second in every partition."""
+    """Send the trades to the topic as the producer does, with a heartbeat a second in every partition."""
     producer = Producer({"bootstrap.servers": brokers, "acks": "all", "linger.ms": 5, "compression.type": "lz4"})
 
     def send(record: bytes, partition: int, symbol: str | None = None) -> None:
@@ -117,7 +121,7 @@ def _fill(brokers: str, partitions: int) -> int:
     for number in range(SECONDS):
         at_us = START_US + number * SECOND_US
         for of, symbol in enumerate(SYMBOLS):
-            for item in invented_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
+            for item in synthetic_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
                 trade = parse_trade(symbol, item)
                 assert isinstance(trade, PlainTrade)
                 send(encoded_trade(trade), of % partitions, symbol)
@@ -131,23 +135,23 @@ def _fill(brokers: str, partitions: int) -> int:
 
 
 def _samples(stack: RunningStack, pid: int, trades: int) -> Iterator[tuple[float, float, int]]:
-    """Seconds, the TaskManager's CPU and the trades in Postgres, from the first trade there to the last one final."""
+    """Time, CPU seconds of the TaskManager and trades in Postgres, from the first trade there until all are final."""
     query = "SELECT coalesce(sum(trade_count), 0)::bigint, coalesce(bool_and(status = 'final'), false) FROM candles"
     with psycopg.connect(conninfo(stack), autocommit=True) as connection:
 
-        def look() -> tuple[int, bool]:
+        def progress() -> tuple[int, bool]:
             row = connection.execute(query).fetchone()
             assert row is not None
             return row[0], row[1]
 
-        wait_for("the first trade in Postgres", lambda: look()[0], _PATIENCE_SECONDS, 0.05)
+        wait_for("the first trade in Postgres", lambda: progress()[0], _PATIENCE_SECONDS, 0.05)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            stored, is_final = look()
+            stored, is_final = progress()
             yield time.monotonic(), cpu_seconds(pid), stored
             assert stored <= trades, f"{stored} trades in Postgres, {trades} in the topic"
             if stored == trades and is_final:
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{stored} of {trades} trades in Postgres after {_PATIENCE_SECONDS} s")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_SAMPLE_SECONDS)

@@ -1,11 +1,11 @@
-"""Those who bring frames of trades into Kafka: our producer, and the plain loop that anybody would write first.
+"""Programs that send frames of trades to Kafka: the project's producer and, for comparison, a plain loop.
 
-`python -m tests.bench.live_contenders NAME ADDRESS FILE FRAMES` gets ready (the first FRAMES lines of FILE in memory),
-prints `ready`, works once a line comes in, prints `done`, and stays until the next line, so that it can be measured
-from outside. All run on one core. `socket` takes the same frames from a websocket and does nothing with them.
+`python -m tests.bench.live_contenders NAME ADDRESS FILE FRAMES` reads the first FRAMES lines of FILE into memory,
+prints `ready`, works after the next line of input, prints `done`, and waits for another line, so that it can be
+measured from outside. Each runs on one core. `socket` receives the same frames from a websocket and drops them.
 """
 
-# ruff: noqa: PLC0415  # each contender pays for its own libraries only
+# ruff: noqa: PLC0415  # each contender loads its own libraries only
 from __future__ import annotations
 
 import asyncio
@@ -28,22 +28,22 @@ PLAIN_TOPIC: Final = "plain"
 FRAME: Final = 100
 """Trades in a frame."""
 _TURN: Final = 4
-"""Frames between two turns of the event loop: what one read of a socket holds."""
+"""Frames between two turns of the event loop, about as many as one read of a socket returns."""
 
 Work = Callable[[], None]
 
 
 def read_frames(file: Path, count: int) -> list[str]:
-    """The first lines of a file with one frame a line."""
+    """The first `count` lines of a file with one frame a line."""
     with file.open() as lines:
         return [line.rstrip("\n") for line in islice(lines, count)]
 
 
-# Ours: the producer with all its parts, but for the socket and REST, which are played.
+# The producer with all its parts, except for the socket and REST, which are simulated in the process.
 
 
 class Played:
-    """A connection that gives frames as fast as they are taken, and the REST calls of the same market."""
+    """A connection that returns frames as fast as they are read, and the REST calls of the same market."""
 
     def __init__(self, texts: list[str], stop: asyncio.Event) -> None:
         self._texts = texts
@@ -57,7 +57,7 @@ class Played:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        """Nothing is left to be closed."""
+        """Do nothing: there is no resource to close."""
 
     async def send(self, text: str) -> None:
         request = json.loads(text)
@@ -118,11 +118,11 @@ def ours(brokers: str, texts: list[str]) -> Work:
     return lambda: asyncio.run(produce())
 
 
-# The peer without a library: it checks nothing, proves nothing and forgets nothing, as it remembers nothing.
+# The peer without a library: it checks no trade, skips no repeated one, and sends no proof.
 
 
 def plain(brokers: str, texts: list[str]) -> Work:
-    """The json module and confluent-kafka in a loop, idempotent as ours."""
+    """The module json and confluent-kafka in a loop, idempotent as the producer."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": brokers, "acks": "all", "enable.idempotence": True})
@@ -150,7 +150,7 @@ def plain(brokers: str, texts: list[str]) -> Work:
 
 
 def socket(url: str, texts: list[str]) -> Work:
-    """The producer's websocket client, taking what a server sends as fast as it can."""
+    """The producer's websocket client, which receives a server's frames as fast as it can."""
     from websockets.asyncio.client import connect
 
     async def receive() -> None:
@@ -162,7 +162,7 @@ def socket(url: str, texts: list[str]) -> Work:
 
 
 def serve(port: str, texts: list[str]) -> Work:
-    """The other end of `socket`: sends the frames to whoever connects, until it is told to end."""
+    """The other end of `socket`: sends the frames to each client, until a line of input ends it."""
     from websockets.asyncio.server import ServerConnection, serve
 
     async def send(connection: ServerConnection) -> None:
@@ -180,9 +180,9 @@ CONTENDERS: Final = {work.__name__: work for work in (ours, plain, socket, serve
 
 
 def main() -> None:
-    """Get ready, work, wait."""
+    """Read the frames, work, and wait, as the module describes."""
     name, address, file, count = sys.argv[1:]
-    # Threads that come later inherit it.
+    # Threads that are started later inherit the affinity.
     available = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {available[0 if name == "serve" else -1]})
     work = CONTENDERS[name](address, read_frames(Path(file), int(count)))

@@ -1,7 +1,7 @@
-"""cryptofeed's Bybit handler and its Kafka backend on the same frames, as a contender of `live_contenders`' manners.
+"""cryptofeed's Bybit handler and its Kafka backend on the same frames, with the interface of `live_contenders`.
 
-Runs in an environment of its own (`.venv-bench`), so it imports nothing of ours: `python live_cryptofeed.py ADDRESS
-FILE FRAMES`. Default settings, but for acknowledgements, which are made as safe as ours.
+It runs in an environment of its own (`.venv-bench`), so it imports no module of the project: `python live_cryptofeed.py
+ADDRESS FILE FRAMES`. Settings are the defaults, except for acknowledgements, which are as safe as the producer's.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ URL = "wss://stream.bybit.com/v5/public/linear"
 
 
 async def produce(brokers: str, texts: list[str]) -> None:
-    """Bring the frames into the topic, and wait until the broker has them."""
-    Symbols.set(BYBIT, {SYMBOL: "BTCUSDT"}, {"instrument_type": {SYMBOL: PERPETUAL}})  # else it asks the exchange
+    """Send the frames to the topic, and wait until the broker has confirmed them."""
+    Symbols.set(
+        BYBIT, {SYMBOL: "BTCUSDT"}, {"instrument_type": {SYMBOL: PERPETUAL}}
+    )  # without this it requests the symbols from the exchange
     backend = TradeKafka(bootstrap_servers=brokers, acks="all", enable_idempotence=True)
     feed = Bybit(symbols=[SYMBOL], channels=[TRADES], callbacks={TRADES: backend})
     backend.start(asyncio.get_running_loop())
@@ -47,13 +49,13 @@ async def produce(brokers: str, texts: list[str]) -> None:
 
 
 def obey(word: str) -> None:
-    """Say a word, and wait for a line."""
+    """Write the line `word`, and wait for a line."""
     print(word, flush=True)  # noqa: T201  # the other end of a pipe
     sys.stdin.readline()
 
 
 def main() -> None:
-    """Get ready, work, wait."""
+    """Read the frames, work, and wait, as `live_contenders` does."""
     brokers, file, count = sys.argv[1:]
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with Path(file).open() as lines:

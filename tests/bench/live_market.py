@@ -1,8 +1,8 @@
-"""Parts 3 and 4 of `make bench-live`: the whole live path under the invented market, trade to row, and its memory.
+"""Parts 3 and 4 of `make bench-live`: the whole live path of the synthetic market, trade to row, and its memory.
 
 Exchange simulator -> producer -> Kafka -> Flink -> Postgres, every service of `pipeline up` that a live trade passes. A
 trade's latency is from its time T at the exchange to the first commit in Postgres whose candle counts it: a trigger
-notifies of each row at its commit, and the k-th trade of a symbol's minute, as they lie in the topic, counts as visible
+notifies of each row at its commit, and the k-th trade of a symbol's minute in the order of the topic counts as visible
 once trade_count has reached k. All clocks are this machine's.
 """
 
@@ -36,9 +36,9 @@ from tests.support.processes import RunningStack
 
 SYMBOLS: Final = ("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT")
 WARM_SECONDS: Final = 60.0
-"""From the first row on until latencies count: a JVM that has just started is slow."""
+"""Time from the first row until latencies count, as a JVM that has just started is slow."""
 LEAST_SECONDS: Final = 130
-"""A minute's end lies between the warm-up and the end."""
+"""Shortest run, in which the end of a minute lies between the warm-up and the end of the run."""
 WANTED_MS: Final = 400.0
 WANTED_FINAL_S: Final = 2.0
 WANTED_TYPICAL_FINAL_S: Final = 1.0
@@ -46,14 +46,14 @@ _GRACE_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 240
 
 _NOTIFY: Final = """
-CREATE FUNCTION tell_candle() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION notify_candle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_notify('candle', concat_ws(' ', NEW.symbol, extract(epoch FROM NEW.open_time)::bigint, NEW.trade_count,
     NEW.status));
   RETURN NULL;
 END
 $$;
-CREATE TRIGGER tell_candle AFTER INSERT OR UPDATE ON candles FOR EACH ROW EXECUTE FUNCTION tell_candle();
+CREATE TRIGGER notify_candle AFTER INSERT OR UPDATE ON candles FOR EACH ROW EXECUTE FUNCTION notify_candle();
 """
 
 Minute = tuple[str, int]
@@ -62,7 +62,7 @@ Minute = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A row of candles as it was committed. `at_us`: when the notice of it came."""
+    """A committed row of `candles`. `at_us`: the time at which its notification arrived."""
 
     at_us: int
     trade_count: int
@@ -71,7 +71,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A trade in the topic: its time, and when the broker appended it."""
+    """A trade in the topic: its time, and the time at which the broker appended it."""
 
     time_us: int
     appended_us: int
@@ -79,7 +79,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One service: MiB a minute after the first row and at the end, and cores between the two."""
+    """The usage of a service: MiB after the warm-up and at the end, and the cores that it used in between."""
 
     early_mib: float
     late_mib: float
@@ -88,7 +88,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What one run at one rate showed. Latencies in milliseconds, delays of the final row in seconds.
+    """The figures of one run at one rate: latencies in milliseconds, delays of final rows in seconds.
 
     `others`: cores that the rest of the machine used meanwhile.
     """
@@ -103,7 +103,7 @@ class Market:
 
 
 def run_market(rate: int, seconds: float, console: Console) -> Market:
-    """Let the invented market run for `seconds` from the first row on. Raises TimeoutError, AssertionError."""
+    """Run the synthetic market for `seconds` from the first row on. Raises TimeoutError and AssertionError."""
     console.print(f"whole path at {rate:,} trades/s for {seconds:g} s ...", style="dim")
     with tempfile.TemporaryDirectory() as folder, _stack(Path(folder), rate) as stack, Listener(stack) as listener:
         stack.start("producer")
@@ -126,7 +126,7 @@ def run_market(rate: int, seconds: float, console: Console) -> Market:
 
 @contextmanager
 def _stack(folder: Path, rate: int) -> Iterator[RunningStack]:
-    """Everything but the producer, which starts the flow."""
+    """Every service except the producer, whose start begins the flow of trades."""
     running = RunningStack(folder, ("exchange", *STORES))
     running.stack = dataclasses.replace(running.stack, market=SyntheticMarket(symbols=SYMBOLS, rate=rate))
     with running as stack:
@@ -139,7 +139,7 @@ def _stack(folder: Path, rate: int) -> Iterator[RunningStack]:
 
 
 class Listener:
-    """Takes the notices of candles on a thread of its own; a context manager. `commits`: those of each minute."""
+    """Receives notifications of candles on a thread of its own; a context manager. `commits`: by minute."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.commits: dict[Minute, list[Commit]] = defaultdict(list)
@@ -170,7 +170,7 @@ def _now_us() -> int:
 
 
 def _pass_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))  # what is waited for is time itself
+    time.sleep(max(0.0, moment - time.monotonic()))  # the wait is for time, not for a condition
 
 
 def _measure(stack: RunningStack) -> dict[str, tuple[float, float]]:
@@ -179,7 +179,7 @@ def _measure(stack: RunningStack) -> dict[str, tuple[float, float]]:
 
 
 def _sent(stack: RunningStack) -> dict[Minute, list[Sent]]:
-    """The trades of every minute in the order in which they lie in the topic."""
+    """The trades of every minute in the order of the topic."""
     sent: dict[Minute, list[Sent]] = defaultdict(list)
     servers = stack.environ["KAFKA_BOOTSTRAP_SERVERS"]
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "bench", "enable.auto.commit": False})
@@ -219,7 +219,7 @@ def _latencies(
             while row is not None and row.trade_count < number:
                 row = next(rows, None)
             if from_us <= trade.time_us < to_us:
-                assert row is not None, f"{minute}: trade {number} of {len(trades)} never came to a row"
+                assert row is not None, f"{minute}: trade {number} of {len(trades)} has no row"
                 to_broker.append((trade.appended_us - trade.time_us) / 1000)
                 to_row.append((row.at_us - trade.time_us) / 1000)
     return to_broker, to_row
@@ -243,7 +243,7 @@ def _final_delays(
 
 
 def latency_table(market: Market) -> Table:
-    """Latencies and delays of the final rows; and what else the machine had to do."""
+    """A table of latencies and of delays of the final rows, with the load of other processes in the title."""
     title = f"{market.rate:,} trades/s on {cores()}, of which others used {market.others:.1f}"
     table = Table("", "measured", "p50", "p95", "p99", "longest", title=title)
     for name, values, unit in (
@@ -257,7 +257,7 @@ def latency_table(market: Market) -> Table:
 
 
 def latency_goals(market: Market) -> list[Goal]:
-    """The goals at that market's rate."""
+    """The goals at the rate of `market`."""
     p95 = quantile(market.to_row, 0.95)
     typical, longest = quantile(market.final, 0.5), max(market.final)
     return [
@@ -275,7 +275,7 @@ def latency_goals(market: Market) -> list[Goal]:
 
 
 def memory_table(market: Market) -> Table:
-    """Memory and CPU of every service."""
+    """A table of memory and CPU of every service."""
     title = f"memory at {market.rate:,} trades/s (MiB; pages that processes share count once)"
     end = f"after {(market.seconds + WARM_SECONDS) / 60:.1f} minutes"
     table = Table("", "after 1 minute", end, "cores", title=title)

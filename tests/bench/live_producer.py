@@ -1,7 +1,7 @@
-"""Part 1 of `make bench-live`: frames of 100 trades into a real Kafka, by our producer and by its peers.
+"""Part 1 of `make bench-live`: frames of 100 trades sent to a real Kafka by the producer and by its peers.
 
-Every contender is a process on one core, measured from outside between `ready` and `done`, `done` being when the
-broker has confirmed every record. The contenders take turns, and the medians of their rounds are compared.
+Every contender is a process on one core, measured from outside between `ready` and `done`, which it
+prints when the broker has confirmed every record. The contenders alternate, and the medians of their rounds count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # missing in its stubs
 from rich.console import Console
 from rich.table import Table
 
@@ -43,14 +43,14 @@ CRYPTOFEED_TOPIC: Final = "trades-BYBIT-BTC-USDT-PERP"
 ROUNDS: Final = 5
 FRAMES: Final = 3000
 FEW_FRAMES: Final = 100
-"""For a contender that sends one record after the other."""
+"""Frames for a contender that waits for each record before it sends the next."""
 WANTED: Final = 100_000
 WANTED_RATIO: Final = 5.0
 
 
 @dataclass(slots=True)
 class Contender:
-    """One of those that are compared. `seconds` and `cpu` are of all trades of a round."""
+    """A program that is compared. `seconds` and `cpu` have one figure per round, of all its trades."""
 
     title: str
     command: list[str]
@@ -72,7 +72,7 @@ class Contender:
 
 
 def compare_producers(console: Console) -> list[Goal]:
-    """Run every contender in turns, print the table, return the goals."""
+    """Run the contenders alternately, print the table, return the goals."""
     with tempfile.TemporaryDirectory() as folder, RunningStack(Path(folder) / "stack", ("kafka",)) as stack:
         brokers = stack.environ["KAFKA_BOOTSTRAP_SERVERS"]
         stack.set_up("topics")
@@ -96,10 +96,10 @@ def _create_topics(brokers: str) -> None:
 
 
 def frames() -> Iterator[str]:
-    """Recorded frames regrouped by hundreds, without end: one a millisecond, ids of their own.
+    """Recorded trades in frames of a hundred, one frame a millisecond, with ids of their own, without end.
 
-    The capture's 56 trades alone would flatter whoever remembers what it has read, so price, size and side are those
-    of a real day's trades.
+    The capture's 56 trades alone would favour a program with a cache of values, so price, size and side are those of a
+    real day's trades.
     """
     recorded = cycle([item for line in CAPTURE.read_text().splitlines() for item in json.loads(line)["data"]])
     with gzip.open(REAL_DAY, "rt", encoding="utf-8", newline="\n") as lines:

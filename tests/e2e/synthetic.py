@@ -1,7 +1,7 @@
-"""The stack with the synthetic market at real time, of which tests kill the parts.
+"""The stack with the synthetic market at real time, whose processes tests kill.
 
-It runs in another time zone, and the exchange's clock is three seconds ahead of the machine's; neither may change a
-result.
+It runs in another time zone, and the exchange's clock is three seconds ahead of the machine's; neither may have an
+effect on results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CLOCK_OFFSET_US: Final = 3_000_000
 
 
 @contextmanager
-def synthetic_stack(home: Path) -> Iterator[Pipeline]:
+def stack(home: Path) -> Iterator[Pipeline]:
     """The stack, up until the end of the context."""
     pipeline = Pipeline(
         home,

@@ -19,7 +19,7 @@ from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
 from local.backing.pubsub import installed_emulator
 from local.environment import read_env_file
-from tests.e2e.playing import REAL_FILE, REVISED, Played, other_days_rows
+from tests.e2e.replayed import REAL_FILE, REVISED, Played, other_days_rows
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 

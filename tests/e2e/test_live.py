@@ -16,7 +16,7 @@ from bitcoin_pipeline.times import MINUTE_US, MS_US, SECOND_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
 from local.environment import read_env_file
 from local.waiting import wait_for
-from tests.e2e.playing import BASES, FROM_MS, QUIET, SYMBOLS, Played
+from tests.e2e.replayed import BASES, FROM_MS, QUIET, SYMBOLS, Played
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 from tests.support.disorder import Frame

@@ -27,7 +27,7 @@ from bitcoin_pipeline.trade import Trade
 from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
-from tests.support.whole_path import GivenPage, StoredGap, Topic, WholeStack
+from tests.support.whole_path import ServedPage, StoredGap, TopicContent, WholeStack
 
 TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
 SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
@@ -188,10 +188,10 @@ def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:
     return any(gap.symbol == trade.symbol and gap.state == "opened" and gap.holds(trade.time_us) for gap in gaps)
 
 
-def reached_back(pages: list[GivenPage], topic: Topic, gap: StoredGap) -> bool:
-    """True when the page of recent trades that the producer had at the gap's record held all missing trades."""
-    recorded_us = topic.gap_recorded_us[gap.gap_id] + CLOCK_OFFSET_US
-    had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= recorded_us]
+def reached_back(pages: list[ServedPage], topic: TopicContent, gap: StoredGap) -> bool:
+    """True when the producer's page of recent trades held all missing trades as it opened the gap."""
+    opened_us = topic.gap_opened_us[gap.gap_id] + CLOCK_OFFSET_US
+    had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= opened_us]
     return not had or not had[-1].is_full or had[-1].oldest_us <= gap.from_us
 
 

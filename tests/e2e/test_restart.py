@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.playing import Played
+from tests.e2e.replayed import Played
 
 pytestmark = pytest.mark.timeout(900)  # it starts the stack once or twice
 

@@ -1,4 +1,4 @@
-"""The exchange simulator over HTTP: Bybit's manners, its bucket listing, and faults, with clocks of the tests' own."""
+"""The exchange simulator over HTTP: files, listing, rate limit and faults, on clocks that the tests set."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from aiohttp import web
 
 from bitcoin_pipeline.bybit.archive import read_day
 from local.checkout import ROOT
-from local.exchange.folder import Folder
-from local.exchange.guard import Guard
-from local.exchange.invented import InventedArchive
-from local.exchange.market import invented_day
-from local.exchange.publication import Publication
+from local.exchange.archive.folder import Folder
+from local.exchange.archive.publication import Publication
+from local.exchange.archive.synthetic import SyntheticArchive
 from local.exchange.server import exchange
+from local.exchange.shared.rate_limit import RateLimit
+from local.exchange.synthetic.day import synthetic_day
 
 REAL = ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz"
 FILE = f"/trading/BTCUSDT/{REAL.name}"
@@ -48,19 +48,19 @@ class Answer:
 
 @dataclass
 class Server:
-    """A running simulator; `monotonic` and `now` are its clocks."""
+    """A running simulator; `monotonic` and `now` are the values of its clocks."""
 
     port: int = 0
     monotonic: float = 1000.0
     now: dt.datetime = field(default_factory=lambda: dt.datetime(2024, 5, 6, 12, tzinfo=dt.UTC))
 
-    def ask(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer:
-        """One request, with a User-Agent unless told otherwise; the body of an answer that breaks off as it came."""
+    def request(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer:
+        """The answer to a request, which has a User-Agent by default; a broken connection gives the body so far."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            headers = {"User-Agent": "test", **{name.replace("_", "-"): value for name, value in headers.items()}}
-            sent = {name: value for name, value in headers.items() if value}
-            connection.request(method, path, None if body is None else json.dumps(body), sent)
+            fields = {"User-Agent": "test"} | {name.replace("_", "-"): value for name, value in headers.items()}
+            fields = {name: value for name, value in fields.items() if value}
+            connection.request(method, path, None if body is None else json.dumps(body), fields)
             response = connection.getresponse()
             try:
                 content = response.read()
@@ -71,11 +71,11 @@ class Server:
             connection.close()
 
     def set_fault(self, **fault: Any) -> Answer:
-        return self.ask("/control/faults", "POST", fault)
+        return self.request("/control/faults", "POST", fault)
 
     def listing(self, query: str) -> tuple[list[str], bool]:
-        """The keys of a page of the bucket's listing, and whether there are more."""
-        root = ElementTree.fromstring(self.ask(f"/public.bybit.com/?{query}").body)  # noqa: S314  # our own
+        """The keys of a page of the bucket's listing, and whether more follow."""
+        root = ElementTree.fromstring(self.request(f"/public.bybit.com/?{query}").body)  # noqa: S314  # the simulator's own
         keys = [element.text or "" for element in root.iterfind(f"{S3}Contents/{S3}Key")]
         return keys, root.findtext(f"{S3}IsTruncated") == "true"
 
@@ -86,7 +86,7 @@ def serving(publication: Publication, server: Server) -> Iterator[Server]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    runner = web.AppRunner(exchange(publication, Guard(40, 300, lambda: server.monotonic)), shutdown_timeout=0.1)
+    runner = web.AppRunner(exchange(publication, RateLimit(40, 300, lambda: server.monotonic)), shutdown_timeout=0.1)
 
     async def start() -> None:
         await runner.setup()
@@ -118,24 +118,24 @@ def real(folder: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def invented(tmp_path: Path) -> Iterator[Server]:
-    """Serves the invented market, 100 trades a day."""
+def synthetic(tmp_path: Path) -> Iterator[Server]:
+    """Serves the synthetic market, 100 trades a day."""
     server = Server()
-    with serving(InventedArchive(tmp_path, 0, 100, lambda: server.now), server):
+    with serving(SyntheticArchive(tmp_path, 0, 100, lambda: server.now), server):
         yield server
 
 
 def test_the_index_pages_lead_to_the_file(real: Server) -> None:
-    assert b'<a href="BTCUSDT/">' in real.ask("/trading/").body
-    page = real.ask("/trading/BTCUSDT/")
+    assert b'<a href="BTCUSDT/">' in real.request("/trading/").body
+    page = real.request("/trading/BTCUSDT/")
     assert page.body.count(b"<li>") == 1
     assert f'<a href="{REAL.name}">'.encode() in page.body
     assert page.headers["Content-Type"].startswith("text/html")
 
 
-def test_a_file_comes_as_it_is(real: Server) -> None:
+def test_a_file_is_served_unchanged(real: Server) -> None:
     for method, body in (("GET", BODY), ("HEAD", b"")):
-        answer = real.ask(FILE, method, Accept_Encoding="gzip")
+        answer = real.request(FILE, method, Accept_Encoding="gzip")
         assert (answer.status, answer.body) == (200, body)
         assert answer.headers["Content-Length"] == "121118"
         assert answer.headers["ETag"] == ETAG
@@ -158,7 +158,7 @@ def test_a_file_comes_as_it_is(real: Server) -> None:
     ],
 )
 def test_what_is_not_published_is_not_found(real: Server, path: str) -> None:
-    assert real.ask(path).status == 404
+    assert real.request(path).status == 404
 
 
 @pytest.mark.parametrize(
@@ -176,43 +176,41 @@ def test_what_is_not_published_is_not_found(real: Server, path: str) -> None:
     ],
 )
 def test_ranges(real: Server, wanted: str, status: int, content_range: str | None, body: bytes) -> None:
-    answer = real.ask(FILE, Range=wanted)
+    answer = real.request(FILE, Range=wanted)
     assert (answer.status, answer.headers["Content-Range"], answer.body) == (status, content_range, body)
 
 
 def test_conditions(real: Server) -> None:
-    known = real.ask(FILE, If_None_Match=ETAG)
+    known = real.request(FILE, If_None_Match=ETAG)
     assert (known.status, known.body, known.headers["ETag"]) == (304, b"", ETAG)
-    assert real.ask(FILE, If_None_Match='"other"').status == 200
-    assert real.ask(FILE, Range="bytes=0-9", If_Range=ETAG).status == 206
-    assert real.ask(FILE, Range="bytes=0-9", If_Range='"other"').body == BODY
+    assert real.request(FILE, If_None_Match='"other"').status == 200
+    assert real.request(FILE, Range="bytes=0-9", If_Range=ETAG).status == 206
+    assert real.request(FILE, Range="bytes=0-9", If_Range='"other"').body == BODY
 
 
 def test_a_revised_file_has_another_etag_even_at_the_same_size_and_time(real: Server, folder: Path) -> None:
-    assert real.ask(FILE, "HEAD").headers["ETag"] == ETAG
+    assert real.request(FILE, "HEAD").headers["ETag"] == ETAG
     times = (folder / REAL.name).stat()
     revised = folder / "new"
     revised.write_bytes(BODY[:-1] + b"?")
     os.utime(revised, ns=(times.st_atime_ns, times.st_mtime_ns))
     revised.replace(folder / REAL.name)
-    answer = real.ask(FILE)
+    answer = real.request(FILE)
     assert answer.body == BODY[:-1] + b"?"
     assert answer.headers["ETag"] == f'"{hashlib.md5(answer.body, usedforsecurity=False).hexdigest()}"'
     (folder / REAL.name).unlink()
-    assert real.ask(FILE).status == 404
+    assert real.request(FILE).status == 404
     assert real.listing("prefix=trading/BTCUSDT/") == ([], False)
 
 
 def test_the_listing_gives_size_and_md5_as_s3_does(real: Server) -> None:
-    answer = real.ask("/public.bybit.com/?prefix=trading/BTCUSDT/")
+    answer = real.request("/public.bybit.com/?prefix=trading/BTCUSDT/")
     assert f"<ETag>&quot;{ETAG[1:-1]}&quot;</ETag>".encode() in answer.body
     assert answer.headers["Content-Type"].startswith("application/xml")
-    root = ElementTree.fromstring(answer.body)  # noqa: S314  # our own
-    told = {element.tag.removeprefix(S3): element.text for element in root.iter()}
-    modified = told.pop("LastModified")
-    assert modified is not None
-    assert dt.datetime.fromisoformat(modified).tzinfo is dt.UTC
-    assert told == {
+    elements = ElementTree.fromstring(answer.body).iter()  # noqa: S314  # the simulator's own
+    found = {element.tag.removeprefix(S3): element.text for element in elements}
+    assert dt.datetime.fromisoformat(found.pop("LastModified") or "").tzinfo is dt.UTC
+    assert found == {
         "ListBucketResult": None,
         "Name": "public.bybit.com",
         "Prefix": "trading/BTCUSDT/",
@@ -227,7 +225,7 @@ def test_the_listing_gives_size_and_md5_as_s3_does(real: Server) -> None:
     }
 
 
-def test_the_listing_goes_by_prefix_and_page_in_the_order_of_keys(tmp_path: Path) -> None:
+def test_the_listing_has_prefix_and_pages_in_the_order_of_keys(tmp_path: Path) -> None:
     # BTCUSD/ comes before BTCUSDT/, as "/" sorts before any letter.
     names = ["BTCUSD2020-01-01", "BTCUSDT2020-01-01", "BTCUSDT2020-01-02", "BTCUSDT2020-02-01", "ETHUSDT2020-01-01"]
     for name in names:
@@ -248,7 +246,7 @@ def test_the_listing_goes_by_prefix_and_page_in_the_order_of_keys(tmp_path: Path
         assert server.listing("max-keys=5") == (keys, False)
         assert server.listing("max-keys=0") == ([], False)
         for query, status in (("max-keys=-1", 400), ("max-keys=x", 400), ("list-type=2", 501), ("delimiter=/", 501)):
-            assert server.ask(f"/public.bybit.com/?{query}").status == status
+            assert server.request(f"/public.bybit.com/?{query}").status == status
 
 
 def test_more_keys_than_a_page_holds(tmp_path: Path) -> None:
@@ -264,80 +262,80 @@ def test_more_keys_than_a_page_holds(tmp_path: Path) -> None:
         )
 
 
-def test_nobody_without_a_name_is_served(real: Server) -> None:
-    answer = real.ask(FILE, User_Agent="")
+def test_a_request_without_user_agent_is_refused(real: Server) -> None:
+    answer = real.request(FILE, User_Agent="")
     assert answer.status == 403
-    assert real.ask("/public.bybit.com/?prefix=x", User_Agent="").status == 200
+    assert real.request("/public.bybit.com/?prefix=x", User_Agent="").status == 200
 
 
 def test_too_many_requests_in_a_second_get_a_ban(real: Server) -> None:
-    assert {real.ask(FILE, "HEAD").status for _ in range(40)} == {200}
-    banned = real.ask(FILE)
+    assert {real.request(FILE, "HEAD").status for _ in range(40)} == {200}
+    banned = real.request(FILE)
     assert banned.status == 403
     assert banned.headers["Content-Type"].startswith("text/html")
     assert b"<html>" in banned.body
-    assert real.ask("/trading/").status == 403
-    assert real.ask("/trading/nothing/here/at/all").status == 403
+    assert real.request("/trading/").status == 403
+    assert real.request("/trading/nothing/here/at/all").status == 403
     assert real.listing("prefix=trading/BTCUSDT/")[0] == ["trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz"]
-    assert json.loads(real.ask("/control/faults").body) == {"faults": [], "banned_seconds": 300}
+    assert json.loads(real.request("/control/faults").body) == {"faults": [], "banned_seconds": 300}
     real.monotonic += 300
-    assert real.ask(FILE).status == 200
+    assert real.request(FILE).status == 200
 
 
 def test_the_listing_does_not_count(real: Server) -> None:
     for _ in range(45):
         real.listing("prefix=trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz")
-    assert real.ask(FILE).status == 200
+    assert real.request(FILE).status == 200
 
 
-def test_a_download_breaks_off_as_often_as_asked_and_can_be_resumed(real: Server) -> None:
+def test_a_download_breaks_off_as_often_as_set_and_can_be_resumed(real: Server) -> None:
     assert real.set_fault(fault="break_off", after_bytes=60000, times=1).status == 201
-    assert real.ask(FILE, "HEAD").status == 200
-    broken = real.ask(FILE)
+    assert real.request(FILE, "HEAD").status == 200
+    broken = real.request(FILE)
     assert (broken.status, broken.headers["Content-Length"], broken.body) == (200, "121118", BODY[:60000])
-    rest = real.ask(FILE, Range="bytes=60000-", If_Range=broken.headers["ETag"])
+    rest = real.request(FILE, Range="bytes=60000-", If_Range=broken.headers["ETag"])
     assert broken.body + rest.body == BODY
-    assert json.loads(real.ask("/control/faults").body)["faults"] == []
+    assert json.loads(real.request("/control/faults").body)["faults"] == []
 
 
 def test_a_file_breaks_off_even_if_it_is_shorter(real: Server) -> None:
     real.set_fault(fault="break_off", after_bytes=10**9)
-    assert real.ask(FILE).body == BODY[:-1]
-    assert real.ask(FILE).body == BODY[:-1]
-    assert real.ask("/control/faults", "DELETE").status == 204
-    assert real.ask(FILE).body == BODY
+    assert real.request(FILE).body == BODY[:-1]
+    assert real.request(FILE).body == BODY[:-1]
+    assert real.request("/control/faults", "DELETE").status == 204
+    assert real.request(FILE).body == BODY
 
 
-def test_a_byte_goes_wrong_on_the_way(real: Server) -> None:
+def test_a_byte_is_changed_in_transfer(real: Server) -> None:
     real.set_fault(fault="wrong_bytes", at_byte=70000, times=1)
-    answer = real.ask(FILE)
+    answer = real.request(FILE)
     assert [at for at in range(len(BODY)) if answer.body[at] != BODY[at]] == [70000]
     assert (len(answer.body), answer.headers["ETag"]) == (len(BODY), ETAG)
-    assert real.ask(FILE).body == BODY
+    assert real.request(FILE).body == BODY
 
 
 def test_a_status_on_chosen_paths(real: Server) -> None:
     real.set_fault(fault="status", code=503, times=2)
     real.set_fault(fault="status", code=500, path="/public.bybit.com/")
-    assert [real.ask(FILE).status for _ in range(3)] == [503, 503, 200]
-    assert real.ask("/public.bybit.com/?prefix=x").status == 500
-    assert real.ask("/control/health").status == 200
+    assert [real.request(FILE).status for _ in range(3)] == [503, 503, 200]
+    assert real.request("/public.bybit.com/?prefix=x").status == 500
+    assert real.request("/control/health").status == 200
 
 
 def test_a_ban_on_request(real: Server) -> None:
     real.set_fault(fault="ban", seconds=5)
-    assert real.ask(FILE).status == 403
+    assert real.request(FILE).status == 403
     real.monotonic += 5
-    assert real.ask(FILE).status == 200
+    assert real.request(FILE).status == 200
     real.set_fault(fault="ban", seconds=5)
-    real.ask("/control/faults", "DELETE")
-    assert real.ask(FILE).status == 200
+    real.request("/control/faults", "DELETE")
+    assert real.request(FILE).status == 200
 
 
 def test_a_slow_file_is_whole(real: Server) -> None:
     real.set_fault(fault="slow", bytes_per_second=1_000_000, times=1)
     begun = time.monotonic()
-    assert real.ask(FILE).body == BODY
+    assert real.request(FILE).body == BODY
     assert time.monotonic() - begun >= len(BODY) / 1_000_000
 
 
@@ -353,49 +351,49 @@ def test_a_wrong_fault_is_a_bad_request(real: Server, body: bytes, message: str)
     connection = http.client.HTTPConnection("127.0.0.1", real.port, timeout=20)
     connection.request("POST", "/control/faults", body)
     response = connection.getresponse()
-    told = json.loads(response.read())["error"]
+    found = json.loads(response.read())["error"]
     connection.close()
     assert response.status == 400
-    assert message in told
+    assert message in found
 
 
-def test_the_invented_market_is_made_on_demand(invented: Server) -> None:
+def test_the_synthetic_market_is_made_on_demand(synthetic: Server) -> None:
     path = "/trading/1000PEPEUSDT/1000PEPEUSDT2023-04-05.csv.gz"
-    answer = invented.ask(path)
+    answer = synthetic.request(path)
     day = dt.date(2023, 4, 5)
     found = read_day(gzip.decompress(answer.body).decode().split("\n"), "1000PEPEUSDT", day)
-    assert found.trades == list(invented_day("1000PEPEUSDT", day, 100).trades())
+    assert found.trades == list(synthetic_day("1000PEPEUSDT", day, 100).trades())
     assert answer.headers["Last-Modified"] == "Thu, 06 Apr 2023 01:10:00 GMT"
-    listed = invented.ask(f"/public.bybit.com/?prefix={path[1:]}").body
+    listed = synthetic.request(f"/public.bybit.com/?prefix={path[1:]}").body
     assert f"<ETag>&quot;{answer.headers['ETag'][1:-1]}&quot;</ETag>".encode() in listed
     assert f"<Size>{len(answer.body)}</Size>".encode() in listed
 
 
-def test_a_day_is_published_on_the_next_one_at_ten_past_one(invented: Server) -> None:
+def test_a_day_is_published_on_the_next_one_at_ten_past_one(synthetic: Server) -> None:
     path = "/trading/BTCUSDT/BTCUSDT2024-05-05.csv.gz"
-    invented.now = dt.datetime(2024, 5, 6, 1, 9, 59, tzinfo=dt.UTC)
-    assert invented.ask(path).status == 404
-    assert b"2024-05-05" not in invented.ask("/trading/BTCUSDT/").body
-    assert invented.listing(f"prefix={path[1:]}") == ([], False)
-    invented.now += dt.timedelta(seconds=1)
-    assert invented.ask(path).status == 200
-    assert b"2024-05-05" in invented.ask("/trading/BTCUSDT/").body
-    assert invented.ask("/trading/BTCUSDT/BTCUSDT2024-05-06.csv.gz").status == 404
+    synthetic.now = dt.datetime(2024, 5, 6, 1, 9, 59, tzinfo=dt.UTC)
+    assert synthetic.request(path).status == 404
+    assert b"2024-05-05" not in synthetic.request("/trading/BTCUSDT/").body
+    assert synthetic.listing(f"prefix={path[1:]}") == ([], False)
+    synthetic.now += dt.timedelta(seconds=1)
+    assert synthetic.request(path).status == 200
+    assert b"2024-05-05" in synthetic.request("/trading/BTCUSDT/").body
+    assert synthetic.request("/trading/BTCUSDT/BTCUSDT2024-05-06.csv.gz").status == 404
 
 
-def test_symbols_have_a_first_day(invented: Server) -> None:
-    assert invented.ask("/trading/BTCUSDT/BTCUSDT2020-03-24.csv.gz").status == 404
-    assert invented.ask("/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz").status == 200
-    assert invented.ask("/trading/BTCUSD/BTCUSD2019-10-01.csv.gz").status == 200
-    assert invented.ask("/trading/XRPUSDT/").status == 404
+def test_symbols_have_a_first_day(synthetic: Server) -> None:
+    assert synthetic.request("/trading/BTCUSDT/BTCUSDT2020-03-24.csv.gz").status == 404
+    assert synthetic.request("/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz").status == 200
+    assert synthetic.request("/trading/BTCUSD/BTCUSD2019-10-01.csv.gz").status == 200
+    assert synthetic.request("/trading/XRPUSDT/").status == 404
 
 
-def test_the_listing_of_the_invented_market_makes_few_files_at_once(invented: Server, tmp_path: Path) -> None:
-    keys, truncated = invented.listing("prefix=trading/ETHUSDT/")
+def test_the_listing_of_the_synthetic_market_makes_few_files_at_once(synthetic: Server, tmp_path: Path) -> None:
+    keys, truncated = synthetic.listing("prefix=trading/ETHUSDT/")
     assert truncated
     assert keys[0] == "trading/ETHUSDT/ETHUSDT2020-03-25.csv.gz"
     assert len(keys) == len(list(tmp_path.rglob("*.csv.gz"))) == 10
-    more, _ = invented.listing(f"prefix=trading/ETHUSDT/&marker={keys[-1]}")
+    more, _ = synthetic.listing(f"prefix=trading/ETHUSDT/&marker={keys[-1]}")
     assert more[0] == "trading/ETHUSDT/ETHUSDT2020-04-04.csv.gz"
-    last, truncated = invented.listing("prefix=trading/ETHUSDT/&marker=trading/ETHUSDT/ETHUSDT2024-05-03.csv.gz")
+    last, truncated = synthetic.listing("prefix=trading/ETHUSDT/&marker=trading/ETHUSDT/ETHUSDT2024-05-03.csv.gz")
     assert (last, truncated) == ([f"trading/ETHUSDT/ETHUSDT2024-05-0{day}.csv.gz" for day in (4, 5)], False)

@@ -1,4 +1,4 @@
-"""The exchange simulator as a process: what it prints, how it ends, what it leaves."""
+"""The exchange simulator as a process: its log, its exit codes and the files that it leaves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def get(port: int, path: str) -> bytes:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_cleanly_and_leaves_nothing(port: int, tmp_path: Path, number: signal.Signals) -> None:
+def test_it_ends_with_code_0_and_leaves_no_file(port: int, tmp_path: Path, number: signal.Signals) -> None:
     with running(port, "--trades-per-day=100", TMPDIR=str(tmp_path)) as process:
         size = len(get(port, SYMBOL_FILE))
         assert len(list(tmp_path.rglob("*.csv.gz"))) == 1
@@ -63,7 +63,7 @@ def test_it_ends_cleanly_and_leaves_nothing(port: int, tmp_path: Path, number: s
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert [json.loads(line) for line in output.splitlines()] == [
-        {"event": "exchange started", "port": port, "serves": "the invented market"},
+        {"event": "exchange started", "port": port, "serves": "the synthetic market"},
         {"event": "file made", "file": "BTCUSDT2020-03-25.csv.gz", "trades": 100, "bytes": size},
         {"event": "exchange stopped"},
     ]
@@ -82,7 +82,7 @@ def test_a_cache_outlives_a_kill(port: int, tmp_path: Path) -> None:
     assert "file made" not in output
 
 
-def test_a_running_download_does_not_hold_up_the_end(port: int) -> None:
+def test_a_running_download_does_not_delay_the_end(port: int) -> None:
     with running(port, f"--archive-dir={ROOT / 'tests/fixtures/bybit'}") as process:
         fault = json.dumps({"fault": "slow", "bytes_per_second": 10}).encode()
         urllib.request.urlopen(f"http://127.0.0.1:{port}/control/faults", fault, timeout=20).close()
@@ -98,7 +98,7 @@ def test_a_running_download_does_not_hold_up_the_end(port: int) -> None:
     ]
 
 
-def test_a_stack_plays_a_capture_and_open_connections_do_not_hold_up_its_end(tmp_path: Path) -> None:
+def test_a_stack_plays_a_capture_and_open_connections_do_not_delay_its_end(tmp_path: Path) -> None:
     lines = CAPTURE.read_text().splitlines()
     with RunningStack(tmp_path, ("exchange",), CAPTURE.parent, capture=CAPTURE, speed=0.0) as stack:
         environ = stack.stack.environ()
@@ -108,12 +108,12 @@ def test_a_stack_plays_a_capture_and_open_connections_do_not_hold_up_its_end(tmp
             assert [socket.recv(20) for _ in lines] == lines
             port = stack.stack.ports["exchange"]
             assert environ["BYBIT_REST_URL"] == f"http://127.0.0.1:{port}"
-            # The last frame's `ts`, or later: it may be asked within the same millisecond.
+            # The last frame's `ts`, or later: the request may come within the same millisecond.
             assert json.loads(get(port, "/v5/market/time"))["time"] >= 1786310859455
             process = stack.processes["exchange"]
             process.terminate()
             assert process.wait(8) == 0
-        # Its state is below its own home, for whoever wants to see every trade.
+        # Its cache below the stack's home keeps every trade.
         assert len((tmp_path / "exchange" / "played" / "BTCUSDT.jsonl").read_text().splitlines()) == 56
 
 
@@ -149,14 +149,14 @@ def test_it_listens_on_the_loopback_only(port: int) -> None:
         (("--capture=/no/such/file",), 1, "cannot play the market: [Errno 2] No such file"),
     ],
 )
-def test_wrong_options_are_told(port: int, options: tuple[str, ...], code: int, message: str) -> None:
+def test_wrong_options_are_refused(port: int, options: tuple[str, ...], code: int, message: str) -> None:
     command = [sys.executable, "-m", "local.exchange", f"--port={port}", *options]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (code, "")
     assert message in run.stderr
 
 
-def test_a_port_in_use_is_told_in_one_line(port: int) -> None:
+def test_a_port_in_use_is_reported_in_one_line(port: int) -> None:
     with running(port):
         command = [sys.executable, "-m", "local.exchange", f"--port={port}"]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -76,13 +76,13 @@ def test_the_next_run_ends_what_a_killed_one_left_and_spares_a_living_ones(tmp_p
 
     following = pytest_of(nothing)
     told = following.communicate(timeout=60)[0]
-    assert f"ended what a killed test run had left running (1):\n  {left.pid} " in told
+    assert f"ended processes that a killed test run had left (1):\n  {left.pid} " in told
     assert following.returncode == 0
     assert not is_there(left)
     assert is_there(kept)
 
     told = living.let_go()
-    assert f"ERROR: ended what this test run had left running (1):\n  {kept.pid} " in told
+    assert f"ERROR: ended processes that this test run had left (1):\n  {kept.pid} " in told
     assert "1 passed" in told
     assert living.process.returncode == 1
     assert not is_there(kept)

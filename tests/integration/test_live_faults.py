@@ -1,7 +1,7 @@
-"""A dead, half-open or refused feed: no candle is ever called whole that is not, and the others go on.
+"""Faults of the exchange on the live path: no incomplete candle is ever final or repaired, and other symbols continue.
 
-An invented capture is played at ten times its speed, so a minute takes six seconds; what is on time counts in the
-exchange's time. It begins with an exchange that accepts connections and answers nothing.
+A synthetic capture is played at ten times its speed, so that a minute takes six seconds; lateness counts in the
+exchange's time. At the start the exchange accepts connections and answers nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, iso
-from local.exchange.frames import frames_of
-from local.exchange.invented_live import SYMBOLS as MARKET
-from local.exchange.invented_live import invented_second
+from local.exchange.live.frames import frames_of
+from local.exchange.synthetic.profiles import SYMBOLS as MARKET
+from local.exchange.synthetic.second import synthetic_second
 from local.waiting import wait_for
 from tests.support.live import LivePath
 from tests.support.whole_path import WholePath
@@ -27,14 +27,14 @@ SYMBOLS: Final = tuple(symbol for symbol in MARKET if symbol != "1000PEPEUSDT")
 REFUSED, *OTHERS = SYMBOLS
 MINUTES: Final = 14
 RATE: Final = 3.0
-"""Trades a second of each symbol: REST's last thousand reach five minutes back."""
+"""Trades a second of each symbol; at this rate the last thousand trades of REST reach five minutes back."""
 SPEED: Final = 10
 PATIENCE: Final = 120.0
 WHOLE: Final = (Status.FINAL, Status.REPAIRED)
 
 
 class Watch(threading.Thread):
-    """Keeps every candle that ever stood in Postgres as a whole one."""
+    """Collects every candle that was ever final or repaired in Postgres."""
 
     def __init__(self, stack: WholePath) -> None:
         super().__init__(daemon=True)
@@ -54,20 +54,20 @@ class Watch(threading.Thread):
 
 @pytest.fixture
 def from_us(live_path: LivePath) -> int:
-    """When the market begins: in the middle of a minute, and after all that is proven."""
+    """The time at which the market begins: the middle of a minute, after the time that earlier tests have proven."""
     return live_path.fresh_minute() + MINUTE_US // 2
 
 
 @pytest.fixture
 def stack(live_path: LivePath, from_us: int, tmp_path: Path) -> Iterator[WholePath]:
-    """A live path whose exchange is half-open from the first connection on, so that nothing has been played yet."""
+    """A live path whose exchange is half-open from the first connection on, so that no frame has been played yet."""
     capture = tmp_path / "frames.jsonl"
     seconds = range(from_us // SECOND_US, from_us // SECOND_US + 60 * MINUTES)
     frames = [
         frame
         for symbol in SYMBOLS
         for frame in frames_of(
-            symbol, (trade for second in seconds for trade in invented_second(symbol, second, RATE, seed=5))
+            symbol, (trade for second in seconds for trade in synthetic_second(symbol, second, RATE, seed=5))
         )
     ]
     frames.sort(key=lambda frame: frame.time_ms)
@@ -87,16 +87,16 @@ def test_no_candle_is_whole_that_is_not(stack: WholePath, from_us: int) -> None:
         start_us = floor_us(from_us)
         wait_for("the first whole minutes", whole(stack, start_us + MINUTE_US, *SYMBOLS), PATIENCE, 0.2)
 
-        # One symbol is refused: the others go on.
+        # One symbol is refused: the others continue.
         stack.fault("refuse", symbol=REFUSED)
         stack.fault("drop")
         minute_us = floor_us(stack.exchange_us()) + MINUTE_US
-        wait_for("the others to go on", whole(stack, minute_us, *OTHERS), PATIENCE, 0.2)
+        wait_for("minutes of the other symbols", whole(stack, minute_us, *OTHERS), PATIENCE, 0.2)
         assert not whole(stack, minute_us, REFUSED)()
         stack.clear_faults()
-        wait_for("it to come back", whole(stack, minute_us, *SYMBOLS), PATIENCE, 0.2)
+        wait_for("minutes of every symbol", whole(stack, minute_us, *SYMBOLS), PATIENCE, 0.2)
 
-        # The connection goes half-open, as do new ones for a while; then it breaks.
+        # The connection becomes half-open, as do new ones for a while; then it ends.
         for fault, parameters in (("half_open", {"seconds": 8}), ("drop", {})):
             minute_us = floor_us(stack.exchange_us()) + MINUTE_US
             stack.fault(fault, **parameters)
@@ -120,7 +120,7 @@ def test_no_candle_is_whole_that_is_not(stack: WholePath, from_us: int) -> None:
 
 
 def whole(stack: WholePath, minute_us: int, *symbols: str) -> Callable[[], bool]:
-    """A condition: this minute of these symbols is there and whole."""
+    """A condition: this minute of these symbols is final or repaired."""
 
     def is_whole() -> bool:
         found = stack.candles()
@@ -130,7 +130,7 @@ def whole(stack: WholePath, minute_us: int, *symbols: str) -> Callable[[], bool]
 
 
 def closed(stack: WholePath, start_us: int, end_us: int) -> Callable[[], bool]:
-    """A condition: no minute between the two is missing or forming."""
+    """A condition: no minute from `start_us` to `end_us` is missing or forming."""
 
     def is_closed() -> bool:
         found = stack.candles()

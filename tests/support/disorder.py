@@ -1,7 +1,7 @@
-"""Frames of trades as a network may mangle them: the trades stay the same, what carries them does not.
+"""Frames of trades in disorder, as a network may deliver them: the trades stay the same, their frames change.
 
-A frame is a decoded message; each function takes one symbol's frames in order and gives them as they arrive, each with
-the time (ms) at which it does. No I/O.
+A frame is a decoded message. Each function takes one symbol's frames in order and returns arrivals: frames with the
+time (ms) at which each arrives. No I/O.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MERGE_MS: Final = 400
 
 
 def recorded(frames: Iterable[Frame]) -> list[Arrival]:
-    """Each as it was sent."""
+    """Each frame at the time at which it was sent."""
     return [(frame["ts"], frame) for frame in frames]
 
 
 def duplicated(frames: Iterable[Frame]) -> list[Arrival]:
-    """Each twice at once, every third again a second later, and every second with each of its trades twice."""
+    """Each frame twice, every third one again a second later; every second frame has each of its trades twice."""
     arrivals = []
     for number, frame in enumerate(frames):
         doubled = {**frame, "data": [item for item in frame["data"] for _ in range(1 + number % 2)]}
@@ -34,7 +34,7 @@ def duplicated(frames: Iterable[Frame]) -> list[Arrival]:
 
 
 def shuffled(frames: Iterable[Frame]) -> list[Arrival]:
-    """Each up to two seconds late."""
+    """Each frame up to two seconds late."""
     chance = random.Random(1)
     return [(frame["ts"] + chance.randint(0, SHUFFLE_MS), frame) for frame in frames]
 
@@ -45,7 +45,7 @@ def split(frames: Iterable[Frame]) -> list[Arrival]:
 
 
 def merged(frames: Iterable[Frame]) -> list[Arrival]:
-    """What came within some hundred milliseconds in one frame."""
+    """The frames of 400 milliseconds as one frame."""
     merged: list[Frame] = []
     for frame in frames:
         if merged and frame["ts"] - merged[-1]["data"][0]["T"] < _MERGE_MS:
@@ -56,7 +56,7 @@ def merged(frames: Iterable[Frame]) -> list[Arrival]:
 
 
 def mangled(frames: Iterable[Frame]) -> list[Arrival]:
-    """All of it: merged, split again in part, repeated and shuffled."""
+    """All disorders at once: frames merged, in part split again, duplicated and shuffled."""
     pieces: list[Frame] = []
     for number, (_, frame) in enumerate(merged(frames)):
         pieces += [piece for _, piece in split([frame])] if number % 2 else [frame]
@@ -71,9 +71,9 @@ DISORDERS: Final[dict[str, Callable[[Iterable[Frame]], list[Arrival]]]] = {
     "MERGED": merged,
     "MANGLED": mangled,
 }
-"""By a word that may stand in a symbol."""
+"""Every disorder, by a word that may be part of a symbol."""
 
 
 def interleaved(arrivals: Iterable[Arrival]) -> list[Frame]:
-    """Frames of many symbols in the order of their arrival."""
+    """The frames of many symbols in the order of their arrival."""
     return [frame for _, frame in sorted(arrivals, key=lambda arrival: arrival[0])]

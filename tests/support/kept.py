@@ -1,4 +1,4 @@
-"""What several test files share because it is expensive to start: stacks, and which files use which."""
+"""Stacks that several test files share because their start is expensive, and which files use which."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SHARED: Final = {
         "tests/integration/test_flink_candles.py",
     ),
 }
-"""Files that share a stack, by its name, in the order in which they run: the later ones do more to it."""
+"""The files that share each stack, by its name, in the order in which they run: later files change it more."""
 
 
 def unit_of(test: str) -> str:
-    """What one worker must run as a whole: the tests of a shared stack, else those of a file.
+    """The unit of a test, which one worker must run as a whole: its shared stack, else its file.
 
-    `test`: pytest's name of it.
+    `test`: the node id of the test.
     """
     file = test.partition("::")[0]
     return next((name for name, files in SHARED.items() if file in files), file)
@@ -31,7 +31,7 @@ def unit_of(test: str) -> str:
 
 _LONG: Final = (
     "kills",
-    # These two mostly wait, so they run beside what computes.
+    # These two mostly wait, so they run beside units that compute.
     "tests/integration/test_producer.py",
     "tests/integration/test_events.py",
     "live path",
@@ -42,37 +42,37 @@ _LONG: Final = (
     "tests/integration/test_candles_batch.py",
     "tests/integration/",
 )
-"""Beginnings of units that take long, the longest first: whatever is short fills up the end."""
+"""Prefixes of units that take long, the longest first; short units run at the end."""
 
 
 def rank_of(unit: str) -> int:
-    """The place of a unit among those that take long; all others have the last one."""
+    """The rank of a unit among those that take long; every other unit has the last rank."""
     return next((place for place, start in enumerate(_LONG) if unit.startswith(start)), len(_LONG))
 
 
 def place_of(test: str) -> int:
-    """The place of a test's file among those that share its stack."""
+    """The index of a test's file among those that share its stack, 0 for other files."""
     files = SHARED.get(unit_of(test), ())
     return files.index(test.partition("::")[0]) if files else 0
 
 
 class Kept:
-    """Keeps one shared thing at a time: the next test that asks for another one ends it."""
+    """Keeps one shared stack at a time: a request for another one ends it."""
 
     def __init__(self) -> None:
         self._name = ""
-        self._thing: Any = None
+        self._stack: Any = None
         self._end = ExitStack()
 
     def get(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
-        """The thing of that name, made now unless it is kept already."""
+        """The stack called `name`, started by `make` unless it is kept already."""
         if name != self._name:
             self.close()
-            self._thing = self._end.enter_context(make())
+            self._stack = self._end.enter_context(make())
             self._name = name
-        return cast("_T", self._thing)
+        return cast("_T", self._stack)
 
     def close(self) -> None:
-        """End what is kept."""
-        self._name, self._thing = "", None
+        """End the kept stack, if any."""
+        self._name, self._stack = "", None
         self._end.close()

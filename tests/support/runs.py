@@ -1,6 +1,6 @@
-"""Test runs and the processes they start, which are found again after the run itself was killed.
+"""Test runs and the processes that they start, which can be found after the run itself was killed.
 
-A run names itself in an environment variable that every process it starts inherits. Linux only, as the stack is.
+A run has its name in an environment variable, which every process that it starts inherits. Linux only, as the stack is.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from typing import Final
 import psutil
 
 RUN_VARIABLE: Final = "PIPELINE_TEST_RUN"
-"""Names the test run that a process belongs to."""
+"""The environment variable with the name of the run to which a process belongs."""
 
 _ROUNDS: Final = 3
+"""Number of times that the processes of a run are searched and ended."""
 
 
 def name_of(pid: int) -> str | None:
     """The name of the run whose pytest is process `pid`; None when there is no such process, or it is a zombie.
 
-    The name holds the start time beside the number, as numbers are given again, and the namespace of numbers, as a
-    container shows its processes to the machine under other ones.
+    The name has the start time beside the process id, as ids are reused, and the namespace of ids, as the processes of
+    a container have other ids outside it.
     """
     try:
-        # After the name in brackets, which may hold anything: the state, and as the 20th field the start in ticks.
+        # After the name in brackets, which may contain any character: the state, and in the 20th field the start time.
         state, *fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -36,17 +37,17 @@ def name_of(pid: int) -> str | None:
 
 
 def is_over(run: str) -> bool:
-    """True for a run of this namespace whose pytest has ended; False where that cannot be known."""
+    """True for a run of this namespace whose pytest has ended; False for a run of another namespace."""
     namespace, _, rest = run.partition(":")
     pid = rest.partition(":")[0]
     return namespace == _namespace() and pid.isdecimal() and name_of(int(pid)) != run
 
 
 def processes_of(*, run: str | None = None) -> list[psutil.Process]:
-    """Living processes that belong to `run`, or by default to any run that is over.
+    """Running processes that belong to `run`, or by default to any run that is over.
 
-    Only root sees another user's variables, and needs to: its Postgres runs as somebody else. The calling process and
-    its ancestors are never among the processes.
+    Only root can read other users' variables, and must, as its Postgres runs as another user. The calling process and
+    its ancestors are never included.
     """
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
@@ -61,12 +62,12 @@ def processes_of(*, run: str | None = None) -> list[psutil.Process]:
             ):
                 found.append(process)
         except (psutil.Error, OSError):
-            continue  # another user's, or gone by now
+            continue  # another user's process, or one that has ended
     return found
 
 
 def end(processes: Iterable[psutil.Process], seconds: float = 10) -> list[str]:
-    """End processes with SIGTERM, and with SIGKILL after so many seconds; a short description of each."""
+    """End processes with SIGTERM, and after `seconds` with SIGKILL; returns a short description of each."""
     processes = list(processes)
     described = [_described(process) for process in processes]
     for process in processes:
@@ -81,9 +82,9 @@ def end(processes: Iterable[psutil.Process], seconds: float = 10) -> list[str]:
 
 
 def end_leftovers(*, run: str | None = None) -> list[str]:
-    """End what `run`, or by default any run that is over, has left running; a short description of each process.
+    """End the processes of `run`, or by default of any run that is over; returns a short description of each.
 
-    A supervisor may start again what ends before it does, so this looks more than once.
+    A supervisor may restart a process before it ends itself, so the search is repeated.
     """
     described: list[str] = []
     for _ in range(_ROUNDS):
@@ -92,10 +93,10 @@ def end_leftovers(*, run: str | None = None) -> list[str]:
 
 
 def unlock_folders(parent: Path | None = None) -> list[Path]:
-    """Temporary folders of pytest that a killed run has left locked, unlocked now; pytest then removes them in turn.
+    """Unlock pytest's temporary folders of killed runs, so that pytest removes them later; returns these folders.
 
-    pytest keeps the folders of the last three runs, but a locked one for three days, and a lock holds its owner's
-    number. `parent`: where this user's folders are.
+    pytest keeps the folders of the last three runs, and a locked one for three days; a lock contains the process id of
+    its owner. `parent`: the folder that has this user's folders.
     """
     parent = parent or Path(tempfile.gettempdir()) / f"pytest-of-{getuser()}"
     unlocked = []
@@ -115,5 +116,5 @@ def _described(process: psutil.Process) -> str:
     try:
         command = " ".join(process.cmdline())
     except psutil.Error:
-        command = "which has ended by itself"
+        command = "(has ended by itself)"
     return f"{process.pid} {command if len(command) <= 100 else f'{command[:40]} ... {command[-55:]}'}"

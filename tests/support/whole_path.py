@@ -1,4 +1,4 @@
-"""Reads the live path of a stack for tests: the market of its exchange, the records of its topic, its tables."""
+"""The live path of a stack, for tests: the content of its exchange, its topic and its tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StoredGap:
-    """A row of Postgres' `gaps`; `to_us` is None while the feed is away."""
+    """A row of the table `gaps` in Postgres; `to_us` is None while the feed is disconnected."""
 
     gap_id: str
     symbol: str
@@ -43,38 +43,38 @@ class StoredGap:
     state: str
 
     def holds(self, time_us: int) -> bool:
-        """True for a time within it, ends included."""
+        """True for a time within the gap, both ends included."""
         return self.from_us <= time_us and (self.to_us is None or time_us <= self.to_us)
 
 
 @dataclass(frozen=True, slots=True)
-class GivenPage:
-    """An answer to recent-trade: of `symbol`, at the exchange's time `at_us`, back to the trade of `oldest_us`."""
+class ServedPage:
+    """An answer of REST to recent-trade, at the exchange's time `at_us`; `oldest_us`: the time of its oldest trade."""
 
     symbol: str
     at_us: int
     oldest_us: int
     is_full: bool
-    """The market has had at least as many trades as REST gives, so there may be older ones."""
+    """True for a page with as many trades as REST returns at most, so that older trades may exist."""
 
 
 @dataclass(slots=True)
-class Topic:
+class TopicContent:
     """The content of the topic `trades`.
 
-    `ids`: the trade ids of each symbol; `repeated`: the number of repeated ids. `gap_recorded_us`: the time of the last
-    record of each gap that was opened. `after_their_minute`: the number of trades of each symbol that stand behind a
-    heartbeat past the end of their minute.
+    `ids`: the trade ids of each symbol. `repeated`: the number of records whose id is in an earlier record.
+    `gap_opened_us`: the time of the last record of each opened gap. `after_their_minute`: the number of each symbol's
+    trades that follow a heartbeat past the end of their minute.
     """
 
     ids: dict[str, set[str]] = field(default_factory=dict)
     repeated: int = 0
-    gap_recorded_us: dict[str, int] = field(default_factory=dict)
+    gap_opened_us: dict[str, int] = field(default_factory=dict)
     after_their_minute: Counter[str] = field(default_factory=Counter)
 
 
 class WholePath:
-    """A live path, by the variables that lead to it."""
+    """A live path; `environ` has the variables with its addresses."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
@@ -84,12 +84,12 @@ class WholePath:
     # The exchange.
 
     def fault(self, name: str, **parameters: object) -> None:
-        """Let the exchange misbehave."""
+        """Set a fault of the exchange."""
         answer = requests.post(f"{self._exchange}/control/faults", json={"fault": name, **parameters}, timeout=30)
         assert answer.ok, answer.text
 
     def clear_faults(self) -> None:
-        """Let it be well again."""
+        """Clear all faults of the exchange."""
         requests.delete(f"{self._exchange}/control/faults", timeout=30).raise_for_status()
 
     def exchange_us(self) -> int:
@@ -98,7 +98,7 @@ class WholePath:
         return int(answer["result"]["timeNano"]) // 1000
 
     def traded(self, symbol: str, until_us: int) -> Iterator[Trade]:
-        """Every trade that the exchange has made before `until_us`, once."""
+        """Every trade that the exchange has made before `until_us`, once each."""
         query = {"symbol": symbol}
         with requests.get(f"{self._exchange}/control/trades", query, timeout=60, stream=True) as answer:
             for line in answer.iter_lines(1 << 20):
@@ -109,11 +109,11 @@ class WholePath:
 
     # The topic.
 
-    def topic(self) -> Topic:
+    def topic(self) -> TopicContent:
         """The content of the topic now."""
         servers = {"bootstrap.servers": self.environ["KAFKA_BOOTSTRAP_SERVERS"]}
         consumer = Consumer({**servers, "group.id": "test", "enable.auto.commit": False})
-        found = Topic()
+        found = TopicContent()
         try:
             for partition in consumer.list_topics(names.TRADES_TOPIC, timeout=60).topics[names.TRADES_TOPIC].partitions:
                 place = TopicPartition(names.TRADES_TOPIC, partition, 0)
@@ -136,7 +136,7 @@ class WholePath:
     # The tables.
 
     def candles(self) -> dict[tuple[str, int], Candle]:
-        """Every live candle of the symbols by symbol and open time; none while the server is away."""
+        """Every live candle of the symbols by symbol and open time; none while the server does not answer."""
         try:
             with psycopg.connect(self._conninfo(), connect_timeout=10) as connection:
                 query = f"SELECT {_COLUMNS} FROM candles WHERE source = %s AND symbol = ANY(%s)"
@@ -150,7 +150,7 @@ class WholePath:
         return {(values[0], values[1]): Candle(*values) for values in fields}
 
     def finished_at_us(self, symbol: str, open_time_us: int) -> int | None:
-        """When the candle that is no longer forming was changed last, on the exchange's clock; None while it forms."""
+        """The time of a candle's last change on the exchange's clock; None while it is forming."""
         ahead_us = self.exchange_us() - time.time_ns() // 1000
         with psycopg.connect(self._conninfo(), connect_timeout=10) as connection:
             row = connection.execute(
@@ -161,7 +161,7 @@ class WholePath:
         return None if row is None else from_datetime(row[0]) + ahead_us
 
     def gaps(self) -> list[StoredGap]:
-        """Every gap, by symbol and time."""
+        """Every gap, in the order of symbol and time."""
         with psycopg.connect(self._conninfo(), connect_timeout=10, row_factory=dict_row) as connection:
             rows = connection.execute("SELECT * FROM gaps ORDER BY symbol, from_time").fetchall()
         return [
@@ -187,21 +187,21 @@ class WholeStack(WholePath):
         super().__init__(read_env_file(home / "env"))
         self.home = home
 
-    def pages(self) -> list[GivenPage]:
-        """The answers of REST about recent trades, in order."""
+    def pages(self) -> list[ServedPage]:
+        """The answers of REST to recent-trade, in order."""
         pages = []
         for line in (self.home / "logs" / "exchange.log").read_text().splitlines():
-            if '"recent trades given"' in line and (page := json.loads(line))["oldest"] is not None:
+            if '"recent trades served"' in line and (page := json.loads(line))["oldest"] is not None:
                 is_full = page["trades"] >= RECENT_TRADES
-                pages.append(GivenPage(page["symbol"], page["time"] * MS_US, page["oldest"] * MS_US, is_full))
+                pages.append(ServedPage(page["symbol"], page["time"] * MS_US, page["oldest"] * MS_US, is_full))
         return pages
 
     def pid(self, service: str) -> int:
-        """The process of a service that runs now, 0 when none does."""
+        """The process id of a service, 0 while it does not run."""
         return next((item.pid for item in LocalStack(self.home).status() if item.name == service), 0)
 
 
-def _take(found: Topic, record: dict[str, Any], appended_us: int, proven_us: int) -> None:
+def _take(found: TopicContent, record: dict[str, Any], appended_us: int, proven_us: int) -> None:
     match record:
         case {"type": "trade", "symbol": symbol, "id": trade_id, "time": time_us}:
             ids = found.ids.setdefault(symbol, set())
@@ -209,4 +209,4 @@ def _take(found: Topic, record: dict[str, Any], appended_us: int, proven_us: int
             ids.add(trade_id)
             found.after_their_minute[symbol] += proven_us >= floor_us(time_us) + MINUTE_US - MS_US
         case {"type": "gap", "gap_id": gap_id, "state": "opened"}:
-            found.gap_recorded_us[gap_id] = appended_us
+            found.gap_opened_us[gap_id] = appended_us

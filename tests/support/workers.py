@@ -1,15 +1,15 @@
-"""How pytest-xdist spreads the tests over its workers."""
+"""The distribution of the tests over the workers of pytest-xdist."""
 
 from __future__ import annotations
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # has no types
 
 from tests.support.kept import unit_of
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # its types are partial
-    """Gives each worker the next unit in the order of the tests."""
+    """A scheduler that assigns each worker the next unit in the order of the tests."""
 
     def __init__(self, config: pytest.Config, log: object) -> None:
         config.option.loadscopereorder = False

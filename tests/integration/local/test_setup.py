@@ -1,4 +1,4 @@
-"""The set-up, run as `make` runs it, on locks of small packages of ours in a folder: no network is used."""
+"""The set-up as `make` runs it, on locks of small packages that the test makes; no network is used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.setup import interpreters
 from local.setup.environments import ROOT, UV, SetupError
 
 PACKAGE = "duckdb"
-"""A package of which a newer release than the pinned one is on the index."""
+"""The package of the locks; the index has a newer release of it than the pinned one."""
 
 
 class Checkout:
@@ -41,14 +41,14 @@ class Checkout:
         }.items():
             (self.folder / "local" / name).parent.mkdir(exist_ok=True)
             (self.folder / "local" / name).write_text(content)
-        # uv itself is there already: it would come from the network.
+        # uv itself is linked, as it would be downloaded.
         (self.folder / UV.folder).symlink_to(UV.path)
         for version in ("2.0.0", "2.0.1"):
             wheel(self.index, version)
         self.pin("2.0.0")
 
     def pin(self, version: str) -> None:
-        """Write every lock anew."""
+        """Write every lock with `version`."""
         digest = hashlib.sha256((self.index / f"{PACKAGE}-{version}-py3-none-any.whl").read_bytes()).hexdigest()
         for name in (
             "local/requirements.txt",
@@ -59,7 +59,7 @@ class Checkout:
             (self.folder / name).write_text(f"{PACKAGE}=={version} --hash=sha256:{digest}\n")
 
     def start(self, command: str = "install", **variables: str) -> subprocess.Popen[str]:
-        """Begin a command of the set-up."""
+        """Start a command of the set-up."""
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "UV_CACHE_DIR": str(self.home / "cache")}
         where = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.index)}
         return subprocess.Popen(
@@ -73,19 +73,19 @@ class Checkout:
         )
 
     def run(self, **variables: str) -> tuple[int, str]:
-        """The set-up's exit code and what it printed."""
+        """The exit code of the set-up and its error output."""
         process = self.start(**variables)
-        told = process.communicate(timeout=120)[1]
-        return process.returncode, told
+        output = process.communicate(timeout=120)[1]
+        return process.returncode, output
 
     def installed(self, environment: str) -> str:
-        """The version of `PACKAGE` that an environment has, as a program of its own prints it."""
+        """The version of `PACKAGE` in an environment, as the package's own program prints it."""
         command = str(self.folder / environment / "bin" / "version-of-it")
         return subprocess.run([command], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def wheel(folder: Path, version: str) -> None:
-    """A wheel of `PACKAGE` that holds one module and one program."""
+    """Write a wheel of `PACKAGE` with one module and one program."""
     info = f"{PACKAGE}-{version}.dist-info"
     files = {
         f"{PACKAGE}.py": f"def main():\n    print('{version}')\n",
@@ -108,7 +108,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_a_pin_stands_whatever_the_settings_of_the_folder_and_of_the_user_say(checkout: Checkout) -> None:
+def test_a_pin_holds_under_any_settings_of_the_folder_and_of_the_user(checkout: Checkout) -> None:
     override = f'override-dependencies = ["{PACKAGE}>=2,<3"]\n'
     (checkout.folder / "pyproject.toml").write_text(f'[project]\nname = "x"\nversion = "1"\n[tool.uv]\n{override}')
     (checkout.home / ".config" / "uv").mkdir(parents=True)
@@ -117,11 +117,11 @@ def test_a_pin_stands_whatever_the_settings_of_the_folder_and_of_the_user_say(ch
     (checkout.home / ".config" / "pip").mkdir()
     (checkout.home / ".config" / "pip" / "pip.conf").write_text("[install]\nuser = true\n")
     newer = str(checkout.home / "newer.txt")
-    code, told = checkout.run(UV_OVERRIDE=newer, UV_CONSTRAINT=newer, PIP_CONSTRAINT=newer, PIP_TARGET="/nonexistent")
-    assert (code, told.splitlines()[-1].startswith("set-up is whole after ")) == (0, True), told
+    code, output = checkout.run(UV_OVERRIDE=newer, UV_CONSTRAINT=newer, PIP_CONSTRAINT=newer, PIP_TARGET="/nonexistent")
+    assert (code, output.splitlines()[-1].startswith("set-up is complete after ")) == (0, True), output
     assert [checkout.installed(name) for name in (".venv", ".venv-bigquery", ".venv-flink")] == ["2.0.0"] * 3
 
-    # The settings are of the kind that does replace pins: uv alone obeys them, and has no hash of what they ask for.
+    # The same settings do replace pins: uv without this set-up follows them, and then has no hash of the version.
     environ = {"PATH": os.environ["PATH"], "HOME": str(checkout.home), "UV_CACHE_DIR": str(checkout.home / "cache")}
     alone = subprocess.run(
         [
@@ -139,7 +139,7 @@ def test_a_pin_stands_whatever_the_settings_of_the_folder_and_of_the_user_say(ch
     assert "no hashes were provided" in alone.stderr.replace("\n", " ")
 
 
-def test_a_set_up_that_is_whole_says_nothing_and_a_new_pin_is_brought_in(checkout: Checkout) -> None:
+def test_a_complete_set_up_prints_nothing_and_a_new_pin_is_installed(checkout: Checkout) -> None:
     assert checkout.run()[0] == 0
     assert checkout.run() == (0, "")
     checkout.pin("2.0.1")
@@ -159,19 +159,19 @@ def test_a_moved_folder_works_at_once(checkout: Checkout) -> None:
         cwd="/",
     ).stdout.strip()
     assert Path(path).resolve() == checkout.folder / "local" / "__init__.py"
-    # Java's archives alone hold for one place.
-    code, told = checkout.run()
-    assert (code, [line.partition(":")[0] for line in told.splitlines()[:-1]]) == (0, ["set-up 5/5"] * 2)
+    # Only Java's archives depend on the location of the folder.
+    code, output = checkout.run()
+    assert (code, [line.partition(":")[0] for line in output.splitlines()[:-1]]) == (0, ["set-up 5/5"] * 2)
     assert checkout.run() == (0, "")
 
 
-def test_what_an_interruption_left_is_made_whole(checkout: Checkout) -> None:
+def test_an_interrupted_set_up_is_completed(checkout: Checkout) -> None:
     assert checkout.run()[0] == 0
     (checkout.folder / ".venv" / ".whole").unlink()
     (checkout.folder / ".venv" / "bin" / "python").unlink()
     shutil.rmtree(checkout.folder / ".venv-flink" / "bin")
-    code, told = checkout.run()
-    assert (code, "2/5" in told, checkout.installed(".venv"), checkout.installed(".venv-flink")) == (
+    code, output = checkout.run()
+    assert (code, "2/5" in output, checkout.installed(".venv"), checkout.installed(".venv-flink")) == (
         *(0, False),
         *("2.0.0", "2.0.0"),
     )
@@ -182,59 +182,59 @@ def test_an_earlier_lock_that_comes_back_after_a_failure_is_installed_again(chec
     lock = checkout.folder / "local" / "requirements.txt"
     earlier = lock.read_text()
     lock.write_text(f"{PACKAGE}==2.0.1 --hash=sha256:{'0' * 64}\n")
-    code, told = checkout.run()
-    assert (code, "error: installing local/requirements.txt into .venv failed" in told) == (1, True), told
+    code, output = checkout.run()
+    assert (code, "error: installing local/requirements.txt into .venv failed" in output) == (1, True), output
     lock.write_text(earlier)
-    code, told = checkout.run()
-    assert (code, told.startswith("set-up 1/5"), checkout.installed(".venv")) == (0, True, "2.0.0"), told
+    code, output = checkout.run()
+    assert (code, output.startswith("set-up 1/5"), checkout.installed(".venv")) == (0, True, "2.0.0"), output
 
 
-def test_two_at_once_do_the_work_once(checkout: Checkout) -> None:
+def test_two_at_once_install_once(checkout: Checkout) -> None:
     with (checkout.folder / ".setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = checkout.start()
         assert waiting.stderr is not None
-        assert waiting.stderr.readline() == "another set-up is at work in this folder; waiting for it\n"
+        assert waiting.stderr.readline() == "another set-up runs in this folder; waiting for it\n"
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert waiting.communicate(timeout=120)[1].startswith("set-up 1/5")
     assert (waiting.returncode, checkout.installed(".venv")) == (0, "2.0.0")
 
 
 def test_a_home_that_cannot_be_written_is_left_alone(checkout: Checkout) -> None:
-    code, told = checkout.run(HOME="/dev/null", UV_CACHE_DIR="")
-    assert (code, checkout.installed(".venv")) == (0, "2.0.0"), told
+    code, output = checkout.run(HOME="/dev/null", UV_CACHE_DIR="")
+    assert (code, checkout.installed(".venv")) == (0, "2.0.0"), output
     assert (checkout.folder / ".uv_cache").is_dir()
 
 
 def examined(checkout: Checkout, **variables: str) -> tuple[int, dict[str, str]]:
-    """The exit code of `make doctor`, and what it says of each target."""
+    """The exit code of `make doctor`, and its result for each target."""
     process = checkout.start("doctor", **variables)
     lines = process.communicate(timeout=120)[0].partition("\n\n")[2].splitlines()
     return process.returncode, {line[2:22].strip(): line[22:].strip() for line in lines}
 
 
-def test_the_doctor_says_which_targets_can_run(checkout: Checkout, tmp_path: Path) -> None:
+def test_the_doctor_lists_which_targets_can_run(checkout: Checkout, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("git", "make"):
         (tools / name).symlink_to(shutil.which(name) or "")
     _, targets = examined(checkout, PATH=str(tools))
     assert targets["make setup"] == "can run"
-    assert targets["make test-browser"] == "wants chromium"
-    assert targets["events"] == "wants Pub/Sub emulator"
+    assert targets["make test-browser"] == "needs chromium"
+    assert targets["events"] == "needs Pub/Sub emulator"
     (tools / "git").unlink()
     code, targets = examined(checkout, PATH=str(tools), PYTHON313="/bin/true", CHROMIUM="/bin/true")
-    assert (code, targets["make setup"]) == (1, "wants Python 3.13, git")
-    assert targets["make test-browser"] == "wants Python 3.13, git"
+    assert (code, targets["make setup"]) == (1, "needs Python 3.13, git")
+    assert targets["make test-browser"] == "needs Python 3.13, git"
 
 
 def test_a_wrong_interpreter_is_one_line(checkout: Checkout) -> None:
-    code, told = checkout.run(PYTHON313="/bin/true")
+    code, output = checkout.run(PYTHON313="/bin/true")
     assert code == 1
-    assert told.splitlines()[-1] == "error: PYTHON313 must name a CPython 3.13, got /bin/true (not CPython)"
+    assert output.splitlines()[-1] == "error: PYTHON313 must name a CPython 3.13, got /bin/true (not CPython)"
 
 
-def test_an_interpreter_that_cannot_be_fetched_is_one_line_with_the_two_ways_to_give_it(tmp_path: Path) -> None:
+def test_a_failed_download_of_an_interpreter_is_one_line_with_both_remedies(tmp_path: Path) -> None:
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -244,11 +244,11 @@ def test_an_interpreter_that_cannot_be_fetched_is_one_line_with_the_two_ways_to_
     }
     with pytest.raises(SetupError) as caught:
         interpreters.fetch("3.13", UV.path / "bin" / "uv", environ)
-    told = str(caught.value)
-    assert told.count("\n") == 0
-    assert told.startswith("Python 3.13 is needed, is not on this machine, and could not be fetched (")
-    assert "make setup PYTHON313=/path/to/python3.13" in told
-    assert "UV_PYTHON_INSTALL_MIRROR=URL make setup" in told
+    output = str(caught.value)
+    assert output.count("\n") == 0
+    assert output.startswith("Python 3.13 is needed, is not on this machine, and could not be downloaded (")
+    assert "make setup PYTHON313=/path/to/python3.13" in output
+    assert "UV_PYTHON_INSTALL_MIRROR=URL make setup" in output
 
 
 def test_an_interpreter_is_found_beside_another_version_on_the_path(tmp_path: Path) -> None:

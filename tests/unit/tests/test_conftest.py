@@ -1,4 +1,4 @@
-"""What is kept for several files ends with the last test that shares it."""
+"""A stack that is kept for several files ends with the last test that shares it."""
 
 from __future__ import annotations
 

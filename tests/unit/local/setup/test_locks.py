@@ -1,4 +1,4 @@
-"""Reading locks: which pins they hold, which are behind, and that every lock of the project has its hashes."""
+"""Locks: their pins, the pins that are behind, and the hashes of every lock of the project."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def test_a_deployable_has_the_pins_that_were_tested() -> None:
 
 
 def test_nothing_but_a_lock_decides_versions() -> None:
-    """A section [tool.uv] with overrides or constraints is read at install, too, and would replace pins."""
+    """A section [tool.uv] with overrides or constraints would apply at install too, and replace pins."""
     assert "[tool.uv" not in (ROOT / "pyproject.toml").read_text()

@@ -1,4 +1,4 @@
-"""Which of the user's settings reach an installer: those that say where packages come from, and no others."""
+"""The user's settings that reach an installer: those that decide from where it downloads, and no others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_pip_gets_its_sources_and_no_other_setting(tmp_path: Path) -> None:
     }
 
 
-def test_uv_takes_packages_from_where_pip_does(tmp_path: Path) -> None:
+def test_uv_downloads_from_the_sources_of_pip(tmp_path: Path) -> None:
     environ = uv_environ({"PATH": "/bin", "HOME": str(tmp_path), **WHAT}, WHERE, tmp_path / "cache")
     assert environ == {
         "PATH": "/bin",
@@ -54,7 +54,7 @@ def test_uv_takes_packages_from_where_pip_does(tmp_path: Path) -> None:
     }
 
 
-def test_uvs_own_variables_stand_above_pips(tmp_path: Path) -> None:
+def test_uvs_own_variables_override_pips(tmp_path: Path) -> None:
     own = {"UV_INDEX_URL": "https://own.example/simple", "UV_HTTP_TIMEOUT": "5", "UV_CACHE_DIR": str(tmp_path)}
     environ = uv_environ({"HOME": str(tmp_path), **own}, WHERE, tmp_path / "cache")
     assert {name: value for name, value in environ.items() if name.startswith("UV_")} == {**own, "UV_NO_CONFIG": "1"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitcoin_pipeline.settings import SettingsError, read_settings
-from local.exchange.invented_live import SYMBOLS
+from local.exchange.synthetic.profiles import SYMBOLS
 from local.stack.config import PORTS, StackConfig
 from local.stack.lifecycle import LocalStack
 from local.stack.options import Options, SyntheticMarket, bybit_chosen, synthetic_chosen

@@ -1,4 +1,4 @@
-"""Figures of the benchmarks: quantiles of what was measured."""
+"""Statistics of the benchmarks: quantiles of measured values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disorder changes the frames and their order, never the trades."""
+"""A disorder changes the frames and their order, never the trades."""
 
 from __future__ import annotations
 

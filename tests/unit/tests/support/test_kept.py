@@ -1,4 +1,4 @@
-"""What files share: they run in one worker, and one shared thing is kept at a time."""
+"""Shared stacks: their files run in one worker, and one stack is kept at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from local.checkout import ROOT
 from tests.support.kept import SHARED, Kept, place_of, rank_of, unit_of
 
 FIXTURES = {"synthetic_stack": "kills", "played": "played", "live_path": "live path"}
-"""The fixture of each shared stack."""
+"""The name of each shared stack, by its fixture."""
 
 
 def uses(file: Path) -> set[str]:
-    """The shared stacks that the functions of a file ask for."""
+    """The shared stacks whose fixtures the functions of a file use."""
     functions = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)]
     return {FIXTURES[each.arg] for function in functions for each in function.args.args if each.arg in FIXTURES}
 
@@ -36,7 +36,7 @@ def test_a_unit_is_a_shared_stack_else_a_file() -> None:
     assert unit_of("tests/unit/test_times.py::test_x") == "tests/unit/test_times.py"
 
 
-def test_what_takes_long_comes_first_and_the_files_of_a_stack_in_their_order() -> None:
+def test_long_units_come_first_and_the_files_of_a_stack_in_their_order() -> None:
     ranks = [rank_of(unit_of(f"{file}::test_x")) for file in ("tests/e2e/test_kill.py", "tests/unit/test_times.py")]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) == 2
@@ -46,21 +46,21 @@ def test_what_takes_long_comes_first_and_the_files_of_a_stack_in_their_order() -
 
 
 def test_one_thing_is_kept_at_a_time() -> None:
-    told: list[str] = []
+    events: list[str] = []
 
     @contextmanager
     def thing(name: str) -> Iterator[str]:
-        told.append(f"start {name}")
+        events.append(f"start {name}")
         yield name
-        told.append(f"end {name}")
+        events.append(f"end {name}")
 
     kept = Kept()
     assert [kept.get(name, lambda name=name: thing(name)) for name in "aabb"] == list("aabb")  # type: ignore[misc]
     kept.close()
     kept.close()
-    assert told == ["start a", "end a", "start b", "end b"]
+    assert events == ["start a", "end a", "start b", "end b"]
     assert kept.get("b", lambda: thing("b")) == "b"  # again
-    assert told[4:] == ["start b"]
+    assert events[4:] == ["start b"]
 
 
 def test_what_could_not_start_is_not_kept() -> None:

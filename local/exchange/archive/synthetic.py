@@ -1,0 +1,79 @@
+"""The synthetic market as the archive: a file is made at its first request and kept in a cache.
+
+Part of the exchange simulator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bitcoin_pipeline.names import archive_file
+from bitcoin_pipeline.times import days
+from local.exchange.shared.log import log_event
+from local.exchange.synthetic.day import synthetic_day
+from local.exchange.synthetic.files import GENERATOR_VERSION, write_day
+from local.exchange.synthetic.profiles import PROFILES
+
+PUBLISHED_AT: Final = dt.time(1, 10, tzinfo=dt.UTC)
+"""The time at which the file of a day appears on the next day, as observed at the real archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticArchive:
+    """Every symbol of the synthetic market, from its listing day to the last day that is published at `now()`.
+
+    Files are made one at a time and stay in `cache`, a folder where no other process may write.
+    """
+
+    cache: Path
+    seed: int
+    trades_per_day: int
+    now: Callable[[], dt.datetime]
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def keys_per_page(self) -> int:
+        """A small number, because the listing makes every file whose size and md5 it contains."""
+        return 10
+
+    def symbols(self) -> list[str]:
+        """Every symbol of the market, in order."""
+        return sorted(PROFILES)
+
+    def days(self, symbol: str) -> list[dt.date]:
+        """Every day of `symbol` that is published at `now()`, in order."""
+        profile = PROFILES.get(symbol)
+        return list(days(profile.listed, self._last_day())) if profile else []
+
+    async def path(self, symbol: str, day: dt.date) -> Path | None:
+        """The file of a day, made now if the cache has none; None when the day is not published."""
+        profile = PROFILES.get(symbol)
+        if profile is None or not profile.listed <= day <= self._last_day():
+            return None
+        # The folder's name has everything that decides a file's content, so that a cache serves its own market only.
+        market = f"version={GENERATOR_VERSION} seed={self.seed} trades={self.trades_per_day}"
+        path = self.cache / market / symbol / archive_file(symbol, day)
+        if not path.exists():
+            async with self._making:
+                if not path.exists():
+                    await asyncio.to_thread(self._make, path, symbol, day)
+        return path
+
+    def _last_day(self) -> dt.date:
+        now = self.now()
+        return now.date() - dt.timedelta(days=1 if now.timetz() >= PUBLISHED_AT else 2)
+
+    def _make(self, path: Path, symbol: str, day: dt.date) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        finished = path.with_name(f".{path.name}")  # renamed once its modification time is set
+        write_day(finished, synthetic_day(symbol, day, self.trades_per_day, seed=self.seed))
+        published = dt.datetime.combine(day + dt.timedelta(days=1), PUBLISHED_AT).timestamp()
+        os.utime(finished, (published, published))
+        finished.replace(path)
+        log_event("file made", file=path.name, trades=self.trades_per_day, bytes=path.stat().st_size)

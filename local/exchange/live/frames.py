@@ -1,0 +1,90 @@
+"""Frames of the public websocket: read from a recording, or made of trades in the way the exchange groups them.
+
+Part of the exchange simulator; no I/O but the reading of a recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
+
+_FRAME_SPAN_MS: Final = 5
+"""Greatest time between the trades of one frame, about that of the real captures."""
+
+_MAX_TRADES: Final = 1024
+"""Greatest number of trades in a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message of the exchange, whose exact text is `text`.
+
+    `topic` is empty where the text has no readable one; such a frame is sent to every connection. `time_ms`: the
+    exchange's time at which it is sent. `trades`: the unchecked objects of its `data` (T, s, S, v, p, i, ...).
+    """
+
+    text: str
+    topic: str
+    time_ms: int
+    trades: tuple[dict[str, Any], ...] = ()
+
+
+def trade_topic(symbol: str) -> str:
+    """The topic of the trades of `symbol`."""
+    return f"{TOPIC_PREFIX}{symbol}"
+
+
+def read_frame(text: str, not_before_ms: int) -> Frame:
+    """The frame of a recorded line, sent at its `ts`, or at `not_before_ms` if that is later or `ts` is missing."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        message = None
+    if not isinstance(message, dict):
+        return Frame(text, "", not_before_ms)
+    topic, ts, data = message.get("topic"), message.get("ts"), message.get("data")
+    topic = topic if isinstance(topic, str) else ""
+    time_ms = max(ts, not_before_ms) if isinstance(ts, int) else not_before_ms
+    trades = data if topic.startswith(TOPIC_PREFIX) and isinstance(data, list) else []
+    return Frame(text, topic, time_ms, tuple(trade for trade in trades if isinstance(trade, dict)))
+
+
+def read_capture(path: Path) -> Iterator[Frame]:
+    """The frames of a file with one frame a line, in its order; blank lines are skipped."""
+    time_ms = 0
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            text = line.rstrip("\r\n")
+            if text.strip():
+                frame = read_frame(text, time_ms)
+                time_ms = frame.time_ms
+                yield frame
+
+
+def frames_of(symbol: str, trades: Iterable[dict[str, Any]]) -> Iterator[Frame]:
+    """Frames of one symbol's trades, which ascend by `T`; a frame holds trades of nearly the same time."""
+    group: list[dict[str, Any]] = []
+    for trade in trades:
+        if group and (len(group) == _MAX_TRADES or trade["T"] > group[0]["T"] + _FRAME_SPAN_MS):
+            yield _frame(symbol, group)
+            group = []
+        group.append(trade)
+    if group:
+        yield _frame(symbol, group)
+
+
+def _frame(symbol: str, trades: list[dict[str, Any]]) -> Frame:
+    time_ms = trades[-1]["T"] + 1
+    topic = trade_topic(symbol)
+    return Frame(message_text(topic, time_ms, trades), topic, time_ms, tuple(trades))
+
+
+def message_text(topic: str, ts: int, trades: Iterable[dict[str, Any]]) -> str:
+    """The text of a message of `topic` with `trades` as its data; `ts` in milliseconds."""
+    return orjson.dumps({"topic": topic, "type": "snapshot", "ts": ts, "data": list(trades)}).decode()

@@ -1,0 +1,153 @@
+"""Sources of the frames of a played market: a recording, days of the archive, or the synthetic market.
+
+Part of the exchange simulator.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import heapq
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from bitcoin_pipeline.amounts import plain
+from bitcoin_pipeline.bybit.archive import read_day
+from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
+from bitcoin_pipeline.names import archive_file
+from bitcoin_pipeline.trade import Trade
+from local.exchange.live.frames import Frame, frames_of, read_capture, trade_topic
+from local.exchange.synthetic.second import synthetic_burst, synthetic_second, tick_direction
+
+FindFile = Callable[[str, dt.date], Awaitable[Path | None]]
+"""Returns the archive file of a symbol and day, None for a day that is not published."""
+
+
+class Source(Protocol):
+    """Frames in the order of their time, and the topics that they can have."""
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics to which clients can subscribe."""
+        ...
+
+    def frames(self, from_ms: int) -> Iterator[Frame]:
+        """The frames, from the first at or after `from_ms` on."""
+        ...
+
+
+def symbols_of(topics: frozenset[str]) -> list[str]:
+    """The symbols of the trade topics among `topics`, in order."""
+    return sorted(topic.removeprefix(TOPIC_PREFIX) for topic in topics if topic.startswith(TOPIC_PREFIX))
+
+
+class Capture:
+    """A recording with one frame a line, read as it is played. Raises ValueError for a file without any readable `ts`.
+
+    `first_ms`: the time of its first frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        topics: set[str] = set()
+        self.first_ms = 0
+        for frame in read_capture(path):
+            self.first_ms = self.first_ms or frame.time_ms
+            topics.add(frame.topic)
+        if not self.first_ms:
+            raise ValueError(f"a capture holds one websocket frame a line, with its ts, got {path}")
+        self.topics: Final = frozenset(topics - {""})
+
+    def frames(self, from_ms: int) -> Iterator[Frame]:
+        """Every frame with its exact text, whatever `from_ms` is."""
+        return read_capture(self._path)
+
+
+class Days:
+    """Days of the archive in the form of live frames. Raises ValueError for days without any trade.
+
+    `trades` of each symbol are in matching order, which becomes their `seq`, as the archive's times are finer than `T`.
+    `first_ms`: the time of the first frame.
+    """
+
+    def __init__(self, trades: Mapping[str, Sequence[Trade]]) -> None:
+        self._trades = trades
+        self.topics: Final = frozenset(map(trade_topic, trades))
+        first = next(self.frames(0), None)
+        if first is None:
+            raise ValueError(f"no trades of {', '.join(trades)} on the days to play")
+        self.first_ms: Final = first.time_ms
+
+    def frames(self, from_ms: int) -> Iterator[Frame]:
+        """Every frame, whatever `from_ms` is."""
+        streams = [frames_of(symbol, _on_the_wire(trades)) for symbol, trades in self._trades.items()]
+        return heapq.merge(*streams, key=lambda frame: frame.time_ms)
+
+
+async def read_days(find_file: FindFile, days: Iterable[tuple[str, dt.date]]) -> Days:
+    """The trades of symbols' days. Raises ValueError for a day that is not published or has an unusable file."""
+    trades: dict[str, list[Trade]] = {}
+    for symbol, day in sorted(days):
+        path = await find_file(symbol, day)
+        if path is None:
+            raise ValueError(f"the archive has no {archive_file(symbol, day)}")
+        try:
+            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+                trades.setdefault(symbol, []).extend(read_day(lines, symbol, day).trades)
+        except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+            raise ValueError(f"{path.name} is broken: {error}") from error
+    return Days(trades)
+
+
+def _on_the_wire(trades: Iterable[Trade]) -> Iterator[dict[str, Any]]:
+    last: Trade | None = None
+    direction = "ZeroPlusTick"
+    for seq, trade in enumerate(trades, 1):
+        change = 0 if last is None else int(trade.price.compare(last.price))
+        direction = tick_direction(change, direction)
+        last = trade
+        yield {
+            "T": trade.time_us // 1000,
+            "s": trade.symbol,
+            "S": str(trade.taker_side),
+            "v": plain(trade.size),
+            "p": plain(trade.price),
+            "L": direction,
+            "i": trade.trade_id,
+            "BT": False,
+            "RPI": False,
+            "seq": seq,
+        }
+
+
+class SyntheticMarket:
+    """A market without end: `symbols` have equal rates, and their trades depend on the seed and the second only."""
+
+    def __init__(self, symbols: tuple[str, ...], trades_per_second: float, seed: int) -> None:
+        self._symbols = symbols
+        self._rate = trades_per_second / len(symbols)
+        self._seed = seed
+        self._second = 0
+        self._bursts: dict[str, list[Iterator[dict[str, Any]]]] = {}
+        self._burst_numbers = count(1)
+        self.topics: Final = frozenset(map(trade_topic, symbols))
+
+    def frames(self, from_ms: int) -> Iterator[Frame]:
+        """The frames from the first whole second at or after `from_ms` on, without end."""
+        self._second = -(-from_ms // 1000)
+        while True:
+            streams = [frames_of(symbol, self._trades(symbol)) for symbol in self._symbols]
+            self._second += 1
+            yield from heapq.merge(*streams, key=lambda frame: frame.time_ms)
+
+    def burst(self, symbol: str, trades: int) -> None:
+        """Make `trades` further trades of `symbol` within the next second that is not made yet, among its own."""
+        made = synthetic_burst(symbol, self._second, trades, self._seed, next(self._burst_numbers))
+        self._bursts.setdefault(symbol, []).append(made)
+
+    def _trades(self, symbol: str) -> Iterator[dict[str, Any]]:
+        made = synthetic_second(symbol, self._second, self._rate, self._seed)
+        return heapq.merge(made, *self._bursts.pop(symbol, []), key=lambda trade: trade["T"])

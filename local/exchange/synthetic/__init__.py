@@ -1,0 +1,1 @@
+"""The synthetic market: trades that follow from a symbol, a time and a seed, as archive files and as live trades."""
