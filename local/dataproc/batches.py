@@ -7,8 +7,6 @@ that opens the folder goes on where the last one stopped, also after kill -9.
 from __future__ import annotations
 
 import datetime as dt
-import json
-import logging
 import shutil
 import threading
 import uuid
@@ -21,6 +19,7 @@ from google.cloud import dataproc_v1 as dataproc
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2
 
+from bitcoin_pipeline.adapters.stdout import log
 from local.dataproc.driver import Drivers, DriverState
 from local.dataproc.store import BatchStore
 from local.dataproc.validation import (
@@ -42,8 +41,6 @@ TERMINAL: Final = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 _ALIVE: Final = (State.RUNNING, State.CANCELLING)
 _DEFAULT_PAGE: Final = 20
 _LARGEST_PAGE: Final = 1000
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +253,4 @@ class Batches:
 
 
 def _log_state(batch: dataproc.Batch) -> None:
-    event = {
-        "event": "batch state",
-        "batch": batch.name,
-        "state": batch.state.name,
-        "message": batch.state_message,
-    }
-    log.info(json.dumps(event))
+    log("INFO", "batch state", batch=batch.name, state=batch.state.name, state_message=batch.state_message)

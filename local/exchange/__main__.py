@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.symbols import parse_symbol, symbols_among
 from bitcoin_pipeline.times import parse_day
@@ -27,7 +28,6 @@ from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_
 from local.exchange.live.playback import Playback
 from local.exchange.live.sources import Capture, SyntheticMarket, read_days
 from local.exchange.server import exchange
-from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
 from local.exchange.synthetic.profiles import SYMBOLS
 
@@ -86,11 +86,11 @@ async def _serve(application: web.Application, port: int, started: dict[str, Any
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        log_event("exchange started", port=port, **started)
+        log("INFO", "exchange started", port=port, **started)
         await stop.wait()
     finally:
         await runner.cleanup()
-    log_event("exchange stopped")
+    log("INFO", "exchange stopped")
 
 
 def _arguments() -> argparse.Namespace:

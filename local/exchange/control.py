@@ -10,10 +10,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from bitcoin_pipeline.adapters.stdout import log
 from local.exchange.live.faults import LIVE_KINDS, LiveFault
 from local.exchange.live.market import LiveMarket
 from local.exchange.shared.faults import BAN, Fault, FaultError, Faults, parse_fault
-from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
 
 _PIECE_BYTES = 1 << 18
@@ -61,7 +61,7 @@ class Control:
             return _bad_request(f"the body is not JSON: {error}")
         except FaultError as error:
             return _bad_request(str(error))
-        log_event("fault set", **fault.as_json())
+        log("INFO", "fault set", **fault.as_json())
         return web.json_response(fault.as_json(), status=HTTPStatus.CREATED)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
@@ -71,7 +71,7 @@ class Control:
             self._live.faults.clear()
         for rate_limit in self._guards():
             rate_limit.lift_bans()
-        log_event("faults cleared")
+        log("INFO", "faults cleared")
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     def _set(self, fault: Fault) -> Fault:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from bitcoin_pipeline.adapters.stdout import log
 from local.exchange.archive.bucket import Bucket
 from local.exchange.archive.host import PREFIX, ArchiveHost
 from local.exchange.archive.publication import Opener, Publication
@@ -17,7 +18,6 @@ from local.exchange.control import Control
 from local.exchange.live.market import LiveMarket
 from local.exchange.shared.error_page import error_page
 from local.exchange.shared.faults import STATUS, Faults
-from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
 
 
@@ -46,7 +46,7 @@ def _limited(rate_limit: RateLimit) -> Middleware:
         was_banned = rate_limit.seconds_left(address) > 0
         if not rate_limit.admit(address):
             if not was_banned:
-                log_event("address banned", address=address, seconds=rate_limit.ban_seconds)
+                log("INFO", "address banned", address=address, seconds=rate_limit.ban_seconds)
             return error_page(HTTPStatus.FORBIDDEN)
         if not request.headers.get("User-Agent"):
             return error_page(HTTPStatus.FORBIDDEN)

@@ -7,13 +7,13 @@ of an address at a time. A call that fails is logged as one line of JSON and rep
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import threading
 import time
 from typing import Final
 
 import requests
+
+from bitcoin_pipeline.adapters.stdout import log
 
 DEADLINE_SECONDS: Final = 300
 """Upper bound on the time of one call, which the functions' own limits stay below."""
@@ -37,9 +37,7 @@ def keep_calling(url: str, period_seconds: float) -> None:
         started = time.monotonic()
         reason = failure(url)
         if reason is not None:
-            line = json.dumps({"event": "call failed", "url": url, "reason": reason})
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            log("ERROR", "call failed", url=url, reason=reason)
         pause = period_seconds if reason is None else min(period_seconds, RETRY_SECONDS)
         time.sleep(max(0.0, started + pause - time.monotonic()))
 

@@ -63,9 +63,9 @@ def test_it_ends_with_code_0_and_leaves_no_file(port: int, tmp_path: Path, numbe
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert [json.loads(line) for line in output.splitlines()] == [
-        {"event": "exchange started", "port": port, "serves": "the synthetic market"},
-        {"event": "file made", "file": "BTCUSDT2020-03-25.csv.gz", "trades": 100, "bytes": size},
-        {"event": "exchange stopped"},
+        {"severity": "INFO", "message": "exchange started", "port": port, "serves": "the synthetic market"},
+        {"severity": "INFO", "message": "file made", "file": "BTCUSDT2020-03-25.csv.gz", "trades": 100, "bytes": size},
+        {"severity": "INFO", "message": "exchange stopped"},
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -91,7 +91,7 @@ def test_a_running_download_does_not_delay_the_end(port: int) -> None:
             process.terminate()
             output, _ = process.communicate(timeout=8)
     assert process.returncode == 0
-    assert [json.loads(line)["event"] for line in output.splitlines()] == [
+    assert [json.loads(line)["message"] for line in output.splitlines()] == [
         "exchange started",
         "fault set",
         "exchange stopped",

@@ -84,7 +84,12 @@ def test_a_failed_call_is_one_line_and_the_next_one_comes() -> None:
         assert process.stdout is not None
         line = json.loads(process.stdout.readline())
         wait_for("calls after it", lambda: len(function.calls) >= 3, 60)
-    assert line == {"event": "call failed", "url": f"{url}/publish", "reason": "503: what it says"}
+    assert line == {
+        "severity": "ERROR",
+        "message": "call failed",
+        "url": f"{url}/publish",
+        "reason": "503: what it says",
+    }
     assert process.stdout.read() == ""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Final
 
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.bybit_http import BybitArchive, version_of

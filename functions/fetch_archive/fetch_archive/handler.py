@@ -11,7 +11,7 @@ from typing import Final
 
 import flask
 import requests
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive
 from bitcoin_pipeline.adapters.stdout import log

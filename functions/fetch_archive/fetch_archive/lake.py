@@ -11,7 +11,7 @@ from typing import Final
 
 import requests
 from google.api_core import exceptions as lake_errors
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 

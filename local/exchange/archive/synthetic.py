@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.times import days
-from local.exchange.shared.log import log_event
 from local.exchange.synthetic.day import synthetic_day
 from local.exchange.synthetic.files import GENERATOR_VERSION, write_day
 from local.exchange.synthetic.profiles import PROFILES
@@ -76,4 +76,4 @@ class SyntheticArchive:
         published = dt.datetime.combine(day + dt.timedelta(days=1), PUBLISHED_AT).timestamp()
         os.utime(finished, (published, published))
         finished.replace(path)
-        log_event("file made", file=path.name, trades=self.trades_per_day, bytes=path.stat().st_size)
+        log("INFO", "file made", file=path.name, trades=self.trades_per_day, bytes=path.stat().st_size)

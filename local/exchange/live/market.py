@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bitcoin_pipeline.adapters.stdout import log
 from local.exchange.live import faults, rest, stream
 from local.exchange.live.clocks import RecordedClock, WallClock
 from local.exchange.live.faults import BURST, GARBAGE_KINDS, LiveFault, LiveFaults, parse_live_fault
@@ -24,7 +25,6 @@ from local.exchange.live.rest import RestHost
 from local.exchange.live.sources import Capture, Days, SyntheticMarket, symbols_of
 from local.exchange.live.stream import StreamHost
 from local.exchange.shared.faults import FaultError
-from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
 from local.exchange.synthetic.second import burst_around_price
 
@@ -116,7 +116,7 @@ def _log_failure(task: asyncio.Task[None]) -> None:
     """Log an unexpected end of the playback, which to a client looks like a market without trades."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        log_event("market failed", error=repr(error))
+        log("ERROR", "market failed", error=repr(error))
 
 
 def _one_of(topics: set[str]) -> str:

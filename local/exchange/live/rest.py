@@ -14,12 +14,12 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from local.exchange.live.faults import REST_DOWN, LiveFaults
 from local.exchange.live.playback import Playback
 from local.exchange.live.sources import symbols_of
 from local.exchange.shared.error_page import error_page
-from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
 from local.exchange.synthetic.profiles import PROFILES
 
@@ -102,7 +102,7 @@ class RestHost:
         trades = self._playback.history.recent(symbol, _limit(query, 500, RECENT_TRADES))
         # This call is rare, and the log is the only record of how far back its answer reached.
         oldest_ms = trades[-1]["T"] if trades else None
-        log_event("recent trades served", symbol=symbol, time=now_ms, trades=len(trades), oldest=oldest_ms)
+        log("INFO", "recent trades served", symbol=symbol, time=now_ms, trades=len(trades), oldest=oldest_ms)
         return {
             "category": "linear",
             "list": [

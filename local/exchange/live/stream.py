@@ -18,12 +18,12 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from local.exchange.live.faults import DUPLICATE, HALF_OPEN, NO_PONG, REFUSE, SILENCE, SPLIT, LiveFaults
 from local.exchange.live.frames import Frame, message_text
 from local.exchange.live.playback import Playback
 from local.exchange.shared.error_page import error_page
-from local.exchange.shared.log import log_event
 from local.exchange.shared.rate_limit import RateLimit
 
 PATH: Final = "/v5/public/linear"
@@ -159,7 +159,7 @@ class Connection:
 
     def drop(self, reason: str) -> None:
         """End the connection without a closing handshake."""
-        log_event("connection dropped", conn_id=self.conn_id, reason=reason)
+        log("INFO", "connection dropped", conn_id=self.conn_id, reason=reason)
         self.mute()
         if self._request.transport is not None:
             self._request.transport.abort()

@@ -56,7 +56,7 @@ JSON_LINES = """\
         (JAVA_TRACE, "java.nio.file.NoSuchFileException: /var/lib/x/tmp"),
         (PYTHON_TRACE, "ValueError: project must not be empty"),
         (JSON_LINES, "the topic trades cannot be read"),
-        ('{"event": "something does not answer", "error": "no route"}\n', "no route"),
+        ('{"severity": "ERROR", "message": "something does not answer", "error": "no route"}\n', "no route"),
         (
             "Error: Could not find or load main class kafka.Kafka\nCaused by: java.lang.X: kafka.Kafka\n",
             "java.lang.X: kafka.Kafka",
