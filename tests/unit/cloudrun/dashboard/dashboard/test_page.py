@@ -101,7 +101,7 @@ def test_every_module_is_preloaded_from_a_folder_that_browsers_keep(app: FastAPI
     status, headers, body = get(app, "/")
     assert status == 200
     assert "immutable" not in headers.get("cache-control", "")
-    preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)">', body.decode())
+    preloaded = re.findall(r'<link rel="modulepreload" fetchpriority="low" href="([^"]+)">', body.decode())
     assert preloaded == [f"/assets/{assets_version()}/{name}" for name in MODULES]
     for address in preloaded:
         status, headers, content = get(app, address)
