@@ -140,7 +140,7 @@ def test_the_page_loads_nothing_from_elsewhere(stack: RunningStack) -> None:
 
 
 def test_a_module_is_served_compressed_and_kept_by_the_browser(stack: RunningStack) -> None:
-    [address] = re.findall(r'"modulepreload" href="([^"]+/chart.js)"', get(stack, "/").text)
+    [address] = re.findall(r'"modulepreload"[^>]* href="([^"]+/chart.js)"', get(stack, "/").text)
     answer = get(stack, address)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/javascript")

@@ -22,7 +22,7 @@ STUDIES: Final = {"vwap": "Day VWAP", "ma20": "MA 20", "ma50": "MA 50", "delta":
 """The label of each study's button, by the study's name in the modules and in the URL."""
 MARKS: Final = {
     str(Status.PARTIAL): "partial: trades may be missing",
-    str(Status.REPAIRED): "repaired: missing trades came later",
+    str(Status.REPAIRED): "repaired: trades came late",
     "gap": "no candles in between",
 }
 """The explanation of each mark on the chart, by its class in the style sheet."""

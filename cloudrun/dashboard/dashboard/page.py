@@ -3,18 +3,21 @@
 Part of the dashboard. Figures never pass through Dash: the modules read the API and the stream by themselves.
 
 The assets' URLs carry a version that follows from their content. Relative imports inherit it, so a page never mixes
-modules of two deployments, and browsers may keep every file for good.
+modules of two deployments, and browsers may keep every file for good. They are read and compressed once, at the start:
+a page requests some twenty of them.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import mimetypes
 import re
 from pathlib import Path
 from typing import Final
 
 from dash import Dash, Input, Output, clientside_callback
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,7 +47,9 @@ def add_page(app: FastAPI) -> None:
     """Put the page at `/` of `app`, after its other routes."""
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     folder = f"/assets/{assets_version()}/"
-    preloaded = "".join(f'<link rel="modulepreload" href="{folder}{name}">' for name in MODULES)
+    add_assets(app, folder)
+    # At low priority: Dash's own scripts are larger, and the page starts only after them.
+    preloaded = "".join(f'<link rel="modulepreload" fetchpriority="low" href="{folder}{name}">' for name in MODULES)
     dash = Dash(
         __name__,
         server=app,  # type: ignore[arg-type]  # its types know Flask only
@@ -64,7 +69,7 @@ def add_page(app: FastAPI) -> None:
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; "
         f"form-action 'none'; frame-ancestors 'none'; script-src 'self' {' '.join(dash.csp_hashes())}"
     )
-    app.add_middleware(ResponseHeaders, policy=policy, immutable=folder)
+    app.add_middleware(SecurityHeaders, policy=policy)
 
 
 def assets_version() -> str:
@@ -76,15 +81,28 @@ def assets_version() -> str:
     return digest.hexdigest()[:12]
 
 
-class ResponseHeaders:
-    """Middleware that adds headers: a page loads nothing from other hosts, and keeps files under `immutable` for good.
+def add_assets(app: FastAPI, folder: str) -> None:
+    """Serve every asset under `folder` of `app`, from memory."""
+    files = {file.name: file.read_bytes() for file in ASSETS.iterdir()}
+    compressed = {name: gzip.compress(content, 9, mtime=0) for name, content in files.items()}
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-    Streams pass through without being buffered.
-    """
+    @app.get(folder + "{name}")
+    async def asset(name: str, request: Request) -> Response:
+        if name not in files:
+            return Response(status_code=404)
+        media_type = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            encoding = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            return Response(compressed[name], 200, headers | encoding, media_type)
+        return Response(files[name], 200, headers, media_type)
 
-    def __init__(self, app: ASGIApp, policy: str, immutable: str) -> None:
+
+class SecurityHeaders:
+    """Middleware that adds the headers by which a page loads nothing from other hosts; it buffers no response."""
+
+    def __init__(self, app: ASGIApp, policy: str) -> None:
         self._app = app
-        self._immutable = immutable
         self._security = [
             (b"content-security-policy", policy.encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -97,8 +115,6 @@ class ResponseHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *self._security]
-                if scope["path"].startswith(self._immutable) and message["status"] < 400:
-                    message["headers"].append((b"cache-control", b"public, max-age=31536000, immutable"))
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from dashboard import page
-from dashboard.page import ASSETS, CLASSIC, ENTRY, MODULES, ResponseHeaders, add_page, assets_version
+from dashboard.page import ASSETS, CLASSIC, ENTRY, MODULES, add_page, assets_version
 from local.checkout import ROOT
 
 STATIC: Final = re.compile(r"""^(?:import|export) [^;]*?from '\./([^']+)';$""", re.MULTILINE)
@@ -62,7 +63,7 @@ def test_the_version_follows_from_the_content(tmp_path: Path, monkeypatch: pytes
     assert len({shipped, changed, assets_version()}) == 3
 
 
-def get(app: FastAPI, path: str) -> tuple[int, dict[str, str], bytes]:
+def get(app: FastAPI, path: str, *sent: tuple[bytes, bytes]) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of a request."""
     messages: list[Message] = []
 
@@ -81,7 +82,7 @@ def get(app: FastAPI, path: str) -> tuple[int, dict[str, str], bytes]:
             "scheme": "http",
         },
         **{"path": path, "raw_path": path.encode(), "root_path": "", "query_string": b""},
-        **{"headers": [(b"host", b"test")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
+        **{"headers": [(b"host", b"test"), *sent], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
     }
     asyncio.run(app(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
@@ -100,7 +101,7 @@ def test_every_module_is_preloaded_from_a_folder_that_browsers_keep(app: FastAPI
     status, headers, body = get(app, "/")
     assert status == 200
     assert "immutable" not in headers.get("cache-control", "")
-    preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)">', body.decode())
+    preloaded = re.findall(r'<link rel="modulepreload" fetchpriority="low" href="([^"]+)">', body.decode())
     assert preloaded == [f"/assets/{assets_version()}/{name}" for name in MODULES]
     for address in preloaded:
         status, headers, content = get(app, address)
@@ -126,16 +127,20 @@ def test_the_policy_allows_the_inline_scripts_that_start_the_page_and_no_others(
     assert len(re.findall(r"script-src 'self' ([^;]*)", policy)[0].split()) == len(hashes) == 2
 
 
-def test_an_answer_that_failed_is_not_kept() -> None:
-    async def failing(scope: object, receive: object, send: object) -> None:
-        await send({"type": "http.response.start", "status": 404, "headers": []})  # type: ignore[operator]
+def test_an_unknown_asset_is_missing_and_its_absence_is_not_kept(app: FastAPI) -> None:
+    for path in (f"/assets/{assets_version()}/x.js", f"/assets/{assets_version()}/%2e%2e%2fpage.py"):
+        status, headers, _ = get(app, path)
+        assert (status, "cache-control" in headers) == (404, False)
+        assert headers["content-security-policy"].startswith("default-src 'self'")
 
-    app = FastAPI()
-    app.mount("/assets/v", failing)
-    app.add_middleware(ResponseHeaders, policy="default-src 'self'", immutable="/assets/v/")
-    status, headers, _ = get(app, "/assets/v/x.js")
-    assert (status, "cache-control" in headers) == (404, False)
-    assert headers["content-security-policy"] == "default-src 'self'"
+
+def test_an_asset_is_compressed_for_browsers_that_accept_it(app: FastAPI) -> None:
+    path = f"/assets/{assets_version()}/{CLASSIC}"
+    _, plain_headers, plain = get(app, path)
+    _, headers, content = get(app, path, (b"accept-encoding", b"gzip, br"))
+    assert gzip.decompress(content) == plain == (ASSETS / CLASSIC).read_bytes()
+    assert (headers["content-encoding"], plain_headers.get("content-encoding")) == ("gzip", None)
+    assert headers["vary"] == "Accept-Encoding"
 
 
 def test_the_vendored_chart_is_what_its_provenance_says() -> None:
