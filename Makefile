@@ -89,6 +89,10 @@ lock-jars: setup ## resolves the Maven coordinates in local/java/jars.toml and w
 outdated: ## the pins that are behind, and known advisories: to look at once a month
 	@$(SETUP) outdated
 
+.PHONY: build
+build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
+	@$(VENV)/bin/python -m local.build
+
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays
 	@rm -rf .venv .venv-* .jars .uv_cache .setup.lock build dist .mypy_cache .ruff_cache .pytest_cache

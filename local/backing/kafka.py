@@ -1,6 +1,7 @@
-"""Apache Kafka as one node of a stack (KRaft, no ZooKeeper), and the topics that the pipeline has.
+"""Apache Kafka as one node of a stack (KRaft, no ZooKeeper).
 
 `python -m local.backing.kafka --folder F --port P --controller-port C` formats the folder once and becomes the broker.
+Imported by `local.stack`, which starts it so, and by tests.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from bitcoin_pipeline import schemas
+from local.backing.interface import BackingService, Place, ServiceSpec, module_command
 from local.java import jvm
 from local.java.jars import FOLDER as JARS
 
@@ -23,8 +24,28 @@ _LOGGING: Final = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j
 _MEMORY: Final = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:TieredStopAtLevel=1")
 
 
+def _processes(place: Place) -> list[ServiceSpec]:
+    command = module_command(
+        "local.backing.kafka",
+        f"--folder={place.home / 'kafka'}",
+        f"--port={place.ports['kafka']}",
+        f"--controller-port={place.ports['kafka_controller']}",
+    )
+    return [ServiceSpec("kafka", command, f"tcp://{place.address('kafka')}", is_store=True)]
+
+
+def _client_environ(place: Place) -> dict[str, str]:
+    return {"KAFKA_BOOTSTRAP_SERVERS": place.address("kafka")}
+
+
+KAFKA: Final = BackingService(("kafka", "kafka_controller"), _processes, _client_environ)
+
+
 def properties(data: Path, port: int, controller_port: int) -> str:
-    """The broker's configuration. Flushing is left as Kafka has it: a killed process loses nothing it has confirmed."""
+    """The content of the broker's `server.properties`, with its data in the folder `data`.
+
+    Flushing is left at Kafka's default: the operating system keeps what a killed process has confirmed.
+    """
     values = {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -35,7 +56,7 @@ def properties(data: Path, port: int, controller_port: int) -> str:
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
-        # One node: what Kafka keeps for itself has one copy.
+        # On one node, Kafka's own topics can have one replica only.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "4",
         "transaction.state.log.replication.factor": "1",
@@ -48,46 +69,27 @@ def properties(data: Path, port: int, controller_port: int) -> str:
         "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
         "num.network.threads": "2",
         "num.io.threads": "4",
-        # A broker that comes back after a kill is taken in again at once.
+        # The controller accepts a broker that restarts after a kill once its old session has ended.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def create_topics(bootstrap_servers: str) -> None:
-    """Make the topics of the core's definition where they are absent; change none that exists.
-
-    Raises confluent_kafka.KafkaException when the broker refuses.
-    """
-    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its list lacks it
-
-    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 4})
-    existing = client.list_topics(timeout=30).topics
-    wanted = [
-        NewTopic(topic.name, topic.partitions, 1, config=topic.config)
-        for topic in schemas.topics()
-        if topic.name not in existing
-    ]
-    if wanted:
-        for outcome in client.create_topics(wanted).values():
-            outcome.result(timeout=30)
-
-
 def classes() -> jvm.Classes:
-    """What the broker loads."""
+    """The classes that the broker loads."""
     return jvm.Classes("kafka", tuple(sorted((JARS / "kafka").glob("*.jar"))))
 
 
 def _format_once(data: Path) -> None:
     if (data / "meta.properties").exists():
         return
-    shutil.rmtree(data, ignore_errors=True)  # a formatting that was interrupted
+    shutil.rmtree(data, ignore_errors=True)  # the rest of a formatting that was interrupted
     shutil.copytree(_formatted(), data)
 
 
 def _formatted() -> Path:
-    """A data folder as Kafka's own tool formats it, made once: nothing in it is one stack's."""
+    """A data folder formatted by Kafka's own tool, made once for all stacks: it holds nothing of one stack."""
     formatted = jvm.PREPARED / f"{classes().archive.stem}-formatted"
     jvm.PREPARED.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{formatted}.lock"), tempfile.TemporaryDirectory(dir=jvm.PREPARED) as folder:
@@ -95,7 +97,7 @@ def _formatted() -> Path:
             data, configuration = Path(folder, "data"), Path(folder, "server.properties")
             configuration.write_text(properties(data, 1, 2))
             tool = jvm.command(classes(), ("-Xmx64m", *_LOGGING), "kafka.tools.StorageTool", {})
-            # One node, so its id need not differ from anybody's.
+            # A cluster of one node never meets another, so all stacks may share one id.
             words = ("format", "--cluster-id", "bGl2ZS1waXBlbGluZS0wMQ", "--config", str(configuration))
             subprocess.run((*tool, *words), check=True, stdout=subprocess.DEVNULL)
             data.rename(formatted)
@@ -115,7 +117,7 @@ def main() -> None:
     configuration.write_text(properties(folder / "data", arguments.port, arguments.controller_port))
     _format_once(folder / "data")
     words = jvm.command(classes(), (*_MEMORY, *_LOGGING), "kafka.Kafka", os.environ)
-    # The supervisor's child is the broker itself, so that a signal reaches it.
+    # The broker replaces this process, so that the supervisor's signals reach it.
     os.execv(words[0], (*words, str(configuration)))  # noqa: S606
 
 

@@ -1,9 +1,8 @@
-"""Google's metadata server on one machine: default credentials and ID tokens without a cloud account.
+"""Google's metadata server of a stack: default credentials and ID tokens without a cloud account.
 
-    python -m local.backing.metadata --port=PORT --project=NAME
-
-The environment of `Stack.environ` leads every Google client here, so that each takes the path that it takes on
-Cloud Run, Composer and Dataproc. Started by a stack; imported by tests only.
+`python -m local.backing.metadata --port=PORT --project=NAME` serves it. A stack's variables lead every Google client
+here, so that each takes the path that it takes on Cloud Run, Composer and Dataproc. Imported by `local.stack`, which
+starts it so, and by tests.
 """
 
 from __future__ import annotations
@@ -20,19 +19,45 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec, module_command
+
 ROOT: Final = "/computeMetadata/v1"
 ACCOUNT: Final = "local"
-"""The service account. Not an address: for one, google-auth asks iamcredentials.googleapis.com for its regions."""
+"""Name of the service account. It is no e-mail address, since google-auth looks up the regions of an address at
+iamcredentials.googleapis.com."""
 
 TOKEN_SECONDS: Final = 3599
 ISSUER: Final = "https://accounts.google.com"
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def answer(path: str, query: Mapping[str, list[str]], project: str, now: int) -> str | dict[str, Any] | None:
-    """What the server says at `path` at `now` (Unix seconds): text, a JSON object, or None when there is no such page.
+def _processes(place: Place) -> list[ServiceSpec]:
+    command = module_command("local.backing.metadata", f"--port={place.ports['metadata']}", f"--project={PROJECT}")
+    return [ServiceSpec("metadata", command, f"{place.url('metadata')}{ROOT}/project/project-id", is_store=True)]
 
-    Any name of a service account means the only one there is.
+
+def _client_environ(place: Place) -> dict[str, str]:
+    no_configuration = place.home / "no-gcloud-configuration"
+    return {
+        # google-auth probes ..._IP and sends requests to ..._HOST; google-cloud-cpp (pyarrow's GcsFileSystem) uses
+        # ..._ROOT.
+        "GCE_METADATA_HOST": place.address("metadata"),
+        "GCE_METADATA_IP": place.address("metadata"),
+        "GCE_METADATA_ROOT": place.address("metadata"),
+        # Both libraries prefer the user's own credentials; the last is google-cloud-cpp's variable for them.
+        "GOOGLE_APPLICATION_CREDENTIALS": "",
+        "CLOUDSDK_CONFIG": str(no_configuration),
+        "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE": str(no_configuration / "credentials.json"),
+    }
+
+
+METADATA: Final = BackingService(("metadata",), _processes, _client_environ)
+
+
+def answer(path: str, query: Mapping[str, list[str]], project: str, now: int) -> str | dict[str, Any] | None:
+    """The server's answer at `path` at `now` (Unix seconds): text, a JSON object, or None where there is no page.
+
+    Every name of a service account stands for the only one there is.
     """
     page = path.removeprefix(ROOT).strip("/")
     if account := re.fullmatch(r"instance/service-accounts/[^/]+(?:/(.+))?", page):
@@ -68,7 +93,7 @@ def _unsigned_jwt(claims: dict[str, Any]) -> str:
 class MetadataServer(ThreadingHTTPServer):
     """Listens on 127.0.0.1 at `port` and answers for `project`."""
 
-    request_queue_size = 128  # a batch's workers all ask at the same moment
+    request_queue_size = 128  # all workers of a batch connect at the same moment
     daemon_threads = True
 
     def __init__(self, port: int, project: str) -> None:
@@ -100,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
-        """Nothing: an access log would drown what matters."""
+        """Log nothing, since an access log would hide the lines that matter."""
 
 
 def main() -> None:

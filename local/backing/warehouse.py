@@ -1,6 +1,6 @@
-"""The dataset `market` with its tables and views, as Terraform makes them in the cloud.
+"""Makes the BigQuery dataset `market` with its tables and views, which Terraform makes in the cloud.
 
-Used by `pipeline up` and by the tests.
+Imported by `local.stack` and by tests.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Loads the days that are missing: fetch by the function, then one batch of many days, as the DAG does.
+"""Loads the days that are missing: the function fetches their files, then one batch computes the candles of many days.
 
-Used by the `pipeline` command. Every step may be killed and repeated: the plan comes from `ingests`, a stored
-file is not fetched again, and a batch replaces what it lands.
+Imported by `local.command.data`. Every step may be killed and repeated: the plan comes from `ingests`, a stored file is
+not fetched again, and a batch replaces the days that it loads.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from bitcoin_pipeline.batches import DAYS_PER_BATCH, CandlesJob, candles_batch
-from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, in_batches, missing_days
+from bitcoin_pipeline.ingests import BatchDays, FetchStatus, SymbolDay, batch_days, in_batches, missing_days
 from bitcoin_pipeline.names import batch_id
 from local.command.cloud import Cloud
 from local.command.queries import Ingest, Span, candle_count, ingests
 
 CONCURRENT_FETCHES: Final = 4
-"""Well below the 30 requests a second that Bybit tolerates, and enough to fill a line."""
+"""Number of concurrent downloads: far below the 30 requests a second that Bybit permits, and enough for any link."""
 
 OUTAGE_SECONDS: Final = 120
-"""How long a service may be away before the command gives up; the supervisor restarts a dead one in seconds."""
+"""Time without an answer after which the command gives up; a supervisor restarts a service within seconds."""
 
 FETCH_TRIES: Final = 2
-"""Of a day to which the function answers with an error; it has tried several times itself."""
+"""Number of calls for a day to which the function, after retries of its own, answers with a server error."""
 
 BATCH_TRIES: Final = 3
 
@@ -38,29 +38,25 @@ _T = TypeVar("_T")
 
 
 class BackfillError(RuntimeError):
-    """The backfill cannot go on; the message says why and what to do."""
-
-
-class UnknownSymbolError(BackfillError):
-    """The exchange's archive has no such symbol."""
+    """The backfill cannot go on; the message contains the reason."""
 
 
 class Progress(Protocol):
-    """How a long step is shown."""
+    """Shows how far a long step is."""
 
     def step(self, title: str, total: int | None) -> None:
-        """A step of `total` parts begins; None: it has no parts."""
+        """Begin a step of `total` parts; None for a step without parts."""
 
     def advance(self) -> None:
-        """One part is done."""
+        """Count one part as done."""
 
     def note(self, text: str) -> None:
-        """Something the user may wonder about."""
+        """Show a line about an event of the step."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """What one backfill found and did."""
+    """The outcome of one backfill; `candles`: number of candles of the days that it loaded."""
 
     planned: list[SymbolDay] = field(default_factory=list)
     not_fetched: dict[SymbolDay, str] = field(default_factory=dict)
@@ -70,21 +66,20 @@ class Summary:
 
 
 def backfill(cloud: Cloud, span: Span, progress: Progress, *, again: bool = False) -> Summary:
-    """Load the days of `span` that `ingests` lacks, or with `again` all of them.
+    """Load the days of `span` that `ingests` lacks or has as failed, or with `again` all of them.
 
-    Raises UnknownSymbolError, and BackfillError when a service stays away or a batch fails again and again.
-    A day that fails does not raise, nor keep the others from being loaded: its reason is in the summary.
+    Raises UnknownSymbolError, and BackfillError when a service does not answer or a batch fails repeatedly. A day that
+    fails does not raise and does not keep the others from being loaded; its reason is in the summary.
     """
     known = {} if again else {item: ingest.status for item, ingest in ingests(cloud, span).items()}
     summary = Summary(planned=missing_days(span.symbol, span.start, span.end, known))
     settings = cloud.backfill_settings()
     for items in in_batches(summary.planned, DAYS_PER_BATCH):
         fetched = _fetch_all(cloud, settings.fetch_archive_url, items, summary.not_fetched, progress)
-        summary.not_published += [item for item, status in fetched.items() if status is FetchStatus.NOT_PUBLISHED]
-        load = sorted(item for item, status in fetched.items() if status.landed)
-        no_trades = sorted(item for item, status in fetched.items() if status is FetchStatus.NO_TRADES)
-        if load or no_trades:
-            _run_batch(cloud, settings.candles_batch_job(cloud.settings), load, no_trades, progress)
+        items_of_batch = batch_days(fetched)
+        summary.not_published += items_of_batch.not_published
+        if items_of_batch.needs_batch:
+            _run_batch(cloud, settings.candles_batch_job(cloud.settings), items_of_batch, progress)
     summary.not_published.sort()
     if summary.planned:
         now = ingests(cloud, span)
@@ -95,7 +90,7 @@ def backfill(cloud: Cloud, span: Span, progress: Progress, *, again: bool = Fals
 
 
 class _Pause:
-    """A time until which no worker may ask the exchange: one worker's ban is everybody's."""
+    """A time until which no worker may send requests, since the exchange bans the address that all of them share."""
 
     def __init__(self) -> None:
         self._until = 0.0
@@ -107,25 +102,28 @@ class _Pause:
             self._until = max(self._until, time.monotonic() + seconds)
 
     def wait(self) -> None:
-        """Return when the pause is over. Raises BackfillError when the whole backfill is."""
+        """Return at the end of the pause. Raises BackfillError after the end of the backfill."""
         while (seconds := self._until - time.monotonic()) > 0 and not self._stopped.wait(seconds):
             pass
         if self._stopped.is_set():
             raise BackfillError("the backfill has ended")
 
     def stop(self) -> None:
-        """Let nobody go on."""
+        """End the backfill for every worker."""
         self._stopped.set()
 
 
 class _DayError(Exception):
-    """One day cannot be fetched now; the others can."""
+    """One day cannot be fetched; the message contains the reason. The other days are not affected."""
 
 
 def _fetch_all(
     cloud: Cloud, url: str, items: list[SymbolDay], not_fetched: dict[SymbolDay, str], progress: Progress
 ) -> dict[SymbolDay, FetchStatus]:
-    """What became of every day that could be asked for; the others go to `not_fetched` with their reason."""
+    """The answer for every day; days without one go to `not_fetched` with their reason.
+
+    An unknown symbol ends the downloads, and then there are answers for some days only.
+    """
     progress.step("fetching files", len(items))
     pause = _Pause()
     statuses: dict[SymbolDay, FetchStatus] = {}
@@ -138,8 +136,10 @@ def _fetch_all(
             except _DayError as error:
                 not_fetched[futures[future]] = str(error)
             progress.advance()
+            if statuses.get(futures[future]) is FetchStatus.UNKNOWN_SYMBOL:
+                break
     finally:
-        # Whoever interrupts must not wait for downloads that nobody wants any more.
+        # After an interrupt the command must not wait for downloads whose results are not used.
         pause.stop()
         pool.shutdown(wait=False, cancel_futures=True)
     return statuses
@@ -162,7 +162,7 @@ def _fetch(cloud: Cloud, url: str, item: SymbolDay, pause: _Pause, progress: Pro
         answer = _through_outages("fetch_archive", post, requests.ConnectionError, requests.Timeout)
         if answer.status_code == requests.codes.too_many_requests:
             seconds = float(answer.headers.get("Retry-After", 60))
-            progress.note(f"the exchange asks to wait; going on in {seconds:.0f} s")
+            progress.note(f"the exchange demands a pause; going on in {seconds:.0f} s")
             pause.extend(seconds)
         elif answer.status_code < requests.codes.internal_server_error or (tries := tries + 1) == FETCH_TRIES:
             break
@@ -170,21 +170,17 @@ def _fetch(cloud: Cloud, url: str, item: SymbolDay, pause: _Pause, progress: Pro
         raise BackfillError(f"fetch_archive refuses this caller: {answer.status_code}: {_error_of(answer)}")
     if not answer.ok:
         raise _DayError(f"fetch_archive answers {answer.status_code}: {_error_of(answer)}")
-    status = FetchStatus(answer.json()["status"])
-    if status is FetchStatus.UNKNOWN_SYMBOL:
-        raise UnknownSymbolError(f"the exchange's archive has no symbol {item.symbol}")
-    return status
+    return FetchStatus(answer.json()["status"])
 
 
-def _run_batch(
-    cloud: Cloud, job: CandlesJob, load: list[SymbolDay], no_trades: list[SymbolDay], progress: Progress
-) -> None:
+def _run_batch(cloud: Cloud, job: CandlesJob, items: BatchDays, progress: Progress) -> None:
     from google.cloud.dataproc_v1 import Batch
 
-    progress.step(f"computing candles of {len(load)} {'day' if len(load) == 1 else 'days'}", None)
+    count = len(items.load)
+    progress.step(f"computing candles of {count} {'day' if count == 1 else 'days'}", None)
     for attempt in range(1, BATCH_TRIES + 1):
         name = batch_id("candles", uuid.uuid4().hex[:12])
-        batch = _finished_batch(cloud, name, candles_batch(job, name, load, no_trades))
+        batch = _finished_batch(cloud, name, candles_batch(job, name, items.load, items.no_trades))
         if batch.state == Batch.State.SUCCEEDED:
             return
         progress.note(f"batch {name} {batch.state.name.lower()}: {batch.state_message} (try {attempt})")
@@ -192,7 +188,7 @@ def _run_batch(
 
 
 def _finished_batch(cloud: Cloud, name: str, description: dict[str, Any]) -> Any:
-    """The batch `name`, created if it is not there yet, once it has ended."""
+    """The batch `name` once it has ended; it is created if it does not exist."""
     from google.api_core import exceptions
     from google.cloud.dataproc_v1 import Batch
 
@@ -201,7 +197,7 @@ def _finished_batch(cloud: Cloud, name: str, description: dict[str, Any]) -> Any
     request = {"parent": parent, "batch_id": name, "batch": description, "request_id": str(uuid.uuid4())}
 
     def create() -> None:
-        # When an earlier try has arrived after all, the name exists: it is ours alone.
+        # The name exists when an earlier try has been accepted in spite of its error; it is used by this call only.
         with suppress(exceptions.AlreadyExists):
             client.create_batch(request=request, timeout=30)
 
@@ -219,7 +215,7 @@ def _finished_batch(cloud: Cloud, name: str, description: dict[str, Any]) -> Any
                 exceptions.DeadlineExceeded,
             )
     except KeyboardInterrupt:
-        # It would go on alone, and be paid for.
+        # The batch would go on without the command, and be paid for.
         if batch is not None:
             with suppress(exceptions.GoogleAPICallError):
                 client.transport.operations_client.cancel_operation(batch.operation)
@@ -235,7 +231,7 @@ def _through_outages(what: str, call: Callable[[], _T], *passing: type[Exception
     try:
         return again(call)()
     except exceptions.RetryError as error:
-        raise BackfillError(f"{what} does not answer well for {OUTAGE_SECONDS} s: {error.cause}") from error
+        raise BackfillError(f"{what} has not answered for {OUTAGE_SECONDS} s: {error.cause}") from error
 
 
 def _error_of(answer: Any) -> str:

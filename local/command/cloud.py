@@ -1,12 +1,11 @@
-"""The clients of the data commands, for Google Cloud or for a stack of stand-ins: the environment decides.
+"""The clients of the data commands, for Google Cloud or for a stack on this machine, as the environment has it.
 
-Used by the `pipeline` command.
+Imported by the other modules of `local.command`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
 from bitcoin_pipeline.settings import SettingsError, read_settings, setting
-from local.stack.lifecycle import read_env_file
-from local.stack.services import beside_a_stack
+from local.environment import beside_a_stack, env_file, read_env_file
 
 PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
 
@@ -26,7 +24,7 @@ def _uris(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """Where the data is."""
+    """The project and the addresses of its data."""
 
     project: str = setting(PROJECT_VARIABLE, "the Google Cloud project")
     region: str = setting("PIPELINE_REGION", "where batches run, such as europe-west1")
@@ -42,7 +40,7 @@ class CloudSettings:
 
 @dataclass(frozen=True, slots=True)
 class BackfillSettings:
-    """What only a backfill calls and runs."""
+    """The function and the batch job that only a backfill needs."""
 
     fetch_archive_url: str = setting("PIPELINE_FETCH_ARCHIVE_URL", "address of the function fetch_archive")
     candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
@@ -53,7 +51,7 @@ class BackfillSettings:
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
 
     def candles_batch_job(self, cloud: CloudSettings) -> CandlesJob:
-        """What a batch's description needs."""
+        """The job as the core describes it."""
         return CandlesJob(
             project=cloud.project,
             lake=cloud.lake,
@@ -64,16 +62,20 @@ class BackfillSettings:
         )
 
 
-def environment(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ`, completed from the stack in `home`, unless it names a Google project of its own.
+def environment(home: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` completed with the variables of the stack in `home`, unless it names another Google project.
 
-    A project of the user's own is never mixed with a stack's addresses. Raises SettingsError when neither
-    gives a project.
+    A project of the user's own is never mixed with the addresses of a stack. `home`: None where there can be no stack.
+    Raises SettingsError when neither names a project.
     """
-    stack = read_env_file(home / "env")
+    stack = read_env_file(env_file(home)) if home else {}
     project = environ.get(PROJECT_VARIABLE)
     if project and project != stack.get(PROJECT_VARIABLE):
         return dict(environ)
+    if home is None and not project:
+        raise SettingsError(
+            f"{PROJECT_VARIABLE} is not set; name a Google Cloud project, or with PIPELINE_HOME the home of a stack"
+        )
     if not stack and not project:
         raise SettingsError(
             f"no stack is up in {home} and {PROJECT_VARIABLE} is not set; run `pipeline up`, or name a project"
@@ -82,17 +84,18 @@ def environment(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Cloud:
-    """Google's clients, each made when first asked for."""
+    """Makes the clients of Google's services.
+
+    The libraries read variables of their own from the process, which an entry point must have set to the same `environ`
+    (`local.environment.replace_process_environ`).
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.settings = read_settings(CloudSettings, environ)
         self._environ = dict(environ)
-        # Google's libraries and libpq read their own variables from the process.
-        os.environ.clear()
-        os.environ.update(self._environ)
 
     def backfill_settings(self) -> BackfillSettings:
-        """What a backfill needs besides. Raises SettingsError."""
+        """The further settings of a backfill. Raises SettingsError."""
         return read_settings(BackfillSettings, self._environ)
 
     def bigquery(self) -> Any:
@@ -126,17 +129,17 @@ class Cloud:
         """The lake as a pyarrow filesystem."""
         from pyarrow import fs
 
-        # The default waits a quarter of an hour for credentials that nobody has.
+        # The default limit retries for a quarter of an hour where there are no credentials.
         return fs.GcsFileSystem(retry_time_limit=dt.timedelta(seconds=60))
 
     def kafka(self) -> str:
-        """The live plane's brokers. Raises SettingsError when none are named."""
+        """`host:port` of the live plane's brokers. Raises SettingsError when it is not set."""
         if not self.settings.kafka_servers:
             raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set (host:port of the live plane's brokers)")
         return self.settings.kafka_servers
 
     def id_token(self, audience: str) -> str:
-        """A token that the Cloud Run service at `audience` accepts; it lives an hour."""
+        """A token that the Cloud Run service at `audience` accepts for an hour."""
         from google.auth.transport.requests import Request
         from google.oauth2 import id_token
 

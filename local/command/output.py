@@ -1,6 +1,6 @@
-"""How rows leave the command: a table for people, CSV or JSON for programs. Only data goes to stdout.
+"""Writes rows as a table for people, or as CSV or JSON for programs. Only data goes to stdout.
 
-Used by the `pipeline` command.
+Imported by the other modules of `local.command`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ from bitcoin_pipeline.times import from_datetime, iso
 Row = Sequence[Any]
 
 STDERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
-"""For everything that is not data: progress, notes, errors."""
+"""The console for progress, notes and errors."""
 
 _SHOWN: Final = 20
-"""Rows at the head and at the foot of a table; a person reads no more, a program asks for CSV."""
-
+"""Number of rows at the head and at the foot of a table; a program that needs all rows takes CSV."""
 
 _ANY_WIDTH: Final = 1_000_000
 
 
 class Format(StrEnum):
-    """What `--format` takes."""
+    """The values of `--format`."""
 
     TABLE = "table"
     CSV = "csv"
@@ -53,7 +52,7 @@ def write_rows(names: Sequence[str], rows: Iterable[Row], output_format: Format,
 
 
 def text_of(value: Any) -> str:  # noqa: PLR0911  # one return for each kind
-    """A value as text: plain decimals, times as 2020-03-25T10:36:00Z, nothing for a missing value."""
+    """A value as text: plain decimals, times as 2020-03-25T10:36:00Z, the empty text for a missing value."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -120,7 +119,7 @@ def _write_table(names: Sequence[str], rows: Iterable[Row], out: TextIO) -> int:
         table.add_row(*("…" for _ in names))
     for row in foot:
         table.add_row(*_cells(row))
-    # As wide as its content, whatever the terminal's width: cut cells would hide digits.
+    # The table is as wide as its content even in a narrow terminal, since cut cells would hide digits.
     width = Console(file=out, width=_ANY_WIDTH).measure(table).maximum
     Console(file=out, width=max(width, 1), highlight=False, soft_wrap=True).print(table)
     left_out = count - len(head) - len(foot)

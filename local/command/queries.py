@@ -1,6 +1,6 @@
-"""What the data commands read: candles and ingests from BigQuery, ticks from the lake, both in DuckDB.
+"""The queries of the data commands: candles and ingests in BigQuery, trades in the lake, all of them through DuckDB.
 
-Used by the `pipeline` command. Every BigQuery query has bound parameters and a ceiling on what it may bill.
+Imported by the other modules of `local.command`. Every BigQuery query has bound parameters and a limit on billed bytes.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """What became of one symbol-day, as the batch recorded it. Counts are NULL in BigQuery unless loaded."""
+    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless it is loaded."""
 
     item: SymbolDay
     status: IngestStatus
@@ -96,12 +96,12 @@ class Ingest:
 
     @property
     def trades(self) -> int:
-        """How many trades the day has in the lake."""
+        """Number of trades that the day has in the lake."""
         return self.row_count - self.duplicates - self.quarantined
 
 
 def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
-    """What the table `ingests` knows of these days."""
+    """The rows of the table `ingests` for these days."""
     rows = _query(cloud, _INGESTS, symbol=span.symbol, start=span.start, end=span.end)
     found = (
         Ingest(
@@ -119,7 +119,7 @@ def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
 
 
 def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
-    """How many 1-minute candles of the archive the days `loaded` within `span` have."""
+    """Number of 1-minute archive candles on the days `loaded` within `span`."""
     return int(next(iter(_query(cloud, _COUNT, **span.times, days=loaded)))[0]) if loaded else 0
 
 
@@ -157,14 +157,14 @@ def _live_minutes(span: Span) -> Iterator[Candle]:
     import psycopg
     from psycopg.rows import dict_row
 
-    # The server is found by libpq's own variables. A cursor of the server's keeps long spans out of memory.
+    # libpq finds the server by its own variables. A server-side cursor keeps long spans out of memory.
     with psycopg.connect(connect_timeout=10) as connection, connection.cursor("candles", row_factory=dict_row) as rows:
         rows.execute(_LIVE_CANDLES, span.times)
         yield from map(_candle, rows)
 
 
 def _best(*planes: Iterator[Candle]) -> Iterator[Candle]:
-    """One candle a minute, the best of what the planes have, as `candles_best` would choose."""
+    """One candle per minute, chosen among the planes by the rule of the view `candles_best`."""
     in_order = heapq.merge(*planes, key=lambda candle: candle.open_time_us)
     for _, same_minute in groupby(in_order, key=lambda candle: candle.open_time_us):
         yield min(same_minute, key=precedence)
@@ -177,13 +177,13 @@ def candle_row(candle: Candle) -> tuple[Any, ...]:
 
 
 def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
-    """The values of TRADE_COLUMNS of every tick in the lake, in matching order, read a row group at a time."""
+    """The values of TRADE_COLUMNS for every trade in the lake, in matching order, read in batches of rows."""
     for time, _, price, size, side, trade_id in _ticks(cloud, span):
         yield time, span.symbol, side, price, size, trade_id
 
 
 def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
-    """Every tick in the lake as a Trade, in matching order; `Trade.order` is its place within its day."""
+    """Every trade in the lake, in matching order; `Trade.order` is its place within its day."""
     for time, order, price, size, side, trade_id in _ticks(cloud, span):
         yield Trade(
             symbol=span.symbol,
@@ -198,7 +198,7 @@ def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
 
 
 def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
-    """Time, match order, price, size, side and id of every tick."""
+    """Time, match order, price, size, side and id of every trade."""
     import pyarrow.parquet as pq
 
     lake = cloud.lake()
@@ -209,7 +209,7 @@ def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
             continue
         with file, pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
-                # In the file's order, whatever was asked for.
+                # The reader returns columns in the order of the file.
                 for row in _rows([batch.select(_TICK_COLUMNS)]):
                     yield *row[:-1], uuid.UUID(bytes=row[-1])
 
@@ -217,8 +217,8 @@ def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
 def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
 
-    Only what the query names is read: ticks from the lake's Parquet files, pruned by symbol, date and column;
-    tables from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
+    Only the tables that the query names are read: trades from the lake's Parquet files, pruned by symbol, date and
+    column; the others from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
     """
     import duckdb
 
@@ -226,11 +226,11 @@ def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]
         config={
             "autoinstall_known_extensions": False,  # nothing is downloaded
             "autoload_known_extensions": False,
-            "python_enable_replacements": False,  # a name in the query is a table, never a variable of ours
+            "python_enable_replacements": False,  # a name in the query is a table, never a Python variable
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
-    # A word that only looks like a table costs a read too many; DuckDB's own list fails on joins and PIVOT.
+    # A word that only looks like a table costs one needless read; DuckDB's own list of tables fails on joins and PIVOT.
     words = set(re.findall(r"\w+", query.lower()))
     if "trades" in words:
         connection.register("lake_trades", _lake_dataset(cloud))
@@ -241,7 +241,7 @@ def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]
             connection.register(short, _arrow_table(cloud, name))
     relation = connection.sql(query)
     if relation is None:
-        raise duckdb.InvalidInputException("a query that returns rows is wanted")
+        raise duckdb.InvalidInputException("the query must return rows")
     reader = relation.to_arrow_reader(10_000)
     return reader.schema.names, _rows(reader)
 

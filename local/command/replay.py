@@ -1,6 +1,6 @@
-"""Days of the lake as the topic's records, heartbeats included, at any multiple of real time.
+"""Sends days of the lake as the topic's records, heartbeats included, at any multiple of real time.
 
-Used by the `pipeline` command: whatever reads live trades can be run on history.
+Imported by `local.command.data`. A program that reads live trades can thus be run on history.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HEARTBEAT_US: Final = SECOND_US
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A record and the market's time at which it is due. `key`: None for every partition."""
+    """A record and the time in the market at which it is due. `key`: None sends it to every partition."""
 
     time_us: int
     key: str | None
@@ -28,13 +28,13 @@ class Due:
 
 
 class ReplayError(RuntimeError):
-    """The replay cannot go on; the message says why."""
+    """The replay cannot go on; the message contains the reason."""
 
 
 def due_records(trades: Iterable[Trade]) -> Iterator[Due]:
-    """The records of `trades`, which come in matching order of one symbol, with the heartbeats between them.
+    """The records of `trades`, which are of one symbol and in matching order, with heartbeats between them.
 
-    A heartbeat every second of the market, and one past the end of the last minute, which makes it final.
+    There is a heartbeat for every second of the market, and one past the end of the last minute.
     """
     trade = None
     beat_us = 0
@@ -44,7 +44,7 @@ def due_records(trades: Iterable[Trade]) -> Iterator[Due]:
         while beat_us <= trade.time_us:
             yield _heartbeat(trade.symbol, beat_us)
             beat_us += HEARTBEAT_US
-        assert isinstance(trade.order, int)  # the place in the day's matching order, as the lake has it
+        assert isinstance(trade.order, int)  # the place in the day's matching order, as in the lake
         yield Due(trade.time_us, trade.symbol, trade_record(trade, trade.order))
     if trade is not None:
         end_us = floor_us(trade.time_us) + MINUTE_US
@@ -54,7 +54,7 @@ def due_records(trades: Iterable[Trade]) -> Iterator[Due]:
 
 
 def _heartbeat(symbol: str, due_us: int) -> Due:
-    # What is due at this time exactly comes after it, so the proof ends a microsecond earlier.
+    # A trade that is due at exactly this time follows the heartbeat, so the proof ends a microsecond earlier.
     heartbeat = Heartbeat(time_us=due_us - 1, symbols=(symbol,), lag_ms=0, reconnects=0)
     return Due(due_us, None, heartbeat_record(heartbeat))
 
@@ -66,9 +66,9 @@ def replay(
     speed: float,
     advance: Callable[[], None],
 ) -> int:
-    """Send `records` to `topic` at `speed` times real time (0: as fast as possible); returns how many trades.
+    """Send `records` to `topic` at `speed` times real time (0: as fast as possible); returns the number of trades.
 
-    Makes the topic as names.REPLAY_TOPIC is defined if it is absent. Raises ReplayError when the broker refuses.
+    Creates an absent topic with the definition of names.REPLAY_TOPIC. Raises ReplayError when the broker refuses.
     """
     from confluent_kafka import KafkaException, Producer
 

@@ -1,6 +1,6 @@
-"""The growing candle and the tape in the terminal: candles from Postgres, trades from the topic itself.
+"""Shows the forming candle and the latest trades in the terminal: candles from Postgres, trades from the topic.
 
-Used by the `pipeline` command. A consumer of its own that commits nothing; psycopg uses libpq's variables.
+Imported by `local.command.data`. Its consumer commits no offsets; psycopg reads libpq's variables.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ FROM candles WHERE symbol = %s AND source = 'live' ORDER BY open_time DESC LIMIT
 """
 _HEAD: Final = ("minute", "open", "high", "low", "close", "volume", "trades", "bought", "status")
 _TAPE: Final = 12
+"""Number of trades shown."""
 _LOOK_BACK: Final = 1000
-"""Records of each partition that are read for the first tape."""
+"""Number of records of each partition that are read for the first trades."""
 _REFRESHES_PER_SECOND: Final = 4
 
 
 def show(symbol: str, bootstrap_servers: str) -> None:
-    """Draw until interrupted. Raises psycopg.Error or confluent_kafka.KafkaException when a server is away."""
+    """Draw until interrupted. Raises psycopg.Error or confluent_kafka.KafkaException when a server does not answer."""
     import psycopg
     from confluent_kafka import Consumer
 
@@ -58,7 +59,7 @@ def _trade_in(message: Any) -> Trade | None:
     try:
         return read_trade(message.value() or b"")
     except ValueError:
-        return None  # not ours to judge: the job sends it to the dead-letter topic
+        return None  # the candles job sends it to the dead-letter topic
 
 
 def _candles(symbol: str, rows: list[tuple[Any, ...]]) -> Table:

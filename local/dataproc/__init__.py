@@ -1,4 +1,4 @@
-"""Dataproc Serverless' batch API on one machine: real gRPC in front, the real spark-submit behind.
+"""Dataproc Serverless' batch API on one machine: it is served over gRPC and runs batches with the real spark-submit.
 
-Started by a stack as `python -m local.dataproc`; imported by nobody but its tests.
+A stack starts it as `python -m local.dataproc`; only its tests import it.
 """

@@ -1,6 +1,6 @@
 """The entry point: `python -m local.dataproc --port=PORT --folder=FOLDER`.
 
-On SIGTERM it ends its drivers; after a SIGKILL they go on, and the next one that opens the folder takes them over.
+On SIGTERM it ends its drivers. After a SIGKILL they go on, and the next process that opens the folder takes them over.
 """
 
 from __future__ import annotations

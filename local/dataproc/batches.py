@@ -1,7 +1,7 @@
-"""The batch API's semantics and state: what was accepted, what runs, how it ended. No gRPC.
+"""The semantics of the batch API: which requests are accepted, what runs, and how it ended. No gRPC.
 
-Used by server.py and __main__.py. Everything lies in one SQLite file, written before anybody is answered; whoever
-opens the folder next goes on where the last one stopped, also after kill -9.
+Imported by server.py and __main__.py. All state is written to disk before a request is answered, so the next process
+that opens the folder goes on where the last one stopped, also after kill -9.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import datetime as dt
 import json
 import logging
 import shutil
-import sqlite3
 import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from google.cloud import dataproc_v1 as dataproc
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2
 
 from local.dataproc.driver import Drivers, DriverState
+from local.dataproc.store import BatchStore
 from local.dataproc.validation import (
     SHORTEST_TTL,
     RefusedError,
@@ -42,26 +42,13 @@ TERMINAL: Final = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 _ALIVE: Final = (State.RUNNING, State.CANCELLING)
 _DEFAULT_PAGE: Final = 20
 _LARGEST_PAGE: Final = 1000
-_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS batches (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of acceptance
-  name TEXT NOT NULL,
-  batch_id TEXT NOT NULL,                   -- the last part of the name, and the name of the batch's folder
-  operation TEXT NOT NULL UNIQUE,
-  request_id TEXT UNIQUE,
-  state INTEGER NOT NULL,
-  deleted INTEGER NOT NULL DEFAULT 0,       -- its operation and request_id stay known
-  batch BLOB NOT NULL                       -- google.cloud.dataproc.v1.Batch
-);
-CREATE UNIQUE INDEX IF NOT EXISTS one_of_an_id ON batches (batch_id) WHERE NOT deleted;
-"""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What this machine can do. `spark`: the installed version. `at_once`: batches that run at the same time."""
+    """The limits of this machine. `spark`: the installed version. `at_once`: batches that run at the same time."""
 
     spark: str
     at_once: int = 1
@@ -69,9 +56,9 @@ class Limits:
 
 
 class Batches:
-    """The batches of `folder`; methods may be called by any thread.
+    """The batches of `folder`; any thread may call the methods.
 
-    Names may say `regions/` or `locations/`. All methods but `step` and `stop` raise RefusedError.
+    Names may contain `regions/` or `locations/`. All methods but `step` and `stop` raise RefusedError.
     """
 
     def __init__(
@@ -87,25 +74,24 @@ class Batches:
         self.limits = limits
         self.now = now
         self._lock = threading.RLock()
-        self._database = sqlite3.connect(folder / "batches.sqlite", isolation_level=None, check_same_thread=False)
-        self._database.executescript(_TABLE)
+        self._store = BatchStore(folder / "batches.sqlite")
 
     def create(self, parent: str, batch: dataproc.Batch, batch_id: str = "", request_id: str = "") -> str:
-        """The name of the operation that runs `batch`; the first one's for a `request_id` that was used before."""
+        """The name of the operation that runs `batch`; for a `request_id` that was used before, its first one."""
         parent = parse_parent(parent)
         request = parse_request_id(request_id)
         with self._lock:
-            if request and (known := self._one("SELECT operation FROM batches WHERE request_id = ?", request)):
-                return str(known[0])
+            if request and (known := self._store.of_request(request)):
+                return str(known.operation)
             batch_id = parse_batch_id(batch_id) if batch_id else uuid.uuid4().hex
             parse_job(batch, self.limits.spark)
             ttl = parse_ttl(batch, self.limits.shortest_ttl)
-            if taken := self._one("SELECT name FROM batches WHERE batch_id = ? AND NOT deleted", batch_id):
-                raise RefusedError("ALREADY_EXISTS", f"batch {taken[0]} exists already")
+            if taken := self._store.with_id(batch_id):
+                raise RefusedError("ALREADY_EXISTS", f"batch {taken.name} exists already")
             name = f"{parent}/batches/{batch_id}"
             operation = f"{parent}/operations/{uuid.uuid4()}"
             folder = self._folder(name)
-            shutil.rmtree(folder, ignore_errors=True)  # a deleted one's, if its removal was interrupted
+            shutil.rmtree(folder, ignore_errors=True)  # that of a deleted batch, if its removal was interrupted
             now = self.now()
             accepted = dataproc.Batch(
                 name=name,
@@ -122,20 +108,17 @@ class Batches:
                 operation=operation,
             )
             accepted.environment_config.execution_config.ttl = ttl
-            self._database.execute(
-                "INSERT INTO batches (name, batch_id, operation, request_id, state, batch) VALUES (?, ?, ?, ?, ?, ?)",
-                (name, batch_id, operation, request, State.PENDING, dataproc.Batch.serialize(accepted)),
-            )
+            self._store.add(accepted, batch_id, request)
         _log_state(accepted)
         return operation
 
     def get(self, name: str) -> dataproc.Batch:
         """The batch as it is now."""
         with self._lock:
-            row = self._one("SELECT batch FROM batches WHERE name = ? AND NOT deleted", canonical(name))
-        if not row:
+            batch = self._store.named(canonical(name))
+        if batch is None:
             raise RefusedError("NOT_FOUND", f"no such batch: {name}")
-        return _parsed(row[0])
+        return batch
 
     def page(
         self, parent: str, size: int = 0, token: str = "", filter_: str = "", order: str = ""
@@ -150,28 +133,20 @@ class Batches:
         state = parse_filter(filter_)
         limit = min(size or _DEFAULT_PAGE, _LARGEST_PAGE)
         with self._lock:
-            rows = self._database.execute(
-                "SELECT number, batch FROM batches WHERE NOT deleted AND substr(name, 1, ?) = ?"
-                " AND (? IS NULL OR number < ?) AND (? IS NULL OR state = ?) ORDER BY number DESC LIMIT ?",
-                (
-                    *(len(prefix := f"{parse_parent(parent)}/batches/"), prefix),
-                    *(before := int(token) if token else None, before),
-                    *(state, state),
-                    limit + 1,
-                ),
-            ).fetchall()
+            prefix = f"{parse_parent(parent)}/batches/"
+            rows = self._store.newest(prefix, int(token) if token else None, state, limit + 1)
         more = str(rows[limit - 1][0]) if len(rows) > limit else ""
-        return [_parsed(row[1]) for row in rows[:limit]], more
+        return [batch for _, batch in rows[:limit]], more
 
     def delete(self, name: str) -> None:
-        """Forget a batch that has ended, with its driver's output."""
+        """Delete a batch that has ended, with its driver's output."""
         with self._lock:
             batch = self.get(name)
             if batch.state not in TERMINAL:
                 raise RefusedError(
                     "FAILED_PRECONDITION", f"batch {name} is {batch.state.name}; cancel its operation first"
                 )
-            self._database.execute("UPDATE batches SET deleted = 1 WHERE operation = ?", (batch.operation,))
+            self._store.delete(batch)
             shutil.rmtree(self._folder(batch.name), ignore_errors=True)
 
     def operation(self, name: str) -> operations_pb2.Operation:
@@ -197,40 +172,40 @@ class Batches:
         return operation
 
     def cancel(self, operation: str) -> None:
-        """Ask for the end of the operation's batch; nothing happens when it has ended."""
+        """Request the end of the operation's batch; nothing happens when it has ended."""
         with self._lock:
             batch = self._of_operation(operation)
             if batch.state == State.PENDING:
                 self._move(batch, State.CANCELLED, "cancelled before it ran")
             elif batch.state == State.RUNNING:
-                self._move(batch, State.CANCELLING, "cancelling, as asked")
+                self._move(batch, State.CANCELLING, "cancelling, as requested")
 
     def step(self) -> None:
-        """Look after every batch once: record what has ended, start what may run. Called again and again."""
+        """Check every batch once: record those that have ended, start those that may run. Called periodically."""
         with self._lock:
-            for batch in self._in_state(*_ALIVE):
-                self._look_after(batch)
-            free = self.limits.at_once - len(self._in_state(*_ALIVE))
-            for batch in self._in_state(State.PENDING)[: max(0, free)]:
+            for batch in self._store.in_state(*_ALIVE):
+                self._check(batch)
+            free = self.limits.at_once - len(self._store.in_state(*_ALIVE))
+            for batch in self._store.in_state(State.PENDING)[: max(0, free)]:
                 self._move(batch, State.RUNNING)
-                self._look_after(batch)
+                self._check(batch)
 
     def stop(self) -> None:
-        """End every driver, for good; what is pending stays so for the next who opens the folder."""
+        """End every driver; pending batches remain for the next process that opens the folder."""
         with self._lock:
-            for batch in self._in_state(*_ALIVE):
+            for batch in self._store.in_state(*_ALIVE):
                 self._end(batch, State.FAILED, "the local Dataproc was stopped while the batch ran")
-            self._database.close()
+            self._store.close()
 
-    def _look_after(self, batch: dataproc.Batch) -> None:
+    def _check(self, batch: dataproc.Batch) -> None:
         folder = self._folder(batch.name)
-        # In this order: a driver that is gone has left its result before.
+        # The state is read before the result: a driver that is gone by then has left its result.
         driver = self.drivers.state(folder, batch.uuid)
         result = self.drivers.result(folder)
         if result or batch.state == State.CANCELLING:
             self._end(batch, State.CANCELLED, "cancelled")
         elif driver is DriverState.NEW:
-            # Also a batch that the API was about to start when it was killed.
+            # This includes a batch that the API was about to start when it was killed.
             self._start(batch)
         elif self.now() - batch.state_time > (ttl := batch.environment_config.execution_config.ttl):
             self._end(batch, State.FAILED, f"the batch ran longer than its ttl of {ttl} and was ended")
@@ -242,13 +217,13 @@ class Batches:
     def _start(self, batch: dataproc.Batch) -> None:
         try:
             job = parse_job(batch, self.limits.spark)
-        except RefusedError as refused:  # accepted when another Spark was installed
+        except RefusedError as refused:  # the batch was accepted when another Spark was installed
             self._move(batch, State.FAILED, str(refused))
         else:
             self.drivers.start(self._folder(batch.name), batch.uuid, job)
 
     def _end(self, batch: dataproc.Batch, otherwise: int, message: str) -> None:
-        """Move the batch to what its driver's result says; without one, end the driver and move to `otherwise`."""
+        """End the driver, and move the batch to the state of the driver's result, or to `otherwise` without one."""
         folder = self._folder(batch.name)
         self.drivers.end(folder, batch.uuid)
         result = self.drivers.result(folder)
@@ -266,36 +241,18 @@ class Batches:
         earlier = {"state": batch.state, "state_message": batch.state_message, "state_start_time": batch.state_time}
         batch.state_history.append(dataproc.Batch.StateHistory(earlier))
         batch.state, batch.state_message, batch.state_time = State(state), message, self.now()
-        self._database.execute(
-            "UPDATE batches SET state = ?, batch = ? WHERE operation = ?",
-            (state, dataproc.Batch.serialize(batch), batch.operation),
-        )
+        self._store.replace(batch)
         _log_state(batch)
-
-    def _in_state(self, *states: int) -> list[dataproc.Batch]:
-        """Batches in the order of their acceptance."""
-        marks = ", ".join("?" * len(states))
-        query = f"SELECT batch FROM batches WHERE NOT deleted AND state IN ({marks}) ORDER BY number"  # noqa: S608  # marks
-        return [_parsed(row[0]) for row in self._database.execute(query, states)]
 
     def _of_operation(self, name: str) -> dataproc.Batch:
         with self._lock:
-            row = self._one("SELECT batch FROM batches WHERE operation = ?", canonical(name))
-        if not row:
+            batch = self._store.of_operation(canonical(name))
+        if batch is None:
             raise RefusedError("NOT_FOUND", f"no such operation: {name}")
-        return _parsed(row[0])
-
-    def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._database.execute(query, (value,)).fetchone()
-        return row
+        return batch
 
     def _folder(self, name: str) -> Path:
         return self.folder / name.rsplit("/", 1)[-1]
-
-
-def _parsed(batch: bytes) -> dataproc.Batch:
-    parsed: dataproc.Batch = dataproc.Batch.deserialize(batch)
-    return parsed
 
 
 def _log_state(batch: dataproc.Batch) -> None:

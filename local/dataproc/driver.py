@@ -1,12 +1,12 @@
-"""One batch's driver: its artifacts fetched, spark-submit run on them, its result left in a file.
+"""The driver of one batch: fetches its artifacts, runs spark-submit on them and leaves the result in a file.
 
     python -m local.dataproc.driver FOLDER
 
-A process in a session of its own, so that it outlives the API that started it. The folder of a batch holds
+It is a process in a session of its own, so that it outlives the API that started it. The folder of a batch holds
 
-    job.json       what to run, written by the API
-    claim.json     which process runs it; made once, so that nothing runs twice
-    result.json    how it ended; there only when the driver and all that it started are gone
+    job.json       the job, written by the API
+    claim.json     the process that runs it, made once, so that no job runs twice
+    result.json    the outcome, written when the driver and all that it started have ended
     driveroutput   stdout and stderr
     work/          the working directory: artifacts and Spark's temporary files, removed at the end
 
@@ -32,14 +32,14 @@ from urllib.parse import unquote, urlsplit
 import psutil
 
 BATCH_VARIABLE: Final = "DATAPROC_BATCH_UUID"
-"""Every process of a batch carries its uuid in this variable, so that none is taken for another's."""
+"""Variable of every process of a batch, with the batch's uuid, by which the processes of several batches differ."""
 
-# Found without importing it, which takes longer than all else that is done here.
+# pyspark is found without importing it, which would take longer than all other work of this module.
 SPARK_HOME: Final = Path(str(distribution("pyspark").locate_file("pyspark")))
 SPARK_VERSION: Final = version("pyspark")
 SPARK_CONF: Final = Path(__file__).parent / "spark-conf"
 
-# What the user's shell may hold and Dataproc does not: other Sparks, and Java options that print a notice.
+# Variables of a user's shell that Dataproc has not: those of other Sparks, and Java options that print a notice.
 _FOREIGN: Final = (
     "SPARK_",
     "PYSPARK_",
@@ -53,10 +53,10 @@ _FOREIGN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SparkJob:
-    """What one batch runs.
+    """The job of one batch.
 
-    `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: the driver's; on one machine its workers
-    inherit it, which they do not on Dataproc.
+    `main`, `python_files`, `files`: gs:// objects or local paths. `environ`: variables of the driver, which on one
+    machine its workers inherit, unlike on Dataproc.
     """
 
     main: str
@@ -69,14 +69,14 @@ class SparkJob:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a driver ended. `exit_code`: negative for a signal. `message`: empty unless it failed."""
+    """The outcome of a driver. `exit_code`: negative for a signal. `message`: empty unless it failed."""
 
     exit_code: int
     message: str
 
 
 class DriverState(Enum):
-    """Where a batch's driver is. One that is gone has left its result, unless it was killed."""
+    """The state of a batch's driver. A driver that is gone has left its result, unless it was killed."""
 
     NEW = "new"
     RUNNING = "running"
@@ -84,14 +84,14 @@ class DriverState(Enum):
 
 
 class Drivers:
-    """The drivers of this machine. `cores`: how many tasks one runs at a time."""
+    """The drivers of this machine. `cores`: number of tasks that one driver runs at a time."""
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path, uuid: str, job: SparkJob) -> None:
-        """Start the driver of the batch; it does nothing when another has been started before."""
+        """Start the driver of the batch, which does nothing when another one has been started before."""
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "job.json", {"cores": self.cores, **asdict(job)})
         with (folder / "driveroutput").open("ab") as output:
@@ -103,11 +103,11 @@ class Drivers:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        # Kept to be waited for, lest they stay as zombies.
+        # The processes are kept to be waited for; otherwise they would remain as zombies.
         self._started = {key: value for key, value in self._started.items() if value.poll() is None} | {uuid: process}
 
     def state(self, folder: Path, uuid: str) -> DriverState:
-        """Where the driver is, whoever started it."""
+        """The state of the driver, which an earlier process may have started."""
         try:
             pid = json.loads((folder / "claim.json").read_text())["pid"]
         except FileNotFoundError:
@@ -120,14 +120,14 @@ class Drivers:
             return DriverState.GONE
 
     def result(self, folder: Path) -> Result | None:
-        """How the driver ended, None when it has not, or was killed."""
+        """The outcome of the driver; None when it has not ended, or was killed."""
         try:
             return Result(**json.loads((folder / "result.json").read_text()))
         except FileNotFoundError:
             return None
 
     def end(self, folder: Path, uuid: str) -> None:
-        """Kill whatever the batch still runs and remove its working directory; returns when all is gone."""
+        """Kill every process of the batch and remove its working directory; returns when all of them have ended."""
         _end(uuid)
         shutil.rmtree(folder / "work", ignore_errors=True)
 
@@ -161,13 +161,13 @@ def command(job: SparkJob, cores: int, work: Path) -> list[str]:
 
 
 def environment(job: SparkJob, work: Path, base: Mapping[str, str]) -> dict[str, str]:
-    """The environment of spark-submit: `base` without what belongs to other Sparks, and the job's own variables."""
+    """The environment of spark-submit: `base` without the variables of other Sparks, with those of the job."""
     return {
         **{name: value for name, value in base.items() if not name.startswith(_FOREIGN)},
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_CONF_DIR": str(SPARK_CONF),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        # Temporary files lie where they are removed after a kill as well. (The property spark.local.dir warns.)
+        # Temporary files lie in a folder that is removed after a kill, too. (The property spark.local.dir would warn.)
         "SPARK_LOCAL_DIRS": str(work / "spark"),
         "SPARK_SUBMIT_OPTS": f'"-Djava.io.tmpdir={work / "spark"}"',
         "TMPDIR": str(work / "spark"),
@@ -178,7 +178,7 @@ def environment(job: SparkJob, work: Path, base: Mapping[str, str]) -> dict[str,
 
 
 def failure(exit_code: int, output: str) -> str:
-    """Why the driver failed: the exception of the last traceback in its output, or its exit code."""
+    """The reason why the driver failed: the exception of the last traceback in its output, or its exit code."""
     if exit_code < 0:
         return f"killed by signal {-exit_code}"
     *_, last = output.rpartition("Traceback (most recent call last):\n")
@@ -209,7 +209,7 @@ def run(folder: Path, uuid: str) -> None:
         ).returncode
         if exit_code:
             message = failure(exit_code, _tail(folder / "driveroutput"))
-    # Spark's JVM may have been killed alone; what it had started must not write any more once there is a result.
+    # Where Spark's JVM alone was killed, the processes that it had started must end before there is a result.
     _end(uuid, but=os.getpid())
     shutil.rmtree(work, ignore_errors=True)
     _write(folder / "result.json", asdict(Result(exit_code, message)))
@@ -228,7 +228,7 @@ def _claim(folder: Path) -> bool:
 
 
 def _fetch_all(uris: tuple[str, ...], work: Path) -> str:
-    """An empty text when every file is in `work`, or which one could not be had and why."""
+    """The empty text when every file is in `work`; otherwise the first that cannot be read, with the reason."""
     for uri in uris:
         try:
             if uri.startswith("gs://"):
@@ -241,7 +241,7 @@ def _fetch_all(uris: tuple[str, ...], work: Path) -> str:
 
 
 def _download(uri: str, to: Path) -> None:
-    # Imported late, because every start of the API and of a driver would wait for them.
+    # These are imported here, since every start of the API and of a driver would wait for them.
     from google.api_core.exceptions import GoogleAPIError, NotFound
     from google.auth.exceptions import GoogleAuthError
     from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package
@@ -278,11 +278,11 @@ def _belongs(process: psutil.Process, uuid: str) -> bool:
     try:
         return process.environ().get(BATCH_VARIABLE) == uuid and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.AccessDenied, psutil.NoSuchProcess):
-        return False  # another user's, or gone meanwhile
+        return False  # a process of another user, or one that has ended
 
 
 def _end(uuid: str, but: int | None = None) -> None:
-    # Again until none is found: one of them may have been starting another.
+    # This is repeated until no process is found, since one of them may have started another meanwhile.
     while found := [item for item in psutil.process_iter() if item.pid != but and _belongs(item, uuid)]:
         for process in found:
             with suppress(psutil.NoSuchProcess):

@@ -1,6 +1,7 @@
-"""The batch API over gRPC: requests decoded, handed to batches.py, refusals answered as statuses.
+"""The batch API over gRPC: decodes requests, passes them to batches.py and answers refusals with their statuses.
 
-Used by __main__.py. google-cloud-dataproc ships clients and messages but no servicer, so its methods are bound here.
+Imported by __main__.py. google-cloud-dataproc ships clients and messages but no servicer, so this module binds its
+methods.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from local.dataproc.batches import Batches
 from local.dataproc.validation import RefusedError
 
 _LONGEST_WAIT: Final = 20.0
-"""Seconds that a WaitOperation may hold one of the server's threads; its contract allows to answer early."""
+"""Seconds for which a WaitOperation may occupy a thread of the server; its contract permits early answers."""
 
 _THREADS: Final = 16
 _T = TypeVar("_T")
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 
 def serve(batches: Batches, port: int) -> grpc.Server:
     """A server that answers on 127.0.0.1. Raises RuntimeError when the port is taken."""
-    # With SO_REUSEPORT, gRPC's default, two servers would share a port in silence.
+    # With SO_REUSEPORT, gRPC's default, two servers would share a port without an error.
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((_batch_controller(batches),))
     operations_pb2_grpc.add_OperationsServicer_to_server(_Operations(batches), server)
@@ -73,7 +74,7 @@ def _batch_controller(batches: Batches) -> grpc.GenericRpcHandler:
 
 
 class _Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]  # it ships no types
-    """Get, cancel and wait; what is not here is answered with UNIMPLEMENTED by the base class."""
+    """Get, cancel and wait; the base class answers all other methods with UNIMPLEMENTED."""
 
     def __init__(self, batches: Batches) -> None:
         self.batches = batches
@@ -86,8 +87,8 @@ class _Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]
         return empty_pb2.Empty()
 
     def WaitOperation(self, request: Any, context: grpc.ServicerContext) -> operations_pb2.Operation:  # noqa: N802
-        asked = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else _LONGEST_WAIT
-        deadline = time.monotonic() + min(asked, _LONGEST_WAIT)
+        seconds = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else _LONGEST_WAIT
+        deadline = time.monotonic() + min(seconds, _LONGEST_WAIT)
         while not (operation := self.GetOperation(request, context)).done:
             if time.monotonic() > deadline or not context.is_active():
                 break

@@ -1,6 +1,6 @@
-"""What the batch API accepts: names, ids, and a batch as a Spark job. Pure.
+"""Validates the requests of the batch API: names, ids, and a batch as a Spark job. Pure.
 
-Used by the semantics in batches.py. Whatever the real service takes and this one cannot do is refused, not ignored.
+Imported by batches.py. A feature of the real service that is not implemented here is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from google.cloud import dataproc_v1 as dataproc
 from local.dataproc.driver import SparkJob, file_name
 
 RUNTIMES: Final = {"2.3": "3.5", "3.0": "4.0"}
-"""The versions that Dataproc Serverless offers, with their Spark (read in November 2026)."""
+"""The Spark of each runtime version that Dataproc Serverless offers (read in November 2026)."""
 
 DEFAULT_TTL: Final = dt.timedelta(hours=4)
 SHORTEST_TTL: Final = dt.timedelta(minutes=10)
@@ -29,7 +29,7 @@ _NOT_HERE = {
 
 
 class RefusedError(Exception):
-    """A request that the API turns down. `code`: the name of a gRPC status."""
+    """A request that the API refuses. `code`: the name of a gRPC status."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class RefusedError(Exception):
 
 
 def canonical(name: str) -> str:
-    """The resource name with `locations/`; the API takes `regions/` for the same."""
+    """The resource name with `locations/`, for which the API also accepts `regions/`."""
     return re.sub(r"^(projects/[^/]+)/regions/", r"\1/locations/", name)
 
 
 def parse_parent(parent: str) -> str:
-    """The canonical name of a location. Raises RefusedError for what is none."""
+    """The canonical name of a location. Raises RefusedError for any other text."""
     name = canonical(parent)
     if not re.fullmatch(r"projects/[a-z][a-z0-9:.-]*/locations/[a-z][a-z0-9-]*", name):
         raise RefusedError("INVALID_ARGUMENT", f"parent must be projects/PROJECT/locations/REGION, got {parent!r}")
@@ -54,7 +54,7 @@ def parse_parent(parent: str) -> str:
 
 
 def parse_batch_id(batch_id: str) -> str:
-    """`batch_id` as it is. Raises RefusedError for one that the service does not take."""
+    """`batch_id` unchanged. Raises RefusedError for one that the service does not accept."""
     pattern = r"[a-z0-9][a-z0-9-]{2,61}[a-z0-9]"
     if not re.fullmatch(pattern, batch_id):
         raise RefusedError("INVALID_ARGUMENT", f"batch_id must match {pattern} (4 to 63 characters), got {batch_id!r}")
@@ -62,14 +62,14 @@ def parse_batch_id(batch_id: str) -> str:
 
 
 def parse_request_id(request_id: str) -> str | None:
-    """`request_id`, or None when there is none. Raises RefusedError for one that the service does not take."""
+    """`request_id`, or None for an empty one. Raises RefusedError for one that the service does not accept."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{0,40}", request_id):
         raise RefusedError("INVALID_ARGUMENT", f"request_id must be at most 40 of [A-Za-z0-9_-], got {request_id!r}")
     return request_id or None
 
 
 def parse_filter(text: str) -> int | None:
-    """The state in a filter such as `state = RUNNING`, None in an empty one. Raises RefusedError for any other."""
+    """The state in a filter such as `state = RUNNING`; None for an empty one. Raises RefusedError for any other."""
     if not text.strip():
         return None
     match = re.fullmatch(r"\s*state\s*[=:]\s*\"?([A-Z_]+)\"?\s*", text)
@@ -82,7 +82,7 @@ def parse_filter(text: str) -> int | None:
 
 
 def parse_ttl(batch: dataproc.Batch, shortest: dt.timedelta = SHORTEST_TTL) -> dt.timedelta:
-    """How long the batch may run. Raises RefusedError outside of what the service allows."""
+    """The time that the batch may run. Raises RefusedError for one that the service does not permit."""
     ttl = batch.environment_config.execution_config.ttl
     if not ttl:
         return DEFAULT_TTL
@@ -93,7 +93,7 @@ def parse_ttl(batch: dataproc.Batch, shortest: dt.timedelta = SHORTEST_TTL) -> d
 
 
 def parse_job(batch: dataproc.Batch, installed_spark: str) -> SparkJob:
-    """What Spark shall run for `batch`. Raises RefusedError when it is wrong, or cannot be run by `installed_spark`."""
+    """The Spark job of `batch`. Raises RefusedError when it is wrong, or when `installed_spark` cannot run it."""
     kind = dataproc.Batch.pb(batch).WhichOneof("batch_config")
     if kind is None:
         raise RefusedError("INVALID_ARGUMENT", "batch_config must be set, for example pyspark_batch")
@@ -151,7 +151,7 @@ def _check_files(field: str, uris: Iterable[str], suffixes: tuple[str, ...]) -> 
 
 
 def _check_unique_names(uris: Iterable[str]) -> None:
-    # All of them lie in the driver's working directory.
+    # All files lie in the driver's working directory.
     names = [file_name(uri) for uri in uris]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise RefusedError(

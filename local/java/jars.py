@@ -1,8 +1,8 @@
 """Java archives without Maven: one lock of Maven coordinates with checksums, and the jars it names.
 
-`python -m local.java.jars fetch` (part of set-up) puts what `jars.toml` locks into `.jars/<set>/`; nothing is
+`python -m local.java.jars fetch` (part of set-up) puts the jars that `jars.toml` locks into `.jars/<set>/`; nothing is
 downloaded after that. `python -m local.java.jars lock` resolves the coordinates again and writes their checksums. The
-registry is jgo's default, or what the user's own jgo configuration says instead.
+registry is jgo's default, or that of the user's own jgo configuration. Imported by `local.backing` and by tests.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _TRIES: Final = 3
 
 
 class JarsError(RuntimeError):
-    """A jar cannot be had as the lock says."""
+    """A jar cannot be fetched with its locked checksum."""
 
 
 @dataclass(frozen=True, slots=True)
 class JarSet:
-    """Jars that one JVM needs. `coordinates`: what was asked for; `sha256`: every jar, by `group:artifact:version`.
+    """Jars of one JVM. `coordinates`: those requested; `sha256`: the digest of every jar, by `group:artifact:version`.
 
-    `transitive`: whether what the coordinates depend on belongs to it, too; Flink's connectors bring theirs inside.
+    `transitive`: whether the set includes the dependencies of the coordinates; Flink's connectors contain theirs.
     """
 
     name: str
@@ -47,7 +47,7 @@ class JarSet:
     sha256: Mapping[str, str]
 
     def file_names(self) -> dict[str, str]:
-        """The jar of each locked coordinate, as it is called on disk."""
+        """The file name of each locked coordinate's jar."""
         return {coordinate: "-".join(coordinate.split(":")[1:]) + ".jar" for coordinate in self.sha256}
 
 
@@ -68,7 +68,7 @@ def classpath(name: str) -> str:
 def fetch(sets: Iterable[JarSet], folder: Path = FOLDER) -> None:
     """Make `folder`/<set> hold exactly the locked jars. Raises JarsError when one differs from its checksum.
 
-    What is there already and whole stays, so an interrupted run goes on where it stopped.
+    Jars that are complete stay as they are, so an interrupted run goes on where it stopped.
     """
     for jars in sets:
         names = jars.file_names()
@@ -81,12 +81,13 @@ def fetch(sets: Iterable[JarSet], folder: Path = FOLDER) -> None:
 
 
 def locked(jars: JarSet, folder: Path = FOLDER) -> JarSet:
-    """The set with every jar that its coordinates need now, and each one's checksum."""
+    """The set with the checksum of every jar to which its coordinates resolve now."""
     from jgo.parse import Coordinate
 
     context = _context(folder / "download")
-    asked = [context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in jars.coordinates]
-    needed, further = context.resolver.resolve(asked)
+    coordinates = [replace(Coordinate.parse(text), scope="compile") for text in jars.coordinates]
+    requested = [context.create_dependency(coordinate) for coordinate in coordinates]
+    needed, further = context.resolver.resolve(requested)
     if jars.transitive:
         needed = [*needed, *(item for item in further if item.scope in ("compile", "runtime"))]
     found = {f"{item.groupId}:{item.artifactId}:{item.version}": item.artifact.resolve() for item in needed}
@@ -109,14 +110,14 @@ def _fetch_one(coordinate: str, digest: str, path: Path) -> None:
             loaded = component.artifact().resolve()
         except (requests.RequestException, RuntimeError) as error:  # jgo's own errors are RuntimeErrors
             reason = str(error)
-            # A download that broke off lies there under its final name.
+            # jgo leaves a download that broke off under its final name.
             if (broken := component.artifact().cached_path) is not None:
                 broken.unlink(missing_ok=True)
             continue
         if _sha256(loaded) == digest:
             loaded.replace(path)
             return
-        reason = f"its sha256 is {_sha256(loaded)}, the lock says {digest}"
+        reason = f"its sha256 is {_sha256(loaded)}, the lock has {digest}"
         loaded.unlink()
     raise JarsError(f"{coordinate} could not be fetched: {reason}")
 
@@ -146,7 +147,7 @@ def _written(sets: Iterable[JarSet]) -> str:
 
 
 def main() -> None:
-    """Fetch what is locked, or lock it anew."""
+    """Fetch the locked jars, or write the lock anew."""
     parser = argparse.ArgumentParser(prog="python -m local.java.jars", description=__doc__)
     parser.add_argument("command", choices=["fetch", "lock"])
     if parser.parse_args().command == "fetch":

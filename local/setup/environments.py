@@ -86,7 +86,7 @@ MAIN_LOCK = Lock(
     "local/requirements.txt",
     "3.11",
     (
-        *("fetch-archive", "candles-job", "producer", "publish-live", "archive-live", "dashboard"),
+        *("fetch-archive", "candles-job", "producer", "publish-live", "archive-live", "dashboard", "store-setup"),
         *("local", "dev"),
     ),
 )
@@ -94,7 +94,7 @@ MAIN_LOCK = Lock(
 
 
 def _deployable(folder: str, group: str) -> Lock:
-    # A deployable installs exactly the versions that were tested together.
+    # What is installed alone has exactly the versions that were tested beside the others.
     return Lock(f"{folder}/requirements.txt", "3.11", (group,), constraint=MAIN_LOCK.file)
 
 
@@ -120,6 +120,8 @@ LOCKS = (
     _deployable("functions/publish_live", "publish-live"),
     _deployable("functions/archive_live", "archive-live"),
     _deployable("cloudrun/dashboard", "dashboard"),
+    _deployable("cloudrun/store_setup", "store-setup"),
+    _deployable("local/command", "command"),
 )
 
 UV = Environment(".venv-uv", UV_LOCK, "uv", 80)

@@ -1,7 +1,7 @@
-"""Makes the archives of classes that let the stack's Java programs start in half the time; a part of set-up.
+"""Makes the archives of classes with which the stack's Java programs start in half the time; a part of set-up.
 
-`python -m local.stack.class_archives` brings up a stack of its own, in which every program lists what it loads, and
-makes of the lists what is absent. A stack works without archives, too, only later.
+`python -m local.stack.class_archives` brings up a temporary stack, in which every program lists the classes that it
+loads, and makes the absent archives from the lists. Without archives, a stack only takes longer to start.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from pathlib import Path
 from local.backing import kafka, pubsub
 from local.backing.flink import cluster
 from local.java import jvm
-from local.stack.lifecycle import LocalStack, Options, StackError
+from local.stack.lifecycle import LocalStack
+from local.stack.options import Options
 from local.stack.progress import Silent
+from local.stack.state import StackError
 from local.stack.stores import preparations
 
 
 def every() -> list[jvm.Classes]:
-    """What the Java programs of a stack on this machine load."""
+    """The classes that each Java program of a stack on this machine loads."""
     emulator = pubsub.installed_emulator()
     return [kafka.classes(), cluster.classes(), *([pubsub.classes(emulator)] if emulator else [])]
 

@@ -1,6 +1,6 @@
-"""The one line of a service's log that says why it ended or does not work. Pure.
+"""Finds the one line of a service's log that states why the service ended or does not work. Pure.
 
-Used by `pipeline up` and `status`.
+Imported by the other modules of `local.stack`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _LONGEST: Final = 300
 
 
 def port_is_taken(text: str) -> bool:
-    """True when a line of `text` says that something else listens where the service would."""
+    """True when a line of `text` reports that another program listens on the service's port."""
     return _TAKEN.search(text) is not None
 
 
 def reason(text: str) -> str:
-    """The line of a log that says what went wrong, shortened; empty when there is none.
+    """The line of a log that states what went wrong, shortened; empty for an empty log.
 
-    In this order: that a port is taken, which is what later errors come from; the last reason in a line of JSON, root
-    cause of a stack trace or line that is called an error; the last line at all.
+    The first of these that exists: a line about a taken port, from which later errors follow; the last line that is a
+    reason in JSON, the root cause of a stack trace or marked as an error; the last line.
     """
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     for line in lines:
@@ -43,12 +43,12 @@ def reason(text: str) -> str:
 
 
 def last_json_reason(text: str) -> str:
-    """The last reason that a log of JSON lines gives, or nothing."""
+    """The last reason in a log of JSON lines; empty where there is none."""
     return next(filter(None, map(_json_reason, reversed(text.splitlines()))), "")
 
 
 def _json_reason(line: str) -> str | None:
-    """What a line of JSON gives as its reason, empty when it gives none; None for a line that is no JSON object."""
+    """The reason in a line of JSON, empty where it has none; None for a line that is no JSON object."""
     if not line.startswith("{"):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Ports of this machine that no other stack, test or outgoing connection takes.
+"""Allocates ports of this machine that no other stack, test or outgoing connection takes.
 
-A block of ports belongs to the process that listens on its first port; a stack's supervisor, which listens on the
-second one, keeps the block when `up` has ended. Used by `pipeline up` and by the tests.
+A block of ports belongs to the process that listens on its first port. A stack's supervisor, which listens on the
+second port, keeps the block after `up` has ended. Imported by `local.stack.lifecycle` and by tests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final
 
 BLOCK: Final = 24
-"""Ports of one block, the claim's own included."""
+"""Number of ports in a block, the claim's own included."""
 
 _LOWEST: Final = 20_000
 _HIGHEST: Final = 65_535
@@ -28,7 +28,7 @@ class NoPortsError(RuntimeError):
 
 
 def outgoing_range(file: Path = _OUTGOING) -> tuple[int, int]:
-    """The first and the last port that the system gives to outgoing connections; Linux's default where unknown."""
+    """The first and the last port of outgoing connections; Linux's default where the system does not reveal them."""
     with suppress(OSError, ValueError):
         low, high = map(int, file.read_text().split())
         return low, high
@@ -36,7 +36,7 @@ def outgoing_range(file: Path = _OUTGOING) -> tuple[int, int]:
 
 
 def blocks(outgoing: tuple[int, int]) -> list[int]:
-    """The first port of every block outside of `outgoing`, or of every block where that leaves none."""
+    """The first port of every block outside of `outgoing`, or of every block when none lies outside."""
     low, high = outgoing
     every = range(_LOWEST, _HIGHEST - BLOCK + 2, BLOCK)
     outside = [first for first in every if first + BLOCK <= low or first > high]
@@ -57,7 +57,7 @@ class PortBlock:
         self.close()
 
     def close(self) -> None:
-        """Give up the claim; from then on only what listens on the ports keeps others from them."""
+        """Give up the claim; from then on a port is protected only while a program listens on it."""
         self._claim.close()
 
 
@@ -96,7 +96,7 @@ class _Reserve:
         self._left: list[int] = []
 
     def take(self) -> int:
-        """A port that is free now and that this process has not given out before."""
+        """A port that is free now and that this process has not allocated before."""
         with self._lock:
             while True:
                 if not self._left:
@@ -111,5 +111,5 @@ _RESERVE: Final = _Reserve()
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """A port for each name that nothing listens on now, all different, and this process's own until it ends."""
+    """A port for each name, all different; they are free now and reserved for this process until it ends."""
     return {name: _RESERVE.take() for name in names}

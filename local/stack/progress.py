@@ -1,6 +1,6 @@
 """Progress of `up` and `down` on the screen: one line that is renewed in a terminal, one line per event elsewhere.
 
-Used by the `pipeline` command and by `local.stack.lifecycle`.
+Imported by the `pipeline` command and by the other modules of `local.stack`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from rich.status import Status
 class Report(Protocol):
     """Receives the progress of a start or a stop."""
 
-    def tell(self, text: str) -> None:
+    def step(self, text: str) -> None:
         """Records that a step begins."""
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
-        """Records what is waited for now, and for how many seconds each; called several times a second."""
+        """Records what is being waited for and for how many seconds each; called several times a second."""
 
     def done(self, name: str, seconds: float) -> None:
         """Records that a service or preparation is done, and how many seconds it took."""
@@ -29,7 +29,7 @@ class Report(Protocol):
 class Silent:
     """A report that drops everything, for tests and programs."""
 
-    def tell(self, text: str) -> None:
+    def step(self, text: str) -> None:
         """See Report."""
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
@@ -46,7 +46,7 @@ class PlainReport:
         self._console = console
         self._word = word
 
-    def tell(self, text: str) -> None:
+    def step(self, text: str) -> None:
         """See Report."""
         self._console.print(text, markup=False, highlight=False)
 
@@ -55,11 +55,11 @@ class PlainReport:
 
     def done(self, name: str, seconds: float) -> None:
         """See Report."""
-        self.tell(f"{self._word}: {name} ({seconds:.1f} s)")
+        self.step(f"{self._word}: {name} ({seconds:.1f} s)")
 
 
 class ShownReport(PlainReport):
-    """A report that prints the same lines, and below them a status line of what is waited for."""
+    """A report that prints the same lines, and below them a status line with what is waited for."""
 
     def __init__(self, console: Console, word: str, status: Status) -> None:
         super().__init__(console, word)
@@ -74,7 +74,7 @@ class ShownReport(PlainReport):
 
 @contextmanager
 def reported(console: Console, word: str) -> Iterator[Report]:
-    """A report on `console`; `word` says what a service is when it is done: up, or down."""
+    """A report on `console`. `word`: the state of a service that is done, up or down."""
     if not console.is_terminal:
         yield PlainReport(console, word)
         return

@@ -1,7 +1,7 @@
-"""Calls the stack's functions in their turn, as Cloud Scheduler does in the cloud.
+"""Calls the stack's functions periodically, as Cloud Scheduler does in the cloud.
 
 `python -m local.stack.schedule URL=SECONDS ...` posts to each address at once and then every so many seconds, one call
-of an address at a time. A call that fails is repeated after half a minute, and is one line of JSON.
+of an address at a time. A call that fails is logged as one line of JSON and repeated after half a minute.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Final
 import requests
 
 DEADLINE_SECONDS: Final = 300
-"""Of one call; the functions end themselves before."""
+"""Upper bound on the time of one call, which the functions' own limits stay below."""
 
 RETRY_SECONDS: Final = 30
+"""Pause between a failed call and the next one."""
 
 
 def failure(url: str, deadline_seconds: float = DEADLINE_SECONDS) -> str | None:
-    """Call once; why it failed, or None."""
+    """The reason why one call of `url` failed, or None when it succeeded."""
     try:
         answer = requests.post(url, timeout=deadline_seconds)
     except requests.RequestException as error:
@@ -31,7 +32,7 @@ def failure(url: str, deadline_seconds: float = DEADLINE_SECONDS) -> str | None:
 
 
 def keep_calling(url: str, period_seconds: float) -> None:
-    """Call for ever, from the start of a call to the next at least `period_seconds`."""
+    """Call `url` for ever, with at least `period_seconds` between the starts of two calls."""
     while True:
         started = time.monotonic()
         reason = failure(url)
@@ -44,7 +45,7 @@ def keep_calling(url: str, period_seconds: float) -> None:
 
 
 def main() -> None:
-    """Call until told to stop."""
+    """Call until the process is ended."""
     parser = argparse.ArgumentParser(prog="python -m local.stack.schedule", description=__doc__)
     parser.add_argument("calls", metavar="URL=SECONDS", nargs="+")
     for call in parser.parse_args().calls:

@@ -1,6 +1,6 @@
-"""The start of a stack's services: each as soon as what it needs is there, in parallel, watched until it answers.
+"""The start of a stack's services, in parallel: each as soon as what it needs is there, watched until it is ready.
 
-Used by `pipeline up`.
+Imported by the other modules of `local.stack`.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
+from local.backing.interface import ServiceSpec
 from local.stack.logs import port_is_taken, reason
 from local.stack.progress import Report
-from local.stack.services import Service
 from local.stack.supervision import ProcessState
-from local.stack.waiting import answers
+from local.waiting import answers
 
 LONGEST_SECONDS: Final = 480
-"""How long a service may take to answer on a busy machine; the end of a service is reported sooner."""
+"""Upper bound on the time until a service is ready, on a busy machine; a service that ends is reported sooner."""
 
 MOST_EXITS: Final = 3
-"""A service that has ended so often in one start will not work in the next try either."""
+"""Upper bound on the ends of one service in one start, after which no further try is expected to succeed."""
 
 _PAUSE_SECONDS: Final = 0.1
-
 
 _T = TypeVar("_T")
 
 
 class StartError(RuntimeError):
-    """A service does not come up; the message says which one and why."""
+    """A service does not become ready; the message contains its name and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Something made in the stores, such as topics. `needs`: services that must answer before."""
+    """Something made in the stores, such as topics. `needs`: services that must be ready before."""
 
     name: str
     needs: tuple[str, ...]
@@ -46,14 +45,14 @@ class Preparation:
 
 
 class Processes(Protocol):
-    """What starts services and keeps them at work, as `local.stack.supervision.Supervisor` does."""
+    """Starts services and restarts those that end, as `local.stack.supervision.Supervisor` does."""
 
     @property
     def logs(self) -> Path:
-        """Where each service's output goes, `<name>.log`."""
+        """The folder of each service's output, `<name>.log`."""
 
     def start_process(self, name: str) -> None:
-        """Start a service unless it is at work."""
+        """Start a service unless it runs."""
 
     def states(self) -> list[ProcessState]:
         """Every service's state."""
@@ -61,16 +60,16 @@ class Processes(Protocol):
 
 @dataclass(slots=True)
 class _Watched:
-    """A service that was started here, answering or not. `log_begins`: where in its log this start begins."""
+    """A service that this start has started, ready or not. `log_begins`: the offset in its log where it began."""
 
-    service: Service
+    service: ServiceSpec
     began: float
     log_begins: int
     pids: set[int] = field(default_factory=set)
     probe: Future[bool] | None = None
 
     def exits(self, state: ProcessState) -> int:
-        """How often it has ended since it was started here."""
+        """Number of times that the service has ended since this start began."""
         if state.pid:
             self.pids.add(state.pid)
         return len(self.pids) - (1 if state.pid else 0)
@@ -82,7 +81,7 @@ class Startup:
     def __init__(
         self,
         processes: Processes,
-        services: Sequence[Service],
+        services: Sequence[ServiceSpec],
         preparations: Sequence[Preparation],
         report: Report,
     ) -> None:
@@ -95,9 +94,10 @@ class Startup:
         self._running: dict[str, tuple[float, Future[None]]] = {}
 
     def run(self) -> None:
-        """Return when every service answers and all is prepared. Raises StartError when a service does not.
+        """Return when every service is ready and every preparation done.
 
-        An error of a preparation is raised as it is. ValueError: a need is not in the lists.
+        Raises StartError when a service does not become ready, ValueError when a need is neither a service nor a
+        preparation, and any error of a preparation as it is.
         """
         known = self._missing()
         needs = {item.name: item.needs for item in self._services.values()}
@@ -109,7 +109,7 @@ class Startup:
             self._start_what_can()
             states = {state.name: state for state in self._processes.states()}
             for watched in list(self._watched.values()):
-                self._look(watched, states[watched.service.name])
+                self._check(watched, states[watched.service.name])
             for name, (began, outcome) in list(self._running.items()):
                 if outcome.done():
                     outcome.result()
@@ -135,18 +135,18 @@ class Startup:
                 self._watched[name] = _Watched(self._services[name], now, _size(self._log(name)))
                 self._processes.start_process(name)
 
-    def _look(self, watched: _Watched, state: ProcessState) -> None:
+    def _check(self, watched: _Watched, state: ProcessState) -> None:
         name = watched.service.name
         exits = watched.exits(state)
         if exits or state.state == "FATAL":
-            text = self._said(watched)
+            text = self._output(watched)
             if state.state == "FATAL" or exits >= MOST_EXITS or port_is_taken(text):
                 raise self._error(watched, state, "ends at once" if exits < 2 else f"has ended {exits} times")
         if name in self._done:
             return
         if time.monotonic() - watched.began > LONGEST_SECONDS:
             raise self._error(watched, state, f"does not answer after {LONGEST_SECONDS} s")
-        # Another process may answer at its address, so it must run, too.
+        # Another process may listen at the address, so the service must run, too.
         if state.state != "RUNNING":
             watched.probe = None
         elif watched.probe is None or (watched.probe.done() and not watched.probe.result()):
@@ -160,10 +160,10 @@ class Startup:
 
     def _error(self, watched: _Watched, state: ProcessState, what: str) -> StartError:
         name = watched.service.name
-        why = reason(self._said(watched)) or state.description or "it printed nothing"
+        why = reason(self._output(watched)) or state.description or "it printed nothing"
         return StartError(f"{name} {what} ({why}); its log: {self._log(name)}")
 
-    def _said(self, watched: _Watched) -> str:
+    def _output(self, watched: _Watched) -> str:
         log = self._log(watched.service.name)
         if not log.exists():
             return ""
@@ -180,13 +180,13 @@ def _size(log: Path) -> int:
 
 
 def _in_background(function: Callable[[], _T]) -> Future[_T]:
-    """The outcome of a call in a thread that does not keep the program from ending, however long it takes."""
+    """The outcome of a call in a daemon thread, which does not keep the program from ending."""
     outcome: Future[_T] = Future()
 
     def call() -> None:
         try:
             outcome.set_result(function())
-        except Exception as error:  # noqa: BLE001  # raised again where the outcome is asked for
+        except Exception as error:  # noqa: BLE001  # raised again by `Future.result`
             outcome.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()

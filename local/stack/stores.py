@@ -1,51 +1,64 @@
-"""What a stack's stores hold before anything works on them: buckets, tables, topics, the batch's artifacts.
+"""The content of a stack's stores before any service uses them: topics, tables, buckets, the batch's artifacts.
 
-Used by `pipeline up`; the one place where they are made. In the cloud this is Terraform's duty.
+Imported by the `pipeline` command. The job `cloudrun/store_setup` makes topics and tables, here as in the cloud, where
+Terraform makes the rest.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
-from local.stack.services import Stack, beside_a_stack
-from local.stack.startup import Preparation
+from local.environment import beside_a_stack, replace_process_environ
+from local.stack.config import ARTIFACTS, LAKE, StackConfig
+from local.stack.deployables import artifact_of
+from local.stack.logs import reason
+from local.stack.startup import Preparation, StartError
 
 
-def preparations(stack: Stack) -> list[Preparation]:
-    """What makes all that is absent, and renews the artifacts; each may run again after an interruption.
+def preparations(stack: StackConfig) -> list[Preparation]:
+    """The preparations that make what is absent and renew the artifacts; each may be repeated after an interruption.
 
-    Google's libraries and libpq read their variables from this process, so from here on it is led to the stack.
+    This process gets the stack's environment, from which Google's libraries and libpq read their variables.
     """
     environ = {**beside_a_stack(os.environ), **stack.environ()}
-    os.environ.clear()
-    os.environ.update(environ)
+    replace_process_environ(environ)
     return [
-        Preparation("topics", ("kafka",), partial(_make_topics, environ["KAFKA_BOOTSTRAP_SERVERS"])),
-        Preparation("tables", ("postgres",), _make_tables),
-        Preparation("buckets", ("gcs", "metadata"), _make_buckets),
+        Preparation("topics", ("kafka",), partial(set_up, stack.home, "topics", environ)),
+        Preparation("tables", ("postgres",), partial(set_up, stack.home, "tables", environ)),
+        Preparation("buckets", ("gcs", "metadata"), partial(_make_buckets, artifact_of(stack.home, "candles_batch"))),
         Preparation("warehouse", ("bigquery", "metadata"), _make_warehouse),
     ]
 
 
-def _make_topics(bootstrap_servers: str) -> None:
-    from local.backing.kafka import create_topics
+def set_up(home: Path, store: str, environ: Mapping[str, str]) -> None:
+    """Run the job `cloudrun/store_setup` for topics or tables. Raises StartError with its reason."""
+    program = artifact_of(home, "store_setup") / "main.py"
+    outcome = subprocess.run(
+        (sys.executable, str(program), store),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if outcome.returncode:
+        raise StartError(f"{store} cannot be set up ({reason(outcome.stderr + outcome.stdout)})")
 
-    create_topics(bootstrap_servers)
 
-
-def _make_tables() -> None:
-    from local.backing.postgres import create_tables
-
-    create_tables()
-
-
-def _make_buckets() -> None:
+def _make_buckets(batch: Path) -> None:
     from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
-    from local.stack.artifacts import publish
-
-    publish(storage.Client())
+    client = storage.Client()
+    for name in (LAKE, ARTIFACTS):
+        if client.lookup_bucket(name) is None:
+            client.create_bucket(name)
+    for path in batch.iterdir():
+        client.bucket(ARTIFACTS).blob(f"candles/{path.name}").upload_from_filename(path)
 
 
 def _make_warehouse() -> None:

@@ -1,6 +1,6 @@
 """One stack's processes under supervisord, which restarts what dies.
 
-Used by the `pipeline` command's up, status and down. Writes only into the stack's home.
+Imported by the other modules of `local.stack` and by tests. Writes into the stack's home only.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from pathlib import Path
 
 import psutil
 
+from local.backing.interface import ServiceSpec
 from local.checkout import ROOT
+from local.environment import beside_a_stack
 from local.stack.progress import Report
-from local.stack.services import Service, beside_a_stack
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 
 HOME_VARIABLE = "PIPELINE_STACK_HOME"
-"""Every process of a stack carries its home in this variable, so that none is taken for another's."""
-
+"""Variable of every process of a stack, with the stack's home, by which the processes of several stacks differ."""
 
 _STOP_SECONDS = 15
-"""How long a service may take to end before it is killed."""
+"""Time that a service gets to end before it is killed."""
 
 _ENDED = ("STOPPED", "EXITED", "FATAL")
 """The states of a service that neither runs nor is being started."""
 
 _ALREADY_STARTED = 60
-"""supervisord's code of a fault."""
+"""Code of supervisord's fault for a service that runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What supervisord knows of one service. `state`: RUNNING, STARTING, BACKOFF, FATAL, STOPPED..."""
+    """One service as supervisord reports it. `state`: RUNNING, STARTING, BACKOFF, FATAL, STOPPED and others."""
 
     name: str
     state: str
@@ -58,10 +58,10 @@ class Supervisor:
 
     @property
     def logs(self) -> Path:
-        """Where each service's output goes, `<name>.log`."""
+        """The folder of each service's output, `<name>.log`."""
         return self.home / "logs"
 
-    def start(self, services: Sequence[Service], environ: Mapping[str, str]) -> None:
+    def start(self, services: Sequence[ServiceSpec], environ: Mapping[str, str]) -> None:
         """Start supervisord with every service configured and none started. Raises RuntimeError when it ends."""
         self.logs.mkdir(parents=True, exist_ok=True)
         configuration = self.home / "supervisord.conf"
@@ -81,11 +81,11 @@ class Supervisor:
         wait_for("supervisord to answer", self.is_up, 60)
 
     def idle(self) -> set[str]:
-        """The services that neither run nor are being started. Raises OSError as `states` does."""
+        """Names of the services that neither run nor are being started. Raises OSError as `states` does."""
         return {item.name for item in self.states() if item.state in _ENDED}
 
     def start_process(self, name: str) -> None:
-        """Start a service unless it is at work. Raises OSError when it cannot be started at all."""
+        """Start a service unless it runs. Raises OSError when it cannot be started at all."""
         try:
             self._server().supervisor.startProcess(name, False)
         except xmlrpc.client.Fault as fault:
@@ -109,13 +109,13 @@ class Supervisor:
             if isinstance(item, dict)
         ]
 
-    def stop(self, services: Sequence[Service], report: Report) -> None:
-        """End supervisord and all that it started, and whatever a killed one has left behind.
+    def stop(self, services: Sequence[ServiceSpec], report: Report) -> None:
+        """End supervisord and all that it started, and the processes that a killed supervisord has left.
 
         Stores end last, so that the services that write into them can finish.
         """
         if self.is_up():
-            # A supervisord that ends meanwhile ends them all itself, and `shutdown` ends what takes too long.
+            # A supervisord that ends meanwhile ends its services itself; `shutdown` ends services that take too long.
             with suppress(OSError, xmlrpc.client.Error):
                 for of_stores in (False, True):
                     self._stop_all([item.name for item in services if item.is_store == of_stores], report)
@@ -128,7 +128,7 @@ class Supervisor:
         began = time.monotonic()
         server = self._server().supervisor
         for name in names:
-            with suppress(xmlrpc.client.Fault):  # it does not run
+            with suppress(xmlrpc.client.Fault):  # the service does not run
                 server.stopProcess(name, False)
 
         def have_ended() -> bool:
@@ -149,7 +149,7 @@ class Supervisor:
     def _identifier(self) -> str:
         return f"pipeline-{self.password[:8]}"
 
-    def _configuration(self, services: Sequence[Service]) -> str:
+    def _configuration(self, services: Sequence[ServiceSpec]) -> str:
         lines = [
             "[supervisord]",
             f"identifier={self._identifier()}",
@@ -172,7 +172,7 @@ class Supervisor:
                 f"[program:{service.name}]",
                 f"command={_escaped(shlex.join(service.command))}",
                 *([f"environment={environ}"] if environ else []),
-                "autostart=false",  # each in its turn, by `local.stack.startup`
+                "autostart=false",  # `local.stack.startup` starts each when what it needs is there
                 "autorestart=true",
                 "startsecs=1",
                 "startretries=30",
@@ -201,12 +201,12 @@ def stack_processes(home: Path) -> list[psutil.Process]:
             if process.environ().get(HOME_VARIABLE) == str(home) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
-            continue  # another user's, or gone meanwhile: not ours
+            continue  # a process of another user, or one that has ended: not of this stack
     return [process for process in found if process.pid != os.getpid()]
 
 
 def end_leftovers(home: Path) -> None:
-    """End processes of the stack in `home` that no supervisor watches over any more."""
+    """End the processes of the stack in `home`, of which no supervisor takes care any more."""
     leftovers = stack_processes(home)
     for process in leftovers:
         with suppress(psutil.NoSuchProcess):

@@ -1,6 +1,6 @@
-"""Exact amounts: decimals as they travel from the exchange's text to NUMERIC.
+"""Exact amounts: decimals from the exchange's text to BigQuery's NUMERIC.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidO
 from typing import Final
 
 SCALE: Final = 9
-"""Decimals of BigQuery's NUMERIC; a price or a size with more cannot be kept."""
+"""Decimal places of BigQuery's NUMERIC; a price or a size with more is rejected."""
 
 MAX_INTEGER_DIGITS: Final = 18
-"""Integer digits of a price or a size."""
+"""Upper bound on the integer digits of a price or a size."""
 
 MAX_TURNOVER_DIGITS: Final = 20
-"""Integer digits of one trade's turnover, which leaves room in NUMERIC's 29 to sum a billion of them."""
+"""Upper bound on the integer digits of one trade's turnover; NUMERIC's 29 then hold the sum of a billion trades."""
 
 EXACT: Final = Context(
     prec=100, Emin=-999, Emax=999, traps=[Inexact, Clamped, InvalidOperation, DivisionByZero, Overflow]
 )
-"""Arithmetic that raises instead of rounding; 100 digits hold any sum that occurs here."""
+"""Decimal context that raises an error instead of rounding; 100 digits hold every sum of the pipeline."""
 
-# ASCII digits only, so that no reader of the same text is more generous than another.
+# ASCII digits only, so that every implementation accepts the same texts.
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def parse_decimal(text: str) -> Decimal | None:
     """The number that `text` spells, or None: digits, point, sign, exponent; blanks around it are allowed.
 
-    NaN, infinities, hexadecimal, digit separators and empty text are not numbers here.
+    NaN, infinities, hexadecimal, digit separators and empty text give None.
     """
     text = text.strip(" \t")
     return Decimal(text) if _DECIMAL.fullmatch(text) else None

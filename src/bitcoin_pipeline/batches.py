@@ -1,6 +1,6 @@
 """The description of a Dataproc batch, the same for the DAGs' operator and for the command line.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, Final
 from bitcoin_pipeline.ingests import SymbolDay
 
 RUNTIME_VERSION: Final = "2.3"
-"""Dataproc Serverless LTS: Spark 3.5, Scala 2.13, supported to November 2027."""
+"""Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
 
 DAYS_PER_BATCH: Final = 120
-"""Symbol-days of one batch: a quarter of a year, some minutes on the smallest batch (measured 2 CPU-seconds a day)."""
+"""Upper bound on the symbol-days of one batch: some minutes of work for the smallest batch, at 2 CPU-seconds a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandlesJob:
-    """Where the candles job's artifacts are and what it reads and writes.
+    """The candles job's artifacts, and the project and the lake that it works on.
 
     `main_uri`, `file_uris`: gs:// objects. `lake`: bucket. `service_account`, `subnetwork`: empty for the default.
     """

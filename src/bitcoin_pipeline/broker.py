@@ -1,6 +1,6 @@
-"""How a client finds the broker: its settings, and the options that librdkafka takes.
+"""How a client connects to the broker: its settings, and the options of librdkafka that follow from them.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bitcoin_pipeline.settings import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Settings that find a broker, its password aside; the base of a client's settings."""
+    """Settings of a connection to the broker without the password; base class of a client's settings."""
 
     brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     kafka_ca: str = setting(
@@ -41,7 +41,7 @@ class BrokerSettings(BrokerAddress):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerFileSettings(BrokerAddress):
-    """Settings of a client that is given the file of its password."""
+    """Settings of a client that reads its password from a file."""
 
     kafka_password_file: str = setting(
         "KAFKA_SASL_PASSWORD_FILE", "file that holds the SASL password alone, no line's end", str, ""
@@ -51,8 +51,8 @@ class BrokerFileSettings(BrokerAddress):
 def client_config(brokers: str, *, ca: str = "", user: str = "", password: str = "", mechanism: str) -> dict[str, str]:
     """The options that every client of librdkafka needs.
 
-    `brokers`: host:port, with commas between. `ca`: file of the authority that signs the broker; it turns TLS on.
-    `user`: turns SASL on.
+    `brokers`: comma-separated addresses, host:port. `ca`: PEM file of the authority that signs the broker's
+    certificate; it turns TLS on. `user`: SASL user; it turns SASL on.
     """
     config = {"bootstrap.servers": brokers}
     if protocol := security_protocol(ca, user):
@@ -65,5 +65,5 @@ def client_config(brokers: str, *, ca: str = "", user: str = "", password: str =
 
 
 def security_protocol(ca: str, user: str) -> str:
-    """Kafka's `security.protocol`; empty for its default, plain text without a user."""
+    """Kafka's `security.protocol`, or an empty text for its default, plain text without a user."""
     return ("SASL_" if user else "") + ("SSL" if ca else "PLAINTEXT") if ca or user else ""

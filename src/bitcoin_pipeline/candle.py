@@ -1,6 +1,6 @@
-"""One candle, how trades become one, and how candles merge into longer ones.
+"""The candle, how trades become one, and how candles merge into longer ones.
 
-Part of the core; anybody may import it. `tests/conformance/cases` hold every implementation of these
+Part of the core; any module may import it. `tests/conformance/cases` hold every implementation of these
 rules to the same answers.
 """
 
@@ -18,7 +18,7 @@ from bitcoin_pipeline.trade import TakerSide, Trade
 
 
 class Source(StrEnum):
-    """Where a candle comes from; part of its key, so the planes stand side by side."""
+    """Where a candle comes from; part of its key, so candles of several sources coexist for one minute."""
 
     ARCHIVE = "archive"
     LIVE = "live"
@@ -26,7 +26,11 @@ class Source(StrEnum):
 
 
 class Status(StrEnum):
-    """How much is known of a candle's interval."""
+    """How complete a candle is.
+
+    `forming`: the minute is open. `final`: it is over and lacks no trade. `partial`: it is known to lack trades.
+    `repaired`: it was partial and has been made whole.
+    """
 
     FORMING = "forming"
     FINAL = "final"
@@ -35,12 +39,12 @@ class Status(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Order in which a stored row may change: it never falls."""
+        """Order in which a stored row may change its status; the rank never falls."""
         return _RANK[self]
 
     @property
     def doubt(self) -> int:
-        """Order of badness: a longer candle has the status of its most doubtful minute."""
+        """Order of the statuses in a merge; a longer candle has the status of its minute with the highest doubt."""
         return _DOUBT[self]
 
 
@@ -50,10 +54,11 @@ _DOUBT = {Status.FINAL: 0, Status.REPAIRED: 1, Status.FORMING: 2, Status.PARTIAL
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """What was traded in one interval.
+    """Prices, amounts and count of the trades of one interval.
 
     `open_time_us`: microseconds UTC. `volume`, `buy_volume`: sum of size. `turnover`, `buy_turnover`: sum of
-    the trades' turnover. `buy_...`: what takers bought. The exchange's klines lack count, buy side and ids.
+    the trades' turnover. `buy_volume`, `buy_turnover`: the part that takers bought. `trade_count`, the buy side and the
+    ids are None for the exchange's klines.
     """
 
     symbol: str
@@ -76,7 +81,7 @@ class Candle:
 COMPLETE: Final = (Status.FINAL, Status.REPAIRED)
 """Statuses of candles that lack no trade."""
 
-# Sources from the best, and whether only their complete candles stand there; every other candle comes last.
+# Sources from the best on; True where only complete candles have that rank. Every other candle has the last rank.
 _PRECEDENCE: Final = ((Source.ARCHIVE, False), (Source.LIVE, True), (Source.KLINE, False))
 
 
@@ -100,8 +105,8 @@ def precedence_sql(complete: str) -> str:
 def minute_candles(trades: Iterable[Trade], source: Source, *, partial_minutes: Iterable[int] = ()) -> list[Candle]:
     """The 1-minute candles of distinct trades of one source, by symbol and open time.
 
-    The trades may come in any order; `partial_minutes` holds the open times (us) of minutes known to lack a
-    part. A minute without trades has no candle.
+    The trades may come in any order; `partial_minutes` holds the open times (us) of minutes known to lack
+    trades. A minute without trades has no candle.
     """
     minutes: dict[tuple[str, int], list[Trade]] = {}
     for trade in trades:
@@ -131,7 +136,7 @@ def merge(candles: Iterable[Candle], interval_us: int) -> list[Candle]:
 
 def _minute(trades: list[Trade], open_time_us: int, source: Source, status: Status) -> Candle:
     assert open_time_us % MINUTE_US == 0
-    # Trades of one source have comparable orders, which the type of `order` cannot say.
+    # Orders are comparable between trades of one source, which their type does not express.
     first = min(trades, key=lambda trade: (trade.time_us, trade.order))
     last = max(trades, key=lambda trade: (trade.time_us, trade.order))
     bought = [trade for trade in trades if trade.taker_side is TakerSide.BUY]

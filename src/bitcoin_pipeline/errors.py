@@ -1,6 +1,6 @@
 """Whether a failed operation is worth repeating, as the type of its error.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations

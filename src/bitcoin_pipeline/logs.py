@@ -1,6 +1,6 @@
-"""How a line of the log looks.
+"""The form of a log line.
 
-Part of the core; anybody may import it. `adapters/stdout.py` writes such lines.
+Part of the core; any module may import it. `adapters/stdout.py` writes such lines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 def log_line(severity: str, message: str, **fields: object) -> str:
     """One event as a line of JSON in the form that Cloud Logging reads, its line end included.
 
-    `severity`: a severity of Cloud Logging, such as INFO. `message`: a fixed phrase; what varies is in `fields`, and a
-    value that JSON does not have is written as its text.
+    `severity`: a severity of Cloud Logging, such as INFO. `message`: a fixed phrase; all that varies is in `fields`. A
+    value that JSON cannot hold is written as its `str`.
     """
     return json.dumps({"severity": severity, "message": message, **fields}, default=str) + "\n"

@@ -1,6 +1,6 @@
-"""Where everything is: object names in the lake, tables, batch ids.
+"""Names of tables, topics, objects in the lake and batches.
 
-Part of the core; anybody may import it. No other place spells these names.
+Part of the core; any module may import it. No other file spells these names.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ TRADES_TOPIC: Final = "trades"
 DEAD_LETTER_TOPIC: Final = "trades.dlq"
 REPLAY_TOPIC: Final = "replay"
 EVENTS_TOPIC: Final = "market-events"
-"""Pub/Sub, attribute `type`."""
+"""Pub/Sub topic of the pipeline's events; the attribute `type` holds the kind of an event."""
 
 TRADES_PREFIX: Final = "trades/"
 TRADES_LIVE_PREFIX: Final = "trades_live/"
 STAGING_PREFIX: Final = "staging/"
-"""Objects of one run; a lifecycle rule may delete them after a day."""
+"""Prefix of temporary objects of one run; a lifecycle rule may delete them after a day."""
 
 
 def archive_file(symbol: str, day: dt.date) -> str:
-    """`BTCUSDT2020-03-25.csv.gz`: what Bybit calls the file of a day."""
+    """`BTCUSDT2020-03-25.csv.gz`: Bybit's name of a day's file."""
     return f"{symbol}{day.isoformat()}.csv.gz"
 
 
@@ -48,12 +48,12 @@ def raw_object(symbol: str, day: dt.date) -> str:
 
 
 def trades_object(symbol: str, day: dt.date) -> str:
-    """The sorted trades of a day in the lake bucket; one name, so that a repeated run replaces itself."""
+    """The sorted trades of a day in the lake bucket; the name is fixed, so that a repeated run replaces its objects."""
     return f"{TRADES_PREFIX}{_partition(symbol, day)}/trades.parquet"
 
 
 def trades_live_object(symbol: str, day: dt.date, partition: int, start: int, end: int) -> str:
-    """What was seen live of a symbol and day between two offsets (`end` excluded) of one partition of the topic."""
+    """Trades of a symbol and day received live, between two offsets (`end` excluded) of a partition of the topic."""
     return f"{TRADES_LIVE_PREFIX}{_partition(symbol, day)}/{partition}-{start:020d}-{end:020d}.parquet"
 
 
@@ -63,7 +63,7 @@ def quarantine_object(symbol: str, day: dt.date) -> str:
 
 
 def staging_object(run: str, file: str) -> str:
-    """A file that only the run named `run` writes and reads."""
+    """A temporary file that only the run named `run` writes and reads."""
     return f"{STAGING_PREFIX}{run}/{file}"
 
 

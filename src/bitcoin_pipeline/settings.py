@@ -1,6 +1,6 @@
-"""Settings of an entry point, read from its environment; all faults are told at once.
+"""Settings of an entry point, read from its environment; one error names all faults.
 
-Part of the core; anybody may import it. Only entry points hand `os.environ` to it.
+Part of the core; any module may import it. Only entry points pass `os.environ`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SettingsError(ValueError):
 def setting(variable: str, meaning: str, parse: Callable[[str], Any] = str, default: Any = _NO_DEFAULT) -> Any:
     """A dataclass field read from the environment's `variable`.
 
-    `parse` turns its text into the value and raises ValueError when it cannot; without `default` it is required.
+    `parse` turns the variable's text into the value, or raises ValueError; without `default` the variable is required.
     """
     metadata = {"variable": variable, "meaning": meaning, "parse": parse}
     if default is _NO_DEFAULT:

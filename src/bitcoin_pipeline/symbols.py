@@ -1,6 +1,6 @@
-"""Bybit's symbols: which texts are one, and which contracts are inverse.
+"""Bybit's symbols: which texts are symbols, and which contracts are inverse.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 SYMBOL: Final = re.compile(r"[A-Z0-9]{3,30}(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
-"""What Flink's job asks of a record, too."""
+"""The form of a symbol, as a regular expression of Python and of Java; the Flink job validates records with it."""
 
 # BTCUSD and its dated futures (BTCUSDM24: month letter and year); BTCUSDT, BTCPERP and BTCUSDT-26DEC25 are linear.
 _INVERSE = re.compile(r"[A-Z0-9]+USD(?:[FGHJKMNQUVXZ][0-9]{2})?")
 
 
 def parse_symbol(text: str) -> str:
-    """`text` if it can be a symbol of a perpetual or future. Raises ValueError otherwise.
+    """`text`, if it has the form of a symbol of a perpetual or a future. Raises ValueError otherwise.
 
-    What passes is safe in a path and in a URL.
+    Such a text is safe in a path and in a URL.
     """
     if not SYMBOL.fullmatch(text):
         raise ValueError(f"a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got {text!r}")
@@ -32,7 +32,7 @@ def is_inverse(symbol: str) -> bool:
 
 
 def symbols_among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
-    """A parser of a text with commas between symbols, each once, in its order, that takes only those in `known`."""
+    """A parser of comma-separated symbols that accepts only those in `known`, drops repeats and keeps the order."""
 
     def parse(text: str) -> tuple[str, ...]:
         symbols = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
@@ -44,5 +44,5 @@ def symbols_among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:
-    """The symbols of a text with commas between, each once, in its order. Raises ValueError as `parse_symbol`."""
+    """Comma-separated symbols, in their order, without repeats. Raises ValueError as `parse_symbol` does."""
     return tuple(dict.fromkeys(parse_symbol(part.strip()) for part in text.split(",")))

@@ -1,6 +1,7 @@
-"""Times as integer microseconds UTC, minutes, days and intervals.
+"""Times as integer microseconds UTC, minutes, days and intervals; and the type of a monotonic clock's readings.
 
-Part of the core; anybody may import it.
+Two clocks, two spellings: a name that ends in `_us` is microseconds UTC or a duration in microseconds, an `int`; an
+`Instant` is named `now` or ends in `_at`. Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -8,12 +9,20 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NewType
 
 MS_US: Final = 1_000
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
 DAY_US: Final = 86_400 * SECOND_US
+
+Instant = NewType("Instant", int)
+"""A reading of one process's monotonic clock, in microseconds from an arbitrary start.
+
+It is comparable only with readings of the same process. The difference of two instants, and an instant plus a duration,
+are plain integers; `Instant(now + duration_us)` states that such a sum is an instant again. Only the entry point that
+reads the clock makes an instant of another number.
+"""
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _UNIT_US = {"s": SECOND_US, "m": MINUTE_US, "h": 60 * MINUTE_US, "d": DAY_US}

@@ -1,6 +1,6 @@
 """One trade, and the rules that a trade must pass to enter the pipeline.
 
-Part of the core; anybody may import it.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _UUID = re.compile(TRADE_ID, re.ASCII | re.IGNORECASE)
 
 
 class TakerSide(StrEnum):
-    """Who crossed the spread: a Buy took from the asks."""
+    """The side of the order that crossed the spread; a Buy took from the asks."""
 
     BUY = "Buy"
     SELL = "Sell"
 
 
 class Reason(StrEnum):
-    """Why a row or message is in quarantine. The first rule that fails, in this order, gives the reason."""
+    """Why a row or a message was rejected; the first rule that fails, in this order, gives the reason."""
 
     COLUMN_COUNT = "column_count"
     OTHER_SYMBOL = "other_symbol"
@@ -57,7 +57,7 @@ class Reason(StrEnum):
 
 
 class RejectedValueError(ValueError):
-    """A value that no trade can have; `reason` says which rule it breaks."""
+    """A value that no trade can have; `reason` is the rule that it breaks."""
 
     def __init__(self, reason: Reason, value: str) -> None:
         super().__init__(f"{reason}: {value!r}")
@@ -66,11 +66,11 @@ class RejectedValueError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One match on the exchange, as every plane knows it.
+    """One match on the exchange, in the form that all planes share.
 
     `time_us`: microseconds UTC. `price`: quote per base. `size`: base coin, or contracts of 1 USD for an
-    inverse symbol. `turnover`: quote, or base coin for an inverse symbol. `order`: what breaks ties of
-    `time_us`; comparable only between trades of one source.
+    inverse symbol. `turnover`: quote, or base coin for an inverse symbol. `order`: breaks ties of `time_us`;
+    comparable only between trades of one source.
     """
 
     symbol: str
@@ -83,7 +83,7 @@ class Trade:
     order: int | tuple[int, Decimal, str]
 
     def same_content(self, other: Trade) -> bool:
-        """True when both tell of the same match; the place in a file is not content."""
+        """True when both describe the same match; `order` and `turnover` are not compared."""
         mine = (self.symbol, self.trade_id, self.time_us, self.price, self.size, self.taker_side)
         return mine == (other.symbol, other.trade_id, other.time_us, other.price, other.size, other.taker_side)
 
@@ -106,7 +106,7 @@ def parse_trade_id(text: str) -> str:
 
 
 def parse_taker_side(text: str) -> TakerSide:
-    """`Buy` or `Sell`, spelled so. Raises RejectedValueError."""
+    """The side that is spelled exactly `Buy` or `Sell`. Raises RejectedValueError."""
     try:
         return TakerSide(text)
     except ValueError:
@@ -116,7 +116,7 @@ def parse_taker_side(text: str) -> TakerSide:
 def turnover_of(symbol: str, price: Decimal, size: Decimal) -> Decimal:
     """Price x size, or size / price for an inverse symbol, rounded half-even to 9 decimals.
 
-    The one rule of turnover: applied where a trade enters the pipeline, only summed after that.
+    This rule is applied once, where a trade enters the pipeline; after that turnovers are only summed.
     `price` and `size` are positive with at most 9 decimals. Raises RejectedValueError above 20 integer digits.
     """
     price_units, size_units = to_units(price), to_units(size)
@@ -133,9 +133,9 @@ def turnover_of(symbol: str, price: Decimal, size: Decimal) -> Decimal:
 
 
 def live_order(seq: int, taker_side: TakerSide, price: Decimal, trade_id: str) -> tuple[int, Decimal, str]:
-    """`Trade.order` of a trade that was seen live; `seq` is the exchange's, 0 where it gave none.
+    """`Trade.order` of a trade that was received live; `seq`: the exchange's sequence number, 0 where it sent none.
 
-    A taker sweeps the book, so among equal times this is the matching order, whatever the order of arrival.
+    A taker sweeps the book, so this is the matching order among equal times; the order of arrival has no influence.
     """
     return seq, price if taker_side is TakerSide.BUY else -price, trade_id
 
@@ -146,7 +146,7 @@ def _parse_amount(text: str, unreadable: Reason, not_positive: Reason, out_of_ra
         raise RejectedValueError(unreadable, text)
     if value <= 0:
         raise RejectedValueError(not_positive, text)
-    # The exponent is bounded before any arithmetic: 1e999 must not become a number of a thousand digits.
+    # The exponent is bounded before any arithmetic, so that 1e999 does not become a number of a thousand digits.
     if value.adjusted() >= MAX_INTEGER_DIGITS or value.adjusted() < -SCALE or to_units(value) is None:
         raise RejectedValueError(out_of_range, text)
     return canonical(value)

@@ -1,9 +1,9 @@
-"""Those who turn archive files into sorted zstd Parquet and 1-minute candles, ours beside hand-written peers.
+"""Programs that turn archive files into sorted zstd Parquet and 1-minute candles: ours, and hand-written peers.
 
-`python -m tests.bench.contenders NAME OUT FILE...` gets ready (libraries, the Spark session), prints `ready`, works
-once a line comes in, prints `done`, and stays until the next line, so that `tests.bench.historical` can measure it
-from outside. All write OUT/<day>.trades.parquet and OUT/candles (or the like of Spark). The peers check nothing:
-no identity, no order, no symbol, no day.
+`python -m tests.bench.contenders NAME OUT FILE...` loads its libraries (and starts Spark) and prints `ready`; after a
+line of input it works and prints `done`; after another line it ends. `tests.bench.historical` measures it from outside.
+All write OUT/<day>.trades.parquet and OUT/candles.parquet or similar names. The peers validate nothing: no trade id, no
+order, no symbol, no day.
 """
 
 # ruff: noqa: PLC0415  # each contender pays for its own libraries only
@@ -29,7 +29,7 @@ def day_of_file(file: Path) -> dt.date:
 
 
 def one_by_one(day: Callable[[Path, Path], None], out: Path, files: list[Path]) -> Work:
-    """Work on a file after the other with all cores, as such scripts are written."""
+    """Processes one file after the other, each with all cores, as such scripts usually do."""
 
     def work() -> None:
         for file in files:
@@ -38,13 +38,13 @@ def one_by_one(day: Callable[[Path, Path], None], out: Path, files: list[Path]) 
     return work
 
 
-# Ours: what a worker of the candles job does, on local files.
+# Ours: the work of the candles job's workers, on local files.
 
 
 def ours(out: Path, files: list[Path]) -> Work:
     """The candles job's Spark tasks."""
     spark = spark_session()
-    # Python workers and their libraries belong to the start of a session, as its JVM does.
+    # The start of Python workers and of their libraries is part of the session's start, as that of its JVM.
     spark.sparkContext.parallelize(range(2 * CORES), 2 * CORES).foreach(load_libraries)
 
     def work() -> None:
@@ -58,30 +58,35 @@ def ours(out: Path, files: list[Path]) -> Work:
 
 
 def load_libraries(_: int) -> None:
-    """Import what the job's tasks import."""
-    import candles_batch.transforms  # noqa: F401
+    """Imports the modules of the job's tasks."""
+    import candles_batch.candles
+    import candles_batch.parquet
+    import candles_batch.reading  # noqa: F401
 
 
 def our_day(out: str, file: str) -> Any:
-    """What `load_day` of the job does with one file."""
-    from candles_batch import transforms
+    """The work of the job's `load_day` on one file; returns its candles."""
+    from candles_batch.candles import minute_candles
+    from candles_batch.parquet import trades_parquet
+    from candles_batch.reading import read_day
 
     day_name = day_of_file(Path(file))
     with Path(file).open("rb") as stream:
-        day = transforms.read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_name)
-    (Path(out) / f"{day_name}.trades.parquet").write_bytes(transforms.trades_parquet(day))
-    return transforms.candles(day)
+        day = read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_name)
+    (Path(out) / f"{day_name}.trades.parquet").write_bytes(trades_parquet(day))
+    return minute_candles(day)
 
 
-# The floor: what nobody who reads this format and writes Parquet can leave out.
+# The floor: the steps that every program needs which reads this format and writes Parquet.
 
 
 def floor(out: Path, files: list[Path]) -> Work:
-    """Gunzip, typed parse, and the Parquet of one day that was read before."""
-    from candles_batch import transforms
+    """Gunzip, typed parsing, and the Parquet file of one day that was read before the measurement."""
+    from candles_batch.parquet import trades_parquet
+    from candles_batch.reading import read_day
 
     with files[0].open("rb") as stream:
-        day = transforms.read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_of_file(files[0]))
+        day = read_day(iter(partial(stream.read, 1 << 20), b""), SYMBOL, day_of_file(files[0]))
 
     def work() -> None:
         import pyarrow as pa
@@ -99,7 +104,7 @@ def floor(out: Path, files: list[Path]) -> Work:
             )
             for _ in reader:
                 pass
-            (out / f"{day_of_file(file)}.trades.parquet").write_bytes(transforms.trades_parquet(day))
+            (out / f"{day_of_file(file)}.trades.parquet").write_bytes(trades_parquet(day))
 
     return work
 
@@ -194,7 +199,7 @@ def spark(out: Path, files: list[Path]) -> Work:
     )
 
     def work() -> None:
-        from pyspark.sql import functions as F  # noqa: N812  # as everybody names it
+        from pyspark.sql import functions as F  # noqa: N812  # the customary name
 
         trades = (
             session.read.csv([str(file) for file in files], schema=schema, header=True)
@@ -224,7 +229,7 @@ def spark(out: Path, files: list[Path]) -> Work:
 
 
 def spark_session() -> Any:
-    """A session on all our cores, with room for the data."""
+    """A session on all cores, with memory for the data."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(f"local[{CORES}]").config("spark.ui.enabled", "false")
@@ -236,7 +241,7 @@ CONTENDERS: Final = {work.__name__: work for work in (ours, floor, polars, duckd
 
 
 def main() -> None:
-    """Get ready, work, wait."""
+    """Runs one contender."""
     name, out, *files = sys.argv[1:]
     work = CONTENDERS[name](Path(out), [Path(file) for file in files])
     for word in ("ready", "done"):

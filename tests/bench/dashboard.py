@@ -1,8 +1,8 @@
 """`make bench-dashboard`: the dashboard beside a page of the usual shape; trade to pixel; many viewers; a year.
 
 `python -m tests.bench.dashboard [--only pages|path|viewers|history|start] [--seconds N] [--viewers N]`. All real:
-Kafka, Flink, Postgres, BigQuery's stand-in, Chromium; the exchange is the simulator, and where it is not about the
-whole path this program writes what Flink and the producer would. Everything printed was measured in this run.
+Kafka, Flink, Postgres, BigQuery's stand-in, Chromium; the exchange is the simulator. Outside of the part `path` this
+program writes what Flink and the producer would. Everything printed was measured in this run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.checkout import ROOT
-from tests.bench.dashboard_history import YEAR_DAYS, look_at_a_year
+from tests.bench.dashboard_history import YEAR_DAYS, measure_a_year
 from tests.bench.dashboard_market import Market, filled
 from tests.bench.dashboard_pages import compare_pages, in_short
 from tests.bench.dashboard_path import follow_trades
@@ -32,7 +32,7 @@ STARTS = 3
 
 
 def watch_many(stores: Stores, viewers: int, seconds: float, console: Console) -> list[Goal]:
-    """Many streams at once, read by a process of their own; every bar that anybody saw had been committed."""
+    """Measure many streams at once, read by another process. Raises AssertionError for a bar never committed."""
     pid = stores.stack.processes["dashboard"].pid
     address = f"{stores.url}/api/stream?symbol={SYMBOL}&interval=1m"
     with Market(stores) as market:
@@ -73,7 +73,7 @@ def watch_many(stores: Stores, viewers: int, seconds: float, console: Console) -
 
 
 def start_cold(stores: Stores, console: Console) -> None:
-    """From nothing to the first answer with candles in it."""
+    """Print the time from the start of the server to its first answer with candles."""
     took = []
     for _ in range(STARTS):
         stores.stack.kill("dashboard")
@@ -90,7 +90,7 @@ def main() -> None:
     """Run the parts, print their tables, and last the goals."""
     parser = argparse.ArgumentParser(prog="bench-dashboard", description=__doc__)
     parser.add_argument("--only", choices=PARTS)
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long each look lasts")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of each measurement")
     parser.add_argument("--heap-seconds", type=float, default=600.0, help="how long the heap is watched")
     parser.add_argument("--viewers", type=int, default=200)
     options = parser.parse_args()
@@ -110,7 +110,7 @@ def main() -> None:
         if VIEWERS in parts:
             goals += watch_many(stores, options.viewers, options.seconds, console)
         if HISTORY in parts:
-            goals += look_at_a_year(stores, browser, options.heap_seconds, console)
+            goals += measure_a_year(stores, browser, options.heap_seconds, console)
         if START in parts:
             start_cold(stores, console)
     console.print(goals_table(goals))

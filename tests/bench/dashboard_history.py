@@ -1,4 +1,4 @@
-"""Part of `make bench-dashboard`: a year of minutes behind the chart."""
+"""Part of `make bench-dashboard`: the chart with a year of minutes of history."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.dashboard_market import Market, opened
 from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile
 from tests.support.dashboard import Stores
 
 YEAR_DAYS: Final = 365
-LOOKS: Final = 3
+REPEATS: Final = 3
 SCREENS: Final = 30
 READING_MS: Final = 1000
-"""What a reader takes for a screen at least."""
+"""Time for which a viewer reads a screen."""
 HEAP_SAMPLES: Final = 40
 WARM_S: Final = 60
-"""Of the heap: what is compiled and kept once comes in the first minute."""
+"""Time before the heap is measured: code is compiled, and caches fill, in the first minute."""
 SLOPE_MIB: Final = 0.2
-"""Of the heap in ten minutes at most: a tab that is open all day then gains 29 MiB, less than its goal leaves."""
+"""Upper bound on the heap's growth in ten minutes: a tab that is open all day then gains 29 MiB."""
 
 _ROWS: Final = f"""
 SELECT DIV(UNIX_SECONDS(open_time), @step) * @step AS time, MAX(high) AS high, MIN(low) AS low, SUM(volume) AS volume,
@@ -37,14 +37,14 @@ FROM `{names.CANDLES_BEST}` WHERE UNIX_SECONDS(open_time) >= @first GROUP BY tim
 """
 
 
-def look_at_a_year(stores: Stores, browser: Browser, heap_seconds: float, console: Console) -> list[Goal]:
-    """How soon the chart stands, how panning goes, what the browser holds and whether that grows."""
+def measure_a_year(stores: Stores, browser: Browser, heap_seconds: float, console: Console) -> list[Goal]:
+    """Measure the first paint, panning, and the size and growth of the browser's heap."""
     cold = []
-    for _ in range(LOOKS):
+    for _ in range(REPEATS):
         stores.stack.kill("dashboard")
         stores.stack.start("dashboard")
         cold.append(_first_paint(stores, browser))
-    warm = [_first_paint(stores, browser) for _ in range(LOOKS)]
+    warm = [_first_paint(stores, browser) for _ in range(REPEATS)]
     page, _ = opened(browser, f"{stores.url}/?range=1Y")
     compared = _compare(page, stores)
     page.context.close()
@@ -92,7 +92,7 @@ def _first_paint(stores: Stores, browser: Browser) -> float:
 
 
 def _further_screens(page: Page, reading_ms: int) -> list[float]:
-    """Milliseconds from each request for a further screen to its painting; the next is wanted `reading_ms` after."""
+    """Milliseconds from each request for a further screen to its painting; `reading_ms`: the pause between two."""
     page.focus("#chart")
     page.evaluate("candles.painted.length = 0")
     for number in range(SCREENS):
@@ -101,12 +101,12 @@ def _further_screens(page: Page, reading_ms: int) -> list[float]:
             f"screen {number + 1}", functools.partial(page.evaluate, f"candles.painted.length > {number}"), 60, 0.01
         )
         page.wait_for_timeout(reading_ms)
-    return [at - asked for kind, asked, at in page.evaluate("candles.painted") if kind == "older"]
+    return [at - began for kind, began, at in page.evaluate("candles.painted") if kind == "older"]
 
 
 def _heaps(page: Page, stores: Stores, seconds: float) -> list[tuple[float, float]]:
     """(Seconds, MiB) of a page that follows the market, after it has warmed up."""
-    page.evaluate("candles.painted = null")  # what is kept for us is not the page's
+    page.evaluate("candles.painted = null")  # the record is not part of the page's heap
     page.keyboard.press("End")
     with Market(stores):
         page.wait_for_timeout(WARM_S * 1000)
@@ -119,7 +119,7 @@ def _heaps(page: Page, stores: Stores, seconds: float) -> list[tuple[float, floa
 
 
 def _heap_mib(page: Page) -> float:
-    """What the page's scripts hold after a collection, arrays outside of V8's heap and the DOM with it."""
+    """The memory of the page's scripts after a collection, with arrays outside of V8's heap and the DOM."""
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     used = session.send("Runtime.getHeapUsage")
@@ -128,8 +128,8 @@ def _heap_mib(page: Page) -> float:
 
 
 def _compare(page: Page, stores: Stores) -> int:
-    """How many of the chart's bars, of those that BigQuery has, are equal there. Raises AssertionError for another."""
-    bars, step = page.evaluate("[candles.bars(), candles.data.shown.step]")
+    """The number of the chart's bars that BigQuery has. Raises AssertionError when one of them differs there."""
+    bars, step = page.evaluate("[candles.chart.bars, candles.store.shown.step]")
     values = {"step": step, "first": bars[0]["time"]}
     parameters = [bigquery.ScalarQueryParameter(name, "INT64", value) for name, value in values.items()]
     job = stores.stack.bigquery().query(_ROWS, bigquery.QueryJobConfig(query_parameters=parameters))

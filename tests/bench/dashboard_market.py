@@ -1,4 +1,4 @@
-"""What the parts of `make bench-dashboard` share: filled stores, a market that writes to them, pages that tell."""
+"""Shared by the parts of `make bench-dashboard`: filled stores, a market that writes to them, pages under measure."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from playwright.sync_api import Browser, Page
 
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, floor_us
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.dashboard import Stores, minute
 
 UPDATES_PER_SECOND: Final = 5
-"""Commits to Postgres in the mean, each with a trade in the topic; the page of the usual shape asks as often."""
+"""Mean rate of commits to Postgres, each with a trade in the topic; the page of the usual shape polls as often."""
 LIVE_MINUTES: Final = 1500
 VIEWPORT: Final[Any] = {"width": 1360, "height": 760}
 
 
 class Market(threading.Thread):
-    """What Flink and the producer write: the minute at hand grows, a trade for each change.
+    """Writes what Flink and the producer would: the forming minute grows, with a trade for each change.
 
     A context manager. `forms`: [open time (s), close, trades] of each row that was committed.
     """
@@ -51,9 +51,9 @@ class Market(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Write until it ends. Not in step: else each commit would lie in the same place between two looks of ours."""
+        """Write until the end, at random intervals: commits must not fall into step with the dashboard's refreshes."""
         pauses = random.Random(1)
-        # No id comes twice, in whatever order markets follow each other.
+        # No id comes twice, also where several markets follow each other.
         number, due, candle = int(time.time() * UPDATES_PER_SECOND), time.monotonic(), self._minute()
         while not self._ended.wait(max(0.0, due - time.monotonic())):
             due += pauses.uniform(0.5, 1.5) / UPDATES_PER_SECOND
@@ -137,7 +137,7 @@ class _Relay(socketserver.BaseRequestHandler):
 
 
 def opened(browser: Browser, url: str) -> tuple[Page, float]:
-    """A page of ours in a fresh profile, and how many seconds its chart took to the screen; it tells what it paints."""
+    """The dashboard's page in a fresh profile, which records what it paints; and the seconds until its first chart."""
     page = browser.new_context(viewport=VIEWPORT).new_page()
     page.goto(url, wait_until="commit")
     page.wait_for_selector("#chart[data-state=ready]", timeout=120_000)
@@ -147,7 +147,7 @@ def opened(browser: Browser, url: str) -> tuple[Page, float]:
 
 
 def painted(page: Page, seconds: float) -> list[tuple[str, Any, int]]:
-    """What a page paints from now on, for so long, after four bars of warm-up: (kind, what, when in ms)."""
+    """(Kind, what, time in ms) of all that a page paints for so many seconds, after four bars of warm-up."""
     wait_for("four bars on the screen", lambda: page.evaluate(f"{_BARS}.length > 3"), 120)
     page.evaluate("candles.painted.length = 0")
     page.wait_for_timeout(seconds * 1000)
@@ -164,5 +164,5 @@ def bar_delays(events: list[tuple[str, Any, int]]) -> list[float]:
 
 
 def trade_delays(events: list[tuple[str, Any, int]]) -> list[float]:
-    """Milliseconds from each trade to its painting on the tape."""
+    """Milliseconds from each trade to its painting in the list of trades."""
     return [at - trade[0] for kind, trades, at in events if kind == "trades" for trade in trades]

@@ -1,4 +1,4 @@
-"""Part of `make bench-dashboard`: our page and the page of the usual shape, one viewer each, on the same stores."""
+"""Part of `make bench-dashboard`: the dashboard's page and the usual one, one viewer each, on the same stores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from bitcoin_pipeline.times import SECOND_US
 from local.checkout import ROOT
 from local.stack.ports import free_ports
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.dashboard_market import VIEWPORT, Market, Wire, bar_delays, opened, painted, trade_delays
 from tests.bench.measuring import Goal, cores, cpu_seconds, quantile
 from tests.support.dashboard import Stores
@@ -30,7 +30,7 @@ COMPARED: Final = ("time", "open", "high", "low", "close", "volume", "turnover",
 
 @dataclass(frozen=True, slots=True)
 class PageCost:
-    """What one viewer's page took per update, which is a commit with its trade. Delays in ms, to the painted frame."""
+    """The cost of one viewer per update, which is a commit with its trade. Delays in ms, to the painted frame."""
 
     name: str
     bytes: float
@@ -41,7 +41,7 @@ class PageCost:
 
 
 def compare_pages(stores: Stores, browser: Browser, seconds: float, console: Console) -> list[Goal]:
-    """Our page and the usual one, each with one viewer; what ours shows is held to Postgres."""
+    """Measure both pages with one viewer each. Raises AssertionError where ours differs from Postgres."""
     pid = stores.stack.processes["dashboard"].pid
     with Wire(stores.url) as wire:
         with Market(stores) as market:
@@ -68,7 +68,7 @@ def compare_pages(stores: Stores, browser: Browser, seconds: float, console: Con
 def _cost(  # noqa: PLR0917  # one of each
     name: str, page: Page, wire: Wire, market: Market, pid: int, seconds: float
 ) -> PageCost:
-    painted(page, 0)  # what comes first is warm-up
+    painted(page, 0)  # warm-up
     carried, cpu, commits = wire.carried, cpu_seconds(pid), len(market.forms)
     events = painted(page, seconds)
     carried, cpu, commits = wire.carried - carried, cpu_seconds(pid) - cpu, len(market.forms) - commits
@@ -77,8 +77,8 @@ def _cost(  # noqa: PLR0917  # one of each
 
 
 def _compare(page: Page, stores: Stores) -> int:
-    """How many candles of the chart equal Postgres' rows. Raises AssertionError for those that stay different."""
-    end = page.evaluate("candles.data.newest") + 60
+    """The number of candles compared with Postgres. Raises AssertionError for those that stay different."""
+    end = page.evaluate("candles.store.newest") + 60
     start = end - COMPARED_MINUTES * 60
     rows = stores.candles(start * SECOND_US, end * SECOND_US)
     expected = [[float(row[name]) for name in COMPARED] for row in rows]
@@ -86,7 +86,7 @@ def _compare(page: Page, stores: Stores) -> int:
     shown: list[list[float]] = []
 
     def are_equal() -> bool:
-        shown[:] = page.evaluate(f"candles.bars().filter(bar => bar.time >= {start}).map({values})")
+        shown[:] = page.evaluate(f"candles.chart.bars.filter(bar => bar.time >= {start}).map({values})")
         return shown == expected
 
     with suppress(TimeoutError):
@@ -98,7 +98,7 @@ def _compare(page: Page, stores: Stores) -> int:
 
 @contextmanager
 def _plotly(stores: Stores, bars: int) -> Iterator[tuple[str, int]]:
-    """The page of the usual shape, and its process."""
+    """Run the page of the usual shape; yields its URL and process id."""
     port = free_ports(["plotly"])["plotly"]
     command = [sys.executable, "-m", "tests.bench.dashboard_plotly", f"--port={port}", f"--bars={bars}"]
     process = subprocess.Popen(command, cwd=ROOT, env=stores.stack.environ, stdout=subprocess.DEVNULL)
@@ -146,5 +146,5 @@ def _table(costs: list[PageCost]) -> Table:
 
 
 def in_short(delays_ms: list[float]) -> str:
-    """Their median and p95."""
+    """The median and the 95th percentile of the delays."""
     return ", ".join(f"{quantile(delays_ms, share):.0f}" for share in (0.5, 0.95)) + " ms"

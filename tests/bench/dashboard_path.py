@@ -1,8 +1,8 @@
-"""Part of `make bench-dashboard`: the whole live path under the invented market, from the exchange to the pixel.
+"""Part of `make bench-dashboard`: the whole live path under the synthetic market, from the exchange to the pixel.
 
 Exchange simulator -> producer -> Kafka -> Flink -> Postgres -> dashboard -> Chromium. A trade's time runs from its T at
-the exchange to the painted frame whose tape shows it, and to the one whose candle counts it: the k-th trade of a minute
-counts as seen once the candle's trades have reached k. All clocks are this machine's.
+the exchange to the painted frame whose list of trades shows it, and to the one whose candle counts it: the k-th trade
+of a minute counts as seen once the candle's trades have reached k. All clocks are this machine's.
 """
 
 from __future__ import annotations
@@ -16,34 +16,31 @@ from playwright.sync_api import Browser
 from rich.console import Console
 from rich.table import Table
 
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.backing.warehouse import create_warehouse
-from local.stack.services import Invented
+from local.stack.options import SyntheticMarket
 from tests.bench.dashboard_market import bar_delays, opened, painted, trade_delays
 from tests.bench.dashboard_pages import in_short
 from tests.bench.measuring import Goal, quantile
 from tests.support.dashboard import SYMBOL
-from tests.support.live import FLINK, STORES, conninfo
+from tests.support.live import FLINK, STORES
 from tests.support.processes import RunningStack
 
 RATE: Final = 20
-"""Trades a second: the tape, from which trades are counted, leaves some out above 300."""
+"""Trades a second. The page counts trades by its list, which leaves some out above 300 a second."""
 WARM_S: Final = 60
-"""A JVM that has just started is slow."""
+"""Time before the measurement: a JVM that has just started is slow."""
 LEAST_SECONDS: Final = 130
-"""So that a whole minute lies in them."""
+"""Least duration of the measurement, so that it holds a whole minute."""
 
 Event = tuple[str, Any, int]
 
 
 def follow_trades(browser: Browser, seconds: float, console: Console) -> list[Goal]:
-    """How long trades and commits take to the screen; the candles on it are held to the tape."""
+    """Measure the way of trades and commits to the screen, whose candles must count the trades in its list."""
     with tempfile.TemporaryDirectory() as folder:
         names = ("metadata", "bigquery", "exchange", *STORES)
-        with RunningStack(Path(folder), names, invented=Invented(symbols=(SYMBOL,), rate=RATE)) as stack:
-            create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(stack))
+        with RunningStack(Path(folder), names, market=SyntheticMarket(symbols=(SYMBOL,), rate=RATE)) as stack:
+            stack.set_up("topics", "tables")
             create_warehouse(stack.bigquery())
             for name in (*FLINK, "producer", "dashboard"):
                 stack.start(name)
@@ -67,7 +64,7 @@ def follow_trades(browser: Browser, seconds: float, console: Console) -> list[Go
 def candle_delays(events: list[Event]) -> list[float]:
     """Milliseconds from each trade to the first painted candle that counts it, over the minutes seen whole.
 
-    Raises AssertionError when a whole minute's candle counts other trades than the tape has shown.
+    Raises AssertionError when a whole minute's candle counts other trades than the list has shown.
     """
     traded: dict[int, list[int]] = defaultdict(list)
     grown: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -77,7 +74,7 @@ def candle_delays(events: list[Event]) -> list[float]:
         else:
             for time_ms, *_ in what:
                 traded[time_ms // 60_000 * 60].append(time_ms)
-    whole = sorted(traded)[1:-1]  # the first and the last minute are cut off
+    whole = sorted(traded)[1:-1]  # the first and the last minute are incomplete
     assert whole, f"no whole minute in {len(events)} events"
     delays = []
     for minute in whole:

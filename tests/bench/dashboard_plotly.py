@@ -1,4 +1,4 @@
-"""The page of the usual shape, a peer in `make bench-dashboard`: each tick asks the database and sends a whole figure.
+"""The page of the usual shape, a peer in `make bench-dashboard`: each tick polls the database and sends a figure.
 
 `python -m tests.bench.dashboard_plotly --port P --bars N`; libpq's variables lead to Postgres.
 """
@@ -17,7 +17,8 @@ _NEWEST = """
 SELECT open_time, open, high, low, close, extract(epoch FROM updated_at) * 1000
 FROM candles WHERE symbol = 'BTCUSDT' ORDER BY open_time DESC LIMIT %s
 """
-# Tells what our own page tells: when a figure was painted, and when (ms) the newest candle in it had been written.
+# Records what the dashboard's own page records: when a figure was painted, with the time (ms) when its newest candle
+# was written.
 _WATCH = """
 function watch(figure) {
   const plot = document.querySelector('#chart .js-plotly-plot');
@@ -59,7 +60,7 @@ def main() -> None:
         return figure
 
     app.clientside_callback(_WATCH, Output("x", "data"), Input("chart", "figure"))  # type: ignore[no-untyped-call]
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would be CPU of the peer's
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a log line a request would count as the peer's CPU
     app.run(host="127.0.0.1", port=options.port, debug=False)
 
 

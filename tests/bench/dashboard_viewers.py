@@ -1,7 +1,7 @@
 """Many viewers of one stream, in one process: `python -m tests.bench.dashboard_viewers URL VIEWERS SECONDS`.
 
-Prints `reading` when all have had a bar and it counts, `over` when that has ended, and a line of JSON: what `Seen` says
-of all viewers while it counted.
+Prints `reading` when every viewer has received a bar and the counting begins, `over` when it has ended, and the fields
+of `Seen` as a line of JSON.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ PATIENCE_S = 60
 
 @dataclass
 class Seen:
-    """What all viewers have seen while it counts.
+    """All that the viewers received while counting was on.
 
-    `bytes`: all that TCP carried, HTTP's chunks with it. `bar_ms`, `trade_ms`: delays from the commit and the trade.
-    `forms`: [open time, close, trades] of each form of a bar that anybody saw.
+    `bytes`: all that TCP carried, HTTP's chunk headers included. `bar_ms`, `trade_ms`: delays from commit and trade.
+    `forms`: [open time, close, trades] of each form of a bar that a viewer received.
     """
 
     begun: int = 0
@@ -40,7 +40,7 @@ class Seen:
 async def view(url: str, seen: Seen, connecting: asyncio.Semaphore) -> None:
     """Read one stream until it is over."""
     parts = urlsplit(url)
-    async with connecting:  # not all at once: that is another question
+    async with connecting:  # not all at once: that would measure the connecting
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 20)
         writer.write(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
         if b" 200 " not in await reader.readline():
@@ -51,7 +51,7 @@ async def view(url: str, seen: Seen, connecting: asyncio.Semaphore) -> None:
         if not line:
             seen.errors += 1
             break
-        if not has_begun and line.startswith(b'data: {"bar"'):  # what a stream begins with is older
+        if not has_begun and line.startswith(b'data: {"bar"'):  # the first piece is older than the stream
             has_begun = True
             seen.begun += 1
         if seen.is_counting:
@@ -72,7 +72,7 @@ def take(event: dict[str, Any], seen: Seen) -> None:
 
 
 async def run(url: str, viewers: int, seconds: float) -> Seen:
-    """All viewers for so long."""
+    """Run all viewers for so many seconds."""
     seen, connecting = Seen(), asyncio.Semaphore(20)
     tasks = [asyncio.create_task(view(url, seen, connecting)) for _ in range(viewers)]
     async with asyncio.timeout(PATIENCE_S):
@@ -91,11 +91,11 @@ async def run(url: str, viewers: int, seconds: float) -> Seen:
 
 
 def main() -> None:
-    """Read, and print what was seen."""
+    """Run the viewers and print what they received."""
     url, viewers, seconds = sys.argv[1:]
     seen = asyncio.run(run(url, int(viewers), float(seconds)))
-    told = {name: getattr(seen, name) for name in ("bytes", "errors", "bar_ms", "trade_ms")}
-    sys.stdout.write(json.dumps({**told, "forms": sorted(seen.forms)}) + "\n")
+    found = {name: getattr(seen, name) for name in ("bytes", "errors", "bar_ms", "trade_ms")}
+    sys.stdout.write(json.dumps({**found, "forms": sorted(seen.forms)}) + "\n")
 
 
 if __name__ == "__main__":

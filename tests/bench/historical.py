@@ -1,8 +1,8 @@
 """`make bench-historical`: our batch beside DuckDB, Polars, plain Spark and the floor, on days of 2 million rows.
 
-Every contender works in processes of its own and is measured from outside: wall time and CPU of all its processes
-between `ready` and `done` (libraries loaded, Spark's session and workers started), and the largest peak memory (MiB)
-of one process that works on data: a Python worker of ours, the JVM of plain Spark. All must give the same candles.
+Every contender runs in processes of its own and is measured from outside: wall time and CPU time of all its processes
+between `ready` (libraries loaded, Spark's session and workers started) and `done`, and the largest peak memory (MiB) of
+one process that processes data: a Python worker of ours, the JVM of plain Spark. All must give the same candles.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VALUES: Final = ("open", "high", "low", "close", "volume", "turnover", "trade_co
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one contender took: seconds, CPU seconds, MiB."""
+    """The cost of one contender: seconds, CPU seconds, MiB."""
 
     wall: float
     cpu: float
@@ -46,7 +46,7 @@ class Figures:
 
 
 def main() -> None:
-    """Make the days unless they are there, run every contender, print the table."""
+    """Generates the days that do not exist, runs every contender and prints the tables."""
     parser = argparse.ArgumentParser(prog="bench-historical", description=__doc__)
     parser.add_argument("--folder", type=Path, help="keeps the generated days for the next run")
     parser.add_argument("--trades", type=int, default=2_000_000, help="rows of a day")
@@ -98,7 +98,7 @@ def _measure(name: str, out: Path, files: list[Path]) -> Figures:
 
 
 def _peak_mib(pid: int) -> float:
-    """The largest peak of resident memory of one process that works on data: Spark's Python workers where there are."""
+    """The largest peak of resident memory of one process that processes data: a Python worker of Spark, if any."""
     peaks: dict[bool, list[int]] = {True: [], False: []}
     for process in processes(pid):
         with suppress(psutil.NoSuchProcess, FileNotFoundError):
@@ -111,7 +111,7 @@ def _peak_mib(pid: int) -> float:
 def _candles(out: Path) -> list[tuple[Any, ...]]:
     files = [path for path in out.rglob("*.parquet") if "candles" in str(path.relative_to(out))]
     rows = [row for path in files for row in ds.dataset(path).to_table().to_pylist()]
-    # Naive times are UTC too; equal decimals are equal at any scale.
+    # Naive times are UTC; decimals compare equal at any scale.
     return sorted((row["open_time"].replace(tzinfo=None), *(row[name] for name in VALUES)) for row in rows)
 
 
@@ -123,7 +123,7 @@ def _cells(figures: Figures, ours: Figures) -> tuple[str, ...]:
 def _day_file(folder: Path, day: date, trades: int, console: Console) -> Path:
     file = folder / f"{trades}" / f"{SYMBOL}{day}.csv.gz"
     if not file.exists():
-        console.print(f"writing the synthetic {file.name} ...", style="dim")
+        console.print(f"generating {file.name} ...", style="dim")
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"part-{file.name}")
         command = [sys.executable, "-m", "local.exchange.synthetic", SYMBOL, str(day), f"--trades={trades}"]

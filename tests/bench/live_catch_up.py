@@ -20,13 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.bybit.frames import encode_trade
-from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
+from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
+from bitcoin_pipeline.live.records import Heartbeat, encoded_trade, heartbeat_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.exchange.synthetic.second import synthetic_second
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack
@@ -91,8 +89,7 @@ def compare_catch_up(console: Console) -> list[Goal]:
 def _catch_up(partitions: int) -> Caught:
     with tempfile.TemporaryDirectory() as folder, RunningStack(Path(folder), STORES) as stack:
         brokers = stack.environ["KAFKA_BOOTSTRAP_SERVERS"]
-        create_topics(brokers)
-        create_tables(conninfo(stack))
+        stack.set_up("topics", "tables")
         trades = _fill(brokers, partitions)
         *cluster, job = FLINK
         for name in cluster:
@@ -125,7 +122,9 @@ def _fill(brokers: str, partitions: int) -> int:
         at_us = START_US + number * SECOND_US
         for of, symbol in enumerate(SYMBOLS):
             for item in synthetic_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
-                send(encode_trade(symbol, item).record, of % partitions, symbol)
+                trade = parse_trade(symbol, item)
+                assert isinstance(trade, PlainTrade)
+                send(encoded_trade(trade), of % partitions, symbol)
                 trades += 1
         is_last = number == SECONDS - 1
         proven_us = at_us + (MINUTE_US if is_last else SECOND_US - 1)

@@ -86,33 +86,34 @@ class Played:
 
 
 def ours(brokers: str, texts: list[str]) -> Work:
-    """The producer's own worker, feed and topic."""
+    """The producer's own worker, feed and topic writer."""
     sys.path.insert(0, str(ROOT / "cloudrun" / "producer"))
     import orjson
 
-    from bitcoin_pipeline.live.feed import Feed, Tail
-
-    # The producer's files lie side by side, as they are deployed.
+    from bitcoin_pipeline.live.feed import LiveFeed
+    from bitcoin_pipeline.live.tail import Tail
     from producer import worker
-    from producer.events import Events
-    from producer.rest import Rest
-    from producer.topic import Topic
+    from producer.gap_events import GapEvents
+    from producer.rest import RestClient
+    from producer.topic_tail import read_tail
+    from producer.topic_writer import TopicWriter
 
     symbol = json.loads(texts[0])["data"][0]["s"]
-    topic = Topic({"bootstrap.servers": brokers})
-    topic.read_tail(())
-    # An empty tail, so that each run is a first one and skips no ids of the run before.
-    feed = Feed([symbol], Tail(), token="one", uniform=random.random, decode=orjson.loads)  # noqa: S106  # names it
+    client = {"bootstrap.servers": brokers}
+    _, partitions = read_tail(client, ())
+    writer = TopicWriter(client, partitions)
+    # An empty tail: each run is a first one, or the ids of the run before would be known.
+    feed = LiveFeed([symbol], Tail(), token="one", uniform=random.random, decode=orjson.loads)  # noqa: S106  # names it
 
     async def produce() -> None:
         stop = asyncio.Event()
         played = Played(texts, stop)
         with patch.object(worker, "connect", lambda *_, **__: played):
-            rest = cast("Rest", played)  # it answers in its place
-            await worker.Worker(feed, topic, rest, Events(""), "ws://played").run(stop)
-        left = topic.flush(60)
-        told = {**feed.counts, "unsent": left}
-        assert told["trades"] == len(texts) * FRAME and not left, told
+            rest = cast("RestClient", played)  # it has the methods that are called
+            await worker.Worker(feed, writer, rest, GapEvents(""), "ws://played").run(stop)
+        unsent = writer.flush(60)
+        counts = {**feed.state(worker.read_clock()).counts, "unsent": unsent}
+        assert counts["trades"] == len(texts) * FRAME and not unsent, counts
 
     return lambda: asyncio.run(produce())
 

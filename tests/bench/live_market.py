@@ -28,10 +28,8 @@ from rich.table import Table
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
-from local.stack.services import Invented
-from local.stack.waiting import wait_for
+from local.stack.options import SyntheticMarket
+from local.waiting import wait_for
 from tests.bench.measuring import Goal, busy_seconds, cores, cpu_seconds, quantile, resident_mib
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack
@@ -130,10 +128,9 @@ def run_market(rate: int, seconds: float, console: Console) -> Market:
 def _stack(folder: Path, rate: int) -> Iterator[RunningStack]:
     """Every service except the producer, whose start begins the flow of trades."""
     running = RunningStack(folder, ("exchange", *STORES))
-    running.stack = dataclasses.replace(running.stack, invented=Invented(symbols=SYMBOLS, rate=rate))
+    running.stack = dataclasses.replace(running.stack, market=SyntheticMarket(symbols=SYMBOLS, rate=rate))
     with running as stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-        create_tables(conninfo(stack))
+        stack.set_up("topics", "tables")
         with psycopg.connect(conninfo(stack)) as connection:
             connection.execute(_NOTIFY)
         for name in FLINK:

@@ -29,7 +29,6 @@ from rich.table import Table
 from bitcoin_pipeline.amounts import plain
 from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.times import parse_day
-from local.backing.kafka import create_topics
 from local.checkout import ROOT
 from local.stack.ports import free_ports
 from tests.bench.live_contenders import FRAME, PLAIN_TOPIC
@@ -76,6 +75,7 @@ def compare_producers(console: Console) -> list[Goal]:
     """Run the contenders alternately, print the table, return the goals."""
     with tempfile.TemporaryDirectory() as folder, RunningStack(Path(folder) / "stack", ("kafka",)) as stack:
         brokers = stack.environ["KAFKA_BOOTSTRAP_SERVERS"]
+        stack.set_up("topics")
         _create_topics(brokers)
         file = Path(folder) / "frames.jsonl"
         file.write_text("".join(f"{text}\n" for text in islice(frames(), FRAMES)))
@@ -90,7 +90,6 @@ def compare_producers(console: Console) -> list[Goal]:
 
 
 def _create_topics(brokers: str) -> None:
-    create_topics(brokers)
     client = AdminClient({"bootstrap.servers": brokers})
     for outcome in client.create_topics([NewTopic(name, 4, 1) for name in (PLAIN_TOPIC, CRYPTOFEED_TOPIC)]).values():
         outcome.result(timeout=30)

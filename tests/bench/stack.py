@@ -1,8 +1,8 @@
-"""How long `pipeline up` and `down` take and where the time goes, over many of them; a soak test as well.
+"""Measures how long `pipeline up` and `down` take, and each service in them; over many rounds it is a soak test.
 
-`python -m tests.bench.stack [--times N] [--busy]`. Every second `up` finds the data of the one before. With `--busy`,
-half of them run beside a program on every core that does nothing but compute. Ends with 1 when an `up` or a `down`
-failed, or left a process behind.
+`python -m tests.bench.stack [--times N] [--busy]`. Every second `up` starts with the data of the one before. With
+`--busy`, half of them run beside a program on every core that only computes. The exit code is 1 when an `up` or a
+`down` failed, or left a process behind.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _LONGEST_SECONDS: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One `up` and its `down`. `at`: when each service and preparation was done, in seconds after the command began.
+    """One `up` and its `down`.
 
-    `cpu`: what each service has used when `up` ended, and `up` itself.
+    `at`, `ended_at`: when each service or preparation was done, in seconds after the start of `up` and of `down`.
+    `cpu`: CPU seconds that each service had used at the end of `up`, and those of `up` itself.
     """
 
     is_new: bool
@@ -53,7 +54,7 @@ class Round:
 
 
 class RoundError(RuntimeError):
-    """An `up` or a `down` that did not do its work."""
+    """An `up` or a `down` failed, or left a process behind."""
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
             except RoundError as error:
                 faults.append(f"{number + 1}: {error}")
                 console.print(faults[-1], markup=False)
-            finally:  # also of a failed or an interrupted one
+            finally:  # also after a round that failed or was interrupted
                 pipeline.run("down", *(["--remove-data"] if number % 2 else []))
     for table in _tables(rounds):
         console.print(table)
@@ -97,18 +98,18 @@ def run_round(pipeline: Pipeline, *, is_new: bool, is_busy: bool) -> Round:
 
 
 def timed(pipeline: Pipeline, command: str) -> tuple[float, dict[str, float]]:
-    """How long a command took, and when it told that each service was done. Raises RoundError when it fails."""
+    """The seconds that a command took, and those until it reported each service. Raises RoundError when it fails."""
     began = time.monotonic()
     process = pipeline.start(command)
     assert process.stderr is not None
-    said, at = [], {}
+    printed, at = [], {}
     for line in process.stderr:
-        said.append(line)
+        printed.append(line)
         if done := _DONE.match(line):
             at[done[1]] = time.monotonic() - began
     seconds = time.monotonic() - began
     if process.wait(_LONGEST_SECONDS):
-        raise RoundError(f"`pipeline {command}` ended with {process.returncode} after {seconds:.0f} s: {said[-1:]}")
+        raise RoundError(f"`pipeline {command}` ended with {process.returncode} after {seconds:.0f} s: {printed[-1:]}")
     return seconds, at
 
 
@@ -125,7 +126,7 @@ def computing() -> Iterator[None]:
 
 
 def goals(rounds: Sequence[Round]) -> list[Goal]:
-    """What is wanted of the rounds that had the machine to themselves."""
+    """The goals of the rounds without other programs on the machine, with what was measured."""
     calm = [item for item in rounds if not item.is_busy] or rounds
     up, down = median([item.up_seconds for item in calm]), median([item.down_seconds for item in calm])
     return [
@@ -176,7 +177,7 @@ def _children_cpu() -> float:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-stack", description=__doc__)
-    parser.add_argument("--times", type=int, default=8, help="how often the stack is brought up and taken down")
+    parser.add_argument("--times", type=int, default=8, help="number of rounds of `up` and `down`")
     parser.add_argument("--busy", action="store_true", help="half of them while other programs use every core")
     options = parser.parse_args()
     if options.times < 1:

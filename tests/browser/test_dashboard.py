@@ -1,4 +1,4 @@
-"""The dashboard in Chromium, on real stores: what the chart holds is compared with what the database holds."""
+"""The dashboard in Chromium, on real stores: the bars on the chart are compared with the rows of the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, parse_interval, to_datetime
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.dashboard import (
     NEWEST_US,
     SYMBOL,
@@ -33,16 +33,16 @@ from tests.support.dashboard import (
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS: Final = 30_000
-"""What a busy machine may take for what else takes a moment."""
+"""Upper bound on every wait, for a busy machine."""
 TWO_FRAMES: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 IN_SIGHT: Final = """(() => {
-  const { from, to } = candleChart.range(), bars = candles.bars();
+  const { from, to } = candles.chart.range(), bars = candles.chart.bars;
   const at = place => bars[Math.min(bars.length - 1, Math.max(0, place))].time;
-  return [at(Math.ceil(from)), at(Math.floor(to)) + candles.data.shown.step];
+  return [at(Math.ceil(from)), at(Math.floor(to)) + candles.store.shown.step];
 })()"""
-"""Where the bars in sight begin and end."""
-SERIES: Final = "candleChart.chart.panes().flatMap(pane => pane.getSeries().map(series => series.data()))"
-"""Candles, day VWAP, MA 20, MA 50, volume, and the taker delta when it is wanted."""
+"""JavaScript: where the bars in sight begin and end."""
+SERIES: Final = "candles.chart.library.panes().flatMap(pane => pane.getSeries().map(series => series.data()))"
+"""JavaScript: points of the candles, day VWAP, MA 20, MA 50, volume, and of the taker delta while it is shown."""
 expect.set_options(timeout=PATIENCE_MS)
 AMOUNTS: Final = ("open", "high", "low", "close", "volume", "turnover")
 
@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page at a query, dark and of a desk's size; no page may have an error in its console."""
+    """Opens a page at a query, dark and of a desktop's size; a page with an error in its console fails the test."""
     errors: list[str] = []
     contexts = []
 
@@ -80,7 +80,7 @@ def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]
         page.wait_for_selector(f"#chart[data-state={state}]")
         return page
 
-    opened.errors = errors  # type: ignore[attr-defined]  # for the tests that take a server away
+    opened.errors = errors  # type: ignore[attr-defined]  # for tests that stop a server
     yield opened
     for context in contexts:
         context.close()
@@ -88,13 +88,13 @@ def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]
 
 
 def bars(page: Page) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = page.evaluate("candles.bars()")
+    found: list[dict[str, Any]] = page.evaluate("candles.chart.bars")
     return found
 
 
 @pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Page, str], None]:
-    """Keeps a picture of a page, where DASHBOARD_PICTURES says; the README shows two of them."""
+    """Saves a picture of a page into the folder DASHBOARD_PICTURES; the README shows two of them."""
     folder = Path(os.environ.get("DASHBOARD_PICTURES") or tmp_path_factory.mktemp("pictures"))
 
     def keep(page: Page, name: str) -> None:
@@ -116,8 +116,8 @@ def in_sight(page: Page) -> list[int]:
 
 
 def at_rest(page: Page) -> list[int]:
-    """Wait until the address bar tells what is in sight, which is returned."""
-    until(page, f"!candles.data.isBusy && `${{[candles.state.from, candles.state.to]}}` === `${{{IN_SIGHT}}}`")
+    """Wait until the URL has the range in sight, and return it."""
+    until(page, f"!candles.store.isBusy && `${{[candles.state.from, candles.state.to]}}` === `${{{IN_SIGHT}}}`")
     query = page.evaluate("location.search")
     seen = in_sight(page)
     assert f"from={seen[0]}&to={seen[1]}" in query
@@ -125,39 +125,40 @@ def at_rest(page: Page) -> list[int]:
 
 
 def width(page: Page) -> float:
-    """How many bars have room in sight."""
-    found: float = page.evaluate("candleChart.range().to - candleChart.range().from")
+    """The number of bars that fit into the view."""
+    found: float = page.evaluate("candles.chart.range().to - candles.chart.range().from")
     return found
 
 
 def show(page: Page, time: int, bars_around: int = 30) -> None:
-    """Bring the bar that opens then into the middle."""
-    place = f"candles.bars().findIndex(bar => bar.time === {time})"
+    """Move the bar of this open time into the middle of the view."""
+    place = f"candles.chart.bars.findIndex(bar => bar.time === {time})"
     until(page, f"{place} >= 0")
-    page.evaluate(f"candleChart.show({place} - {bars_around}, {place} + {bars_around})")
+    page.evaluate(f"candles.chart.show({place} - {bars_around}, {place} + {bars_around})")
     page.evaluate(TWO_FRAMES)
 
 
 def hover(page: Page, time: int) -> str:
-    """Point at the bar that opens then; what the legend says."""
+    """Point at the bar of this open time; returns the text of the legend."""
     show(page, time)
     x = page.evaluate(
-        "time => candleChart.chart.timeScale().logicalToCoordinate(candles.bars().findIndex(bar => bar.time === time))",
+        "time => candles.chart.library.timeScale()"
+        ".logicalToCoordinate(candles.chart.bars.findIndex(bar => bar.time === time))",
         time,
     )
     box = page.locator("#chart").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + x, box["y"] + 150)
     page.evaluate(TWO_FRAMES)
-    said: str = page.evaluate(
+    text: str = page.evaluate(
         "[...document.querySelectorAll('#legend *')].filter(part => !part.children.length)"
         ".map(part => part.textContent).join(' ')"
     )
-    return said
+    return text
 
 
 def legend_of(row: dict[str, Any], source: str) -> str:
-    """What the legend says of a minute of the database."""
+    """The text of the legend for a minute of the database."""
 
     def price(value: Decimal) -> str:
         return f"{value:,.1f}"
@@ -175,17 +176,17 @@ def legend_of(row: dict[str, Any], source: str) -> str:
 
 
 def coloured(page: Page, colour: str) -> set[int]:
-    """When the bars open at which a colour of the style sheet stands on the chart."""
+    """Open times of the bars at which the chart has pixels of this colour of the style sheet."""
     found = page.evaluate(
         """name => {
           const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
           const wanted = [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
-          const canvas = candleChart.chart.takeScreenshot(), { width, height } = canvas;
+          const canvas = candles.chart.library.takeScreenshot(), { width, height } = canvas;
           const pixels = canvas.getContext('2d').getImageData(0, 0, width, height).data, times = new Set();
           for (let i = 0; i < pixels.length; i += 4) {
             if (wanted.some((value, k) => pixels[i + k] !== value)) continue;
-            const place = candleChart.chart.timeScale().coordinateToLogical((i / 4) % width);
-            times.add(candles.bars()[Math.round(place)]?.time);
+            const place = candles.chart.library.timeScale().coordinateToLogical((i / 4) % width);
+            times.add(candles.chart.bars[Math.round(place)]?.time);
           }
           return [...times];
         }""",
@@ -195,12 +196,15 @@ def coloured(page: Page, colour: str) -> set[int]:
 
 
 def until(page: Page, expression: str) -> None:
-    """Wait until it is true in the page. The page's own policy forbids what Playwright's `wait_for_function` needs."""
+    """Wait until the expression is true in the page.
+
+    Playwright's own `wait_for_function` needs `eval`, which the page's policy forbids.
+    """
     wait_for(expression, lambda: bool(page.evaluate(expression)), PATIENCE_MS / 1000)
 
 
 def values(candle: Candle) -> dict[str, Any]:
-    """A candle as the chart holds it."""
+    """A candle as a bar of the chart."""
     return {
         "time": candle.open_time_us // SECOND_US,
         **{name: float(getattr(candle, name)) for name in AMOUNTS},
@@ -235,7 +239,7 @@ def test_the_page_opens_with_the_database_s_candles(
             f"{62765 + n % 7}.5",
             f"0.{n + 1}",
         )
-    expect(page.locator("#tape .row").first).to_have_text("21:25:5962,768.50.6")
+    expect(page.locator("#trades .row").first).to_have_text("21:25:5962,768.50.6")
     stores.prove(NEWEST_US + 45 * SECOND_US)
     expect(page.locator("#feed")).to_have_text("live")
     picture(page, "live")
@@ -295,12 +299,12 @@ def test_time_without_candles_is_seen(open_page: Callable[..., Page]) -> None:
     assert "no candles" not in hover(page, first_live + 3600)
     show(page, first_live)
     drawn = """place => {
-      const scale = candleChart.chart.timeScale(), canvas = candleChart.chart.takeScreenshot();
+      const scale = candles.chart.library.timeScale(), canvas = candles.chart.library.takeScreenshot();
       const x = Math.floor((scale.logicalToCoordinate(place - 1) + scale.logicalToCoordinate(place)) / 2);
       const pixels = canvas.getContext('2d').getImageData(x, 60, 1, 300).data;
       return [...Array(300).keys()].filter(i => pixels[4 * i] + pixels[4 * i + 1] + pixels[4 * i + 2] > 100).length;
     }"""
-    place = page.evaluate("time => candles.bars().findIndex(bar => bar.time === time)", first_live)
+    place = page.evaluate("time => candles.chart.bars.findIndex(bar => bar.time === time)", first_live)
     assert page.evaluate(drawn, place) > 80
     assert page.evaluate(drawn, place - 3) < 40
 
@@ -331,7 +335,9 @@ def test_the_studies_follow_from_the_rows(stores: Stores, open_page: Callable[..
     assert tail(delta) == pytest.approx(expected, abs=1e-9)
 
     # A new day begins while the page is open: no line leads to it from yesterday.
-    page.evaluate("time => candleChart.put({...candles.bars().at(-1), time})", (midnight_us + DAY_US) // SECOND_US)
+    page.evaluate(
+        "time => candles.chart.put({...candles.chart.bars.at(-1), time})", (midnight_us + DAY_US) // SECOND_US
+    )
     _, vwap, *_ = page.evaluate(SERIES)
     assert vwap[-2]["color"] == "transparent"
     assert vwap[-1]["value"] == pytest.approx(float(rows[-1]["turnover"] / rows[-1]["volume"]), rel=1e-12)
@@ -342,7 +348,7 @@ def test_the_studies_follow_from_the_rows(stores: Stores, open_page: Callable[..
         button.click()
         expect(button).to_have_attribute("aria-pressed", "false")
     assert [len(series) for series in page.evaluate(SERIES)][1:4] == [0, 0, 0]
-    assert page.evaluate("candleChart.chart.panes().length") == 2
+    assert page.evaluate("candles.chart.library.panes().length") == 2
     assert page.evaluate("location.search").endswith("studies=")
 
 
@@ -368,8 +374,8 @@ def test_the_wheel_zooms_where_it_points(open_page: Callable[..., Page]) -> None
     box = page.locator("#chart").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 500, box["y"] + 200)
-    before, pointed = width(page), "candleChart.chart.timeScale().coordinateToLogical(500)"
-    time = page.evaluate(f"candles.bars()[{pointed}].time")
+    before, pointed = width(page), "candles.chart.library.timeScale().coordinateToLogical(500)"
+    time = page.evaluate(f"candles.chart.bars[{pointed}].time")
 
     def zoomed(by: int, wanted: Callable[[float], bool]) -> Callable[[], bool]:
         def turn() -> bool:
@@ -381,7 +387,7 @@ def test_the_wheel_zooms_where_it_points(open_page: Callable[..., Page]) -> None
 
     wait_for("half of the bars", zoomed(-100, lambda bars: bars < before / 2))
     seen = at_rest(page)
-    assert abs(page.evaluate(f"candles.bars()[{pointed}].time") - time) <= 120
+    assert abs(page.evaluate(f"candles.chart.bars[{pointed}].time") - time) <= 120
     narrow = width(page)
     wait_for("a fifth more of them", zoomed(100, lambda bars: bars > narrow * 1.2))
     wide = at_rest(page)
@@ -392,13 +398,13 @@ def test_the_wheel_zooms_where_it_points(open_page: Callable[..., Page]) -> None
 def test_a_drag_pans(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     show(page, NEWEST_US // SECOND_US - 3600)
-    spacing = page.evaluate("candleChart.chart.timeScale().options().barSpacing")
+    spacing = page.evaluate("candles.chart.library.timeScale().options().barSpacing")
     before, _ = in_sight(page)
     box = page.locator("#chart").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 300, box["y"] + 200)
     page.mouse.down()
-    for x in (306, 312, 512):  # the library takes two small moves to tell a drag from a click
+    for x in (306, 312, 512):  # the library needs two small moves to recognize a drag
         page.mouse.move(box["x"] + x, box["y"] + 200)
         page.evaluate(TWO_FRAMES)
     page.mouse.up()
@@ -420,7 +426,7 @@ def test_two_fingers_zoom(open_page: Callable[..., Page]) -> None:
         points = [{"x": 250 + side * apart, "y": 250, "id": side + 1} for side in (-1, 1)] if apart else []
         touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         page.evaluate(TWO_FRAMES)
-    until(page, f"candleChart.range().to - candleChart.range().from < {0.8 * before}")
+    until(page, f"candles.chart.range().to - candles.chart.range().from < {0.8 * before}")
     at_rest(page)
 
 
@@ -428,19 +434,20 @@ def test_the_keys_zoom_and_pan(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     page.focus("#chart")
     wide = width(page)
-    right = page.evaluate("candleChart.range().to - candles.bars().length + 1")
+    beyond = "candles.chart.range().to - candles.chart.bars.length + 1"  # bars of room to the right of the newest
+    right = page.evaluate(beyond)
     page.keyboard.press("+")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(0.8 * wide, rel=1e-3)
-    assert page.evaluate("candleChart.range().to - candles.bars().length + 1") == pytest.approx(0.8 * right, abs=0.1)
+    assert page.evaluate(beyond) == pytest.approx(0.8 * right, abs=0.1)
     page.keyboard.press("-")
     page.evaluate(TWO_FRAMES)
     assert width(page) == pytest.approx(wide, rel=1e-3)
-    until(page, "!candles.data.isBusy")
-    newest = page.evaluate("candleChart.range().to - candles.bars().length")
+    until(page, "!candles.store.isBusy")
+    newest = page.evaluate("candles.chart.range().to - candles.chart.bars.length")
     page.keyboard.press("ArrowLeft")
     page.evaluate(TWO_FRAMES)
-    moved = newest - page.evaluate("candleChart.range().to - candles.bars().length")
+    moved = newest - page.evaluate("candles.chart.range().to - candles.chart.bars.length")
     assert moved == pytest.approx(0.1 * wide, rel=1e-2)
     page.keyboard.press("Shift+ArrowLeft")
     expect(page.locator("#newest")).to_be_visible()
@@ -462,7 +469,7 @@ def test_every_range_is_shown_in_the_interval_that_fits(stores: Stores, open_pag
         ("1D", 1, "1m"),
     ):
         page.click(f"[data-range='{name}']")
-        until(page, f"candles.data.shown?.interval === '{interval}' && !candles.data.isBusy")
+        until(page, f"candles.store.shown?.interval === '{interval}' && !candles.store.isBusy")
         expect(page.locator(f"[data-range='{name}']")).to_have_attribute("aria-pressed", "true")
         step = parse_interval(interval) // SECOND_US
         times = sorted({time // step * step for time in (*minutes, newest)})
@@ -479,7 +486,7 @@ def test_another_interval_keeps_the_place(open_page: Callable[..., Page]) -> Non
     first, end = at_rest(page)
     for interval in ("5m", "15m", "1m"):
         page.click(f"[data-interval='{interval}']")
-        until(page, f"candles.data.shown.interval === '{interval}' && !candles.data.isBusy")
+        until(page, f"candles.store.shown.interval === '{interval}' && !candles.store.isBusy")
         page.evaluate(TWO_FRAMES)
         seen = in_sight(page)
         assert abs(seen[0] - first) <= 900, interval
@@ -490,9 +497,9 @@ def test_another_interval_keeps_the_place(open_page: Callable[..., Page]) -> Non
 def test_back_and_forward(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m")
     page.click("[data-range='5D']")
-    until(page, "candles.data.shown.interval === '5m' && !candles.data.isBusy")
+    until(page, "candles.store.shown.interval === '5m' && !candles.store.isBusy")
     page.click("[data-interval='1h']")
-    until(page, "candles.data.shown.interval === '1h' && !candles.data.isBusy")
+    until(page, "candles.store.shown.interval === '1h' && !candles.store.isBusy")
     five_days = "?symbol=BTCUSDT&interval=auto&range=5D&studies=vwap"
     for step, interval in (
         (page.go_back, "5m"),
@@ -501,7 +508,7 @@ def test_back_and_forward(open_page: Callable[..., Page]) -> None:
         (page.go_forward, "1h"),
     ):
         step()
-        until(page, f"candles.data.shown.interval === '{interval}' && !candles.data.isBusy")
+        until(page, f"candles.store.shown.interval === '{interval}' && !candles.store.isBusy")
         assert {bar["time"] % (parse_interval(interval) // SECOND_US) for bar in bars(page)} == {0}
         assert (page.evaluate("location.search") == five_days) is (interval == "5m")
 
@@ -511,7 +518,7 @@ def test_what_is_no_state_in_the_address_is_left(open_page: Callable[..., Page])
     assert page.evaluate("location.search") == "?symbol=BTCUSDT&interval=auto&range=1D&studies=ma20"
     page = open_page("?symbol=---", state="failed")
     expect(page.locator("#state")).to_contain_text("symbol: a symbol is 3 to 30 capital letters")
-    errors = open_page.errors  # type: ignore[attr-defined]  # the browser tells of every refusal
+    errors = open_page.errors  # type: ignore[attr-defined]  # the browser reports every refusal
     assert [text for text in errors if "400" not in text] == []
     errors.clear()
 
@@ -523,9 +530,9 @@ def test_numbers_have_the_digits_that_they_have(open_page: Callable[..., Page]) 
     ) == ["1,530,000,000.12345", "7,008,600,000", "0.0000123", "0.3"]
     assert page.evaluate("candles.format.price(0.0123, 7)") == "0.0123000"
     assert page.evaluate("[-0.00001, 0.0123].map(candles.format.percent)") == ["+0.00 %", "+1.23 %"]
-    # A finer price than any before it is written whole.
-    page.evaluate("candleChart.put({...candles.bars().at(-1), close: 61000.125})")
-    assert page.evaluate("candleChart.digits") == 3
+    # A price with more decimals than those before it is written with all of them.
+    page.evaluate("candles.chart.put({...candles.chart.bars.at(-1), close: 61000.125})")
+    assert page.evaluate("candles.chart.digits") == 3
 
 
 def test_sixty_symbols(open_page: Callable[..., Page]) -> None:
@@ -633,29 +640,29 @@ def test_the_calendar_tells_what_became_of_each_day(
     until(page, "candles.state.from > 0 && document.querySelector('#chart').dataset.state === 'ready'")
     first_us = (NEWEST_US // DAY_US - 2 - 40 + 3) * DAY_US
     expected = [values(candle) for candle in known_minutes() if first_us <= candle.open_time_us < first_us + DAY_US]
-    until(page, f"candles.bars().some(bar => bar.time === {first_us // SECOND_US})")
+    until(page, f"candles.chart.bars.some(bar => bar.time === {first_us // SECOND_US})")
     shown = {bar["time"]: held(bar) for bar in bars(page)}
     assert [shown[bar["time"]] for bar in expected] == expected
 
 
-def test_a_trade_is_on_the_tape(stores: Stores, open_page: Callable[..., Page]) -> None:
+def test_a_trade_is_in_the_list_of_trades(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page()
-    top = page.locator("#tape .row").first
+    top = page.locator("#trades .row").first
     stores.trade(1, NEWEST_US + SECOND_US, "Buy", "61234.5", "0.042")
     expect(top).to_contain_text("61,234.5")
     stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")
-    stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")  # twice in the topic, once on the tape
+    stores.trade(2, NEWEST_US + 2 * SECOND_US, "Sell", "61234.4", "1.5")  # twice in the topic, once in the list
     expect(top).to_contain_text("61,234.4")
-    stores.trade(3, NEWEST_US + SECOND_US, "Buy", "99999.9", "1")  # late: on the tape, not the last price
+    stores.trade(3, NEWEST_US + SECOND_US, "Buy", "99999.9", "1")  # late: in the list, but not the last price
     expect(top).to_contain_text("99,999.9")
-    rows = page.locator("#tape .row").evaluate_all("rows => rows.map(row => row.innerText.split('\\n').join(' '))")
+    rows = page.locator("#trades .row").evaluate_all("rows => rows.map(row => row.innerText.split('\\n').join(' '))")
     assert rows[:3] == [
         "21:26:01 99,999.9 1",
         "21:26:02 61,234.4 1.5",
         "21:26:01 61,234.5 0.042",
     ]
     expect(page.locator("#last")).to_have_text("61,234.4")
-    expect(page.locator("#tape .row").nth(1)).to_have_class("row down")
+    expect(page.locator("#trades .row").nth(1)).to_have_class("row down")
     expect(page.locator("#health")).to_contain_text("Last trade21:26:02 UTC")
 
 
@@ -666,32 +673,32 @@ def test_the_forming_candle_grows_and_becomes_final(stores: Stores, open_page: C
     assert newest.trade_count is not None
     grown = replace(newest, close=Decimal("62999.9"), high=Decimal("62999.9"), trade_count=newest.trade_count + 1)
     stores.write([grown])
-    until(page, "candles.bars().at(-1).close === 62999.9")
+    until(page, "candles.chart.bars.at(-1).close === 62999.9")
     assert held(bars(page)[-1]) == values(grown)
     final = replace(grown, status=Status.FINAL)
     following = minute(NEWEST_US + MINUTE_US, Source.LIVE, Status.FORMING)
     stores.write([final, following])
-    until(page, f"candles.bars().at(-1).time === {following.open_time_us // SECOND_US}")
+    until(page, f"candles.chart.bars.at(-1).time === {following.open_time_us // SECOND_US}")
     assert [held(bar) for bar in bars(page)[-2:]] == [values(final), values(following)]
     # The hour on the other page is made of the same minutes.
     minutes = [*live_minutes()[:-1], final, following]
     [*_, expected] = merge(minutes, 60 * MINUTE_US)
-    until(hour, f"candles.bars().at(-1).close === {float(expected.close)}")
+    until(hour, f"candles.chart.bars.at(-1).close === {float(expected.close)}")
     assert held(bars(hour)[-1]) == pytest.approx(values(expected), rel=1e-12)
     # A minute behind is amended.
     amended = replace(live_minutes()[-5], volume=Decimal("123.456"), trade_count=5000)
     stores.write([amended])
-    until(page, "candles.bars().at(-6).volume === 123.456")
+    until(page, "candles.chart.bars.at(-6).volume === 123.456")
 
 
 def test_a_minute_that_comes_late_takes_its_place(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 120) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 120}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 120}")
     late = minute((newest + 60) * SECOND_US, Source.LIVE, Status.REPAIRED)
     stores.write([late])
-    until(page, f"candles.bars().at(-2).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-2).time === {newest + 60}")
     assert [bar["time"] for bar in bars(page)[-3:]] == [newest, newest + 60, newest + 120]
     assert held(bars(page)[-2]) == values(late)
 
@@ -704,54 +711,55 @@ def test_zoom_survives_what_comes(stores: Stores, open_page: Callable[..., Page]
     before = at_rest(page)
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     assert in_sight(page) == before
 
 
 def test_what_comes_before_the_first_drawing_does_not_move_the_chart(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    until(page, "candles.bars()[0].time < candles.bars().at(-1).time - 86400 && !candles.data.isBusy")
-    page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself
+    until(page, "candles.chart.bars[0].time < candles.chart.bars.at(-1).time - 86400 && !candles.store.isBusy")
+    page.route("**/api/candles*", lambda route: None)  # no further bars arrive
     page.evaluate(
         """() => {
-          const bars = candles.bars().slice(), first = bars[0].time;
+          const bars = candles.chart.bars.slice(), first = bars[0].time;
           const more = Array.from({ length: 100 }, (_, i) => ({ ...bars[0], time: first - (100 - i) * 60 }));
-          candleChart.set(bars, 60);
-          candleChart.show(10, 300);
-          candleChart.extend(bars, 0, true);
-          candleChart.extend(more.concat(bars), 100);
+          candles.chart.set(bars, 60);
+          candles.chart.show(10, 300);
+          candles.chart.extend(bars, 0, true);
+          candles.chart.extend(more.concat(bars), 100);
         }"""
     )
     page.evaluate(TWO_FRAMES)
-    seen = page.evaluate("(() => { const { from, to } = candleChart.range(); return [from, to]; })()")
+    seen = page.evaluate("(() => { const { from, to } = candles.chart.range(); return [from, to]; })()")
     assert seen == pytest.approx([110, 400], abs=1)
 
 
 def test_a_gap_in_sight_changes_no_interval(open_page: Callable[..., Page]) -> None:
     page = open_page("?range=1D")
-    gap = "candles.bars().findIndex((bar, i, all) => i && bar.time - all[i - 1].time > 86400)"
-    until(page, f"{gap} > 200 && !candles.data.isBusy")
-    page.evaluate(f"candleChart.show({gap} - 100, {gap} + 100)")
+    gap = "candles.chart.bars.findIndex((bar, i, all) => i && bar.time - all[i - 1].time > 86400)"
+    until(page, f"{gap} > 200 && !candles.store.isBusy")
+    page.evaluate(f"candles.chart.show({gap} - 100, {gap} + 100)")
     page.focus("#chart")
     page.keyboard.press("ArrowLeft")
     until(page, "location.search.includes('from=')")
     page.evaluate(TWO_FRAMES)
     assert page.evaluate("candles.state.to - candles.state.from") > 2000 * 60
-    assert page.evaluate("[candles.data.shown.interval, candles.data.isBusy]") == ["1m", False]
+    assert page.evaluate("[candles.store.shown.interval, candles.store.isBusy]") == ["1m", False]
 
 
 def test_a_bar_cut_by_the_edge_does_not_flatten_the_others(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    page.route("**/api/candles*", lambda route: None)  # nothing more comes by itself
+    page.route("**/api/candles*", lambda route: None)  # no further bars arrive
     page.evaluate(
         """() => {
           const low = { open: 1, high: 1, low: 1, close: 1 };
-          candleChart.set(candles.bars().slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar)), 60);
-          candleChart.show(9.5, 19.5);
+          const bars = candles.chart.bars.slice(-30).map((bar, i) => (i < 10 || i > 19 ? { ...bar, ...low } : bar));
+          candles.chart.set(bars, 60);
+          candles.chart.show(9.5, 19.5);
         }"""
     )
     page.evaluate(TWO_FRAMES)
-    seen = page.evaluate("candleChart.chart.panes()[0].getSeries()[0].priceScale().getVisibleRange()")
+    seen = page.evaluate("candles.chart.library.panes()[0].getSeries()[0].priceScale().getVisibleRange()")
     ten = live_minutes()[-20:-10]
     low, high = (float(f(getattr(bar, name) for bar in ten)) for f, name in ((min, "low"), (max, "high")))
     room = 0.5 * (high - low)  # above and below
@@ -763,28 +771,28 @@ def test_a_tab_in_the_background_costs_nothing(stores: Stores, open_page: Callab
     page = open_page("?interval=1m")
     hidden = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
     change = "document.dispatchEvent(new Event('visibilitychange'))"
-    until(page, "candles.data.stream && candles.data.stream.readyState === 1")
+    until(page, "candles.store.stream && candles.store.stream.readyState === 1")
     page.evaluate(f"{hidden % 'true'}; {change}")
-    assert page.evaluate("candles.data.stream") is None
+    assert page.evaluate("candles.store.stream") is None
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     page.evaluate(f"{hidden % 'false'}; {change}")
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
 
 
 def test_bars_of_the_interval_before_are_not_mixed_in(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    until(page, "candles.data.stream?.readyState === 1 && !candles.data.isBusy")
-    page.evaluate("candles.data.stream.addEventListener('message', ({ data }) => (window.came = data))")
+    until(page, "candles.store.stream?.readyState === 1 && !candles.store.isBusy")
+    page.evaluate("candles.store.stream.addEventListener('message', ({ data }) => (window.came = data))")
     waiting: list[Route] = []
-    page.route("**/api/candles*", lambda route: waiting.append(route))  # noqa: PLW0108  # Playwright marks what it is given
+    page.route("**/api/candles*", lambda route: waiting.append(route))  # noqa: PLW0108  # Playwright sets attributes on the function
     page.click("[data-interval='1h']")
-    wait_for("the question for hours", lambda: page.evaluate("1") and waiting)
+    wait_for("the request for hours", lambda: page.evaluate("1") and waiting)
     newest = bars(page)[-1]["time"]
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     until(page, f"window.came?.includes('\"bar\":[{newest + 60}')")
     waiting.pop().continue_()
-    until(page, "candles.data.shown.interval === '1h'")
+    until(page, "candles.store.shown.interval === '1h'")
     page.evaluate(TWO_FRAMES)
     assert [bar["time"] for bar in bars(page) if bar["time"] % 3600] == []
 
@@ -800,7 +808,7 @@ def test_a_connection_that_only_looks_open_heals(stores: Stores, open_page: Call
     finally:
         process.resume()
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     expect(page.locator("#feed")).not_to_have_text("reconnecting")
 
 
@@ -814,7 +822,7 @@ def test_postgres_may_be_killed(stores: Stores, open_page: Callable[..., Page]) 
     stores.stack.start("postgres")
     stores.prove((newest + 80) * SECOND_US)
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
     expect(page.locator("#feed")).not_to_contain_text("live data")
 
 
@@ -822,18 +830,18 @@ def test_the_server_may_be_killed(stores: Stores, open_page: Callable[..., Page]
     page = open_page("?interval=1m")
     newest = bars(page)[-1]["time"]
     stores.trade(4, newest * SECOND_US, "Buy", "62764.5", "6")
-    expect(page.locator("#tape .row").first).to_contain_text("62,764.5")
+    expect(page.locator("#trades .row").first).to_contain_text("62,764.5")
     stores.stack.kill("dashboard")
     expect(page.locator("#feed")).to_have_text("reconnecting")
     stores.write([minute((newest + 60) * SECOND_US, Source.LIVE, Status.FORMING)])
     stores.stack.start("dashboard")
-    until(page, f"candles.bars().at(-1).time === {newest + 60}")
-    # The new server sends its tape from the beginning; it is not on the page twice.
+    until(page, f"candles.chart.bars.at(-1).time === {newest + 60}")
+    # The new server sends its recent trades from the beginning; the page shows none of them twice.
     stores.trade(5, (newest + 60) * SECOND_US, "Buy", "62765.5", "7")
-    expect(page.locator("#tape .row").first).to_contain_text("62,765.5")
-    rows = page.locator("#tape .row").all_text_contents()
+    expect(page.locator("#trades .row").first).to_contain_text("62,765.5")
+    rows = page.locator("#trades .row").all_text_contents()
     assert sorted(rows) == sorted(set(rows))
-    errors = open_page.errors  # type: ignore[attr-defined]  # the browser tells of every lost connection
+    errors = open_page.errors  # type: ignore[attr-defined]  # the browser reports every lost connection
     errors[:] = [text for text in errors if "net::ERR_" not in text]
 
 
@@ -845,7 +853,7 @@ def test_without_history_the_live_candles_stay(
     stores.stack.start("dashboard")
     page = open_page("?interval=1m&range=1D")
     expect(page.locator("#notice")).to_have_text(
-        "History: not available, it is asked again. (BigQuery cannot be reached (ConnectionError))"
+        "History: not available; the page retries. (BigQuery cannot be reached (ConnectionError))"
     )
     assert len(bars(page)) >= 1440
     picture(page, "broken-upstream")
@@ -864,7 +872,7 @@ def test_another_symbol_and_theme_by_the_keyboard(open_page: Callable[..., Page]
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    until(page, "candles.data.stream && candles.data.stream.readyState === 1")
+    until(page, "candles.store.stream && candles.store.stream.readyState === 1")
     page.keyboard.press("/")
     page.keyboard.press("ArrowDown")
     other = page.evaluate("document.activeElement.textContent")

@@ -1,4 +1,4 @@
-"""From the exchange simulator to the screen, through every real component, by the command alone."""
+"""From the exchange simulator to the screen through every real component, started by `pipeline up` alone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from bitcoin_pipeline.candle import Status
 from bitcoin_pipeline.times import SECOND_US
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.command import Pipeline
 from tests.support.dashboard import chromium
 from tests.support.whole_path import WholeStack
@@ -25,8 +26,8 @@ AMOUNTS: Final = ("open", "high", "low", "close", "volume", "turnover")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = Pipeline(tmp_path_factory.mktemp("whole") / "home")
     try:
-        said = pipeline.done("up").err
-        assert "The dashboard: http://127.0.0.1:" in said
+        output = pipeline.done("up").err
+        assert "The dashboard: http://127.0.0.1:" in output
         yield pipeline
     finally:
         pipeline.done("down", "--remove-data")
@@ -50,7 +51,7 @@ def page(pipeline: Pipeline) -> Iterator[Page]:
 
 
 def newest(page: Page) -> dict[str, Any]:
-    bar: dict[str, Any] = page.evaluate("candles.bars().at(-1)")
+    bar: dict[str, Any] = page.evaluate("candles.chart.bars.at(-1)")
     return bar
 
 
@@ -62,15 +63,15 @@ def test_a_trade_of_the_exchange_changes_the_candle_on_screen_until_it_is_final(
         return bool(now["time"] > first["time"] or now["count"] > first["count"])
 
     wait_for("a trade to change the newest candle", has_moved, 60)
-    expect(page.locator("#tape .row").first).to_be_visible()
-    expect(page.locator("#feed")).to_have_text("live")  # a slow start may leave a gap, which its colour tells
-    # The minute at hand ends, and the next one is on the screen; then the database and the screen agree.
+    expect(page.locator("#trades .row").first).to_be_visible()
+    expect(page.locator("#feed")).to_have_text("live")  # a slow start may leave a gap, which changes its colour only
+    # The forming minute ends and the next one is on the screen; then the database and the screen agree.
     time = newest(page)["time"]
-    ended = "time => candles.bars().some(bar => bar.time === time && bar.doubt !== 2)"
+    ended = f"time => candles.chart.bars.some(bar => bar.time === time && bar.doubt !== {Status.FORMING.doubt})"
     wait_for("the minute to end on the screen", lambda: page.evaluate(ended, time), 120)
 
     def agree() -> bool:
-        [shown] = page.evaluate("time => candles.bars().filter(bar => bar.time === time)", time)
+        [shown] = page.evaluate("time => candles.chart.bars.filter(bar => bar.time === time)", time)
         stored = WholeStack(pipeline.home).candles()[SYMBOL, time * SECOND_US]
         return [shown[name] for name in (*AMOUNTS, "count", "doubt")] == [
             *(float(getattr(stored, name)) for name in AMOUNTS),

@@ -8,7 +8,9 @@ import pytest
 
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.candle import Source
-from candles_batch import transforms
+from candles_batch.candles import minute_candles
+from candles_batch.parquet import trades_parquet
+from candles_batch.reading import read_day
 from tests.support.cases import Case, load_cases
 from tests.support.job_results import candles_of, trades_of
 
@@ -17,16 +19,14 @@ CASES = load_cases("archive")
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_archive_file_gives_the_exact_candles(case: Case) -> None:
-    day = transforms.read_day([case.archive_gzip()], case.symbol, case.day)
-    assert candles_of(transforms.candles(day)) == case.expected_minutes(Source.ARCHIVE)
+    day = read_day([case.archive_gzip()], case.symbol, case.day)
+    assert candles_of(minute_candles(day)) == case.expected_minutes(Source.ARCHIVE)
     assert day.duplicates == case.duplicates
     assert [(row.row, row.reason) for row in day.rejected] == list(case.rejected)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_parquet_holds_the_trades_in_matching_order(case: Case) -> None:
-    day = transforms.read_day([case.archive_gzip()], case.symbol, case.day)
+    day = read_day([case.archive_gzip()], case.symbol, case.day)
     lines = io.StringIO(case.archive_text(), newline="\n")
-    assert (
-        trades_of(transforms.trades_parquet(day), case.symbol) == archive.read_day(lines, case.symbol, case.day).trades
-    )
+    assert trades_of(trades_parquet(day), case.symbol) == archive.read_day(lines, case.symbol, case.day).trades

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source
-from bitcoin_pipeline.times import SECOND_US, day_start_us
+from bitcoin_pipeline.times import SECOND_US, Instant, day_start_us
 from dashboard.cache import Cache
-from dashboard.detail import DAY, INTERVALS
-from dashboard.postgres import Stored
+from dashboard.level_of_detail import DAY_S, INTERVALS_S
+from dashboard.postgres import StoredCandle
 from dashboard.warehouse import CANDLES, WarehouseError
 from tests.support.cases import Case, load_cases
 
@@ -20,7 +20,7 @@ COLUMNS = [name for name in CANDLES.names if name not in ("t", "source", "doubt"
 
 
 class NoHistory:
-    """Nothing but what is live."""
+    """A source of history that always fails."""
 
     def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
         raise WarehouseError("none here")
@@ -35,7 +35,7 @@ def exact(candle: Candle) -> dict[str, object]:
 
 
 def ours(cases: list[Case]) -> list[tuple[Case, int, list[Candle]]]:
-    seconds = {value * SECOND_US for value in INTERVALS.values()}
+    seconds = {value * SECOND_US for value in INTERVALS_S.values()}
     return [
         (case, interval_us // SECOND_US, expected)
         for case in cases
@@ -48,13 +48,13 @@ def ours(cases: list[Case]) -> list[tuple[Case, int, list[Candle]]]:
     ("case", "interval", "expected"), [pytest.param(*item, id=f"{item[0].name}-{item[1]}") for item in ours(CASES)]
 )
 def test_bars_are_the_exact_longer_candles(case: Case, interval: int, expected: list[Candle]) -> None:
-    cache = Cache(NoHistory(), 10**6, lambda: 0.0)
-    cache.take(Stored(candle, 0) for candle in case.expected_minutes(Source.LIVE))
+    cache = Cache(NoHistory(), 10**6, lambda: Instant(0))
+    cache.take(StoredCandle(candle, 0) for candle in case.expected_minutes(Source.LIVE))
     start = day_start_us(case.day) // SECOND_US
-    view = asyncio.run(cache.view(case.symbol, start, start + DAY, interval))
+    view = asyncio.run(cache.view(case.symbol, start, start + DAY_S, interval))
     found = view.bars.drop_columns("source").to_pylist()
     assert found == [exact(candle) for candle in expected]
-    # What is pushed is what is asked for.
+    # Bars that are pushed equal those of an answer.
     live = cache.live(case.symbol)
     assert live is not None
     for candle in expected:

@@ -1,7 +1,7 @@
 """Flink held to the conformance cases: records in Kafka in order of arrival, exact candles in Postgres.
 
-All cases run through one job at once. Each has symbols of its own, and all are told of one day after whatever was
-proven before.
+All cases run through one job at once. Each has a symbol of its own, and all are moved to one day, which is later than
+every earlier heartbeat.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def moved_candle(candle: Candle, symbol: str, by_us: int) -> Candle:
 
 
 def symbol_of(case: Case) -> str:
-    """A symbol of the case's own."""
+    """The symbol of which only this case has trades."""
     return case.name.replace("_", "").upper()
 
 
 @pytest.fixture(scope="module")
 def day_us(live_path: LivePath) -> int:
-    """The day on which all cases were told; it is proven to its end."""
+    """The day to which all cases are moved, after their records were sent; it is proven to its end."""
     day_us = live_path.fresh_day()
     for case in CASES:
         by_us = day_us - day_start_us(case.day)

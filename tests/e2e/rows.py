@@ -1,4 +1,4 @@
-"""What the command must print for a candle of the core's. Imported by e2e tests."""
+"""The rows that the command must print for candles of the core. Imported by e2e tests."""
 
 from __future__ import annotations
 

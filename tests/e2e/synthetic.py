@@ -27,7 +27,7 @@ def stack(home: Path) -> Iterator[Pipeline]:
         home,
         TZ="Asia/Tokyo",
         PIPELINE_SYMBOLS=SYMBOLS,
-        PIPELINE_INVENTED_RATE=RATE,
+        PIPELINE_SYNTHETIC_RATE=RATE,
         PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
     )
     try:

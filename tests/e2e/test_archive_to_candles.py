@@ -18,7 +18,7 @@ from bitcoin_pipeline.bybit.archive import DayTrades, read_day
 from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
 from local.backing.pubsub import installed_emulator
-from local.stack.lifecycle import read_env_file
+from local.environment import read_env_file
 from tests.e2e.replayed import REAL_FILE, REVISED, Played, other_days_rows
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
@@ -139,7 +139,7 @@ def test_a_corrupt_day_fails_alone_and_empty_days_are_told(pipeline: Pipeline) -
 
 
 def test_a_day_that_cannot_be_fetched_keeps_no_other_from_loading(pipeline: Pipeline, archive: Path) -> None:
-    shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-25.csv.gz")  # another symbol's rows: all go to quarantine
+    shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-25.csv.gz")  # rows of another symbol, which all go to quarantine
     shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-26.csv.gz")
     set_fault(pipeline, {"fault": "status", "code": 500, "path": "/trading/LTCUSDT/LTCUSDT2020-03-26"})
     try:
@@ -206,12 +206,12 @@ def test_a_second_up_says_so_and_other_options_are_refused(pipeline: Pipeline, p
 
 
 def test_an_interrupt_ends_a_backfill_that_waits_for_the_exchange(pipeline: Pipeline) -> None:
-    # The last of this file: the function itself remembers the ban for a minute.
+    # This test is the last of the file, since the function itself keeps the ban for a minute.
     set_fault(pipeline, {"fault": "ban", "seconds": 300})
     try:
         process = pipeline.start("backfill", "BTCUSDT", "2020-04-01", "2020-04-02")
         assert process.stderr is not None
-        assert any("the exchange asks to wait" in line for line in process.stderr)
+        assert any("the exchange demands a pause" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=30)[1]
     finally:

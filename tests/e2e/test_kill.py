@@ -1,4 +1,4 @@
-"""kill -9 of anything at a bad moment of a backfill, then the same command again: the same result as without.
+"""kill -9 of any part at a bad moment of a backfill, then the same command again: the result is that of no kill.
 
 Several parts are killed in one backfill, one after the other; a part that is down is started again by its supervisor.
 """
@@ -21,9 +21,9 @@ from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.names import archive_key, raw_object, trades_object
 from bitcoin_pipeline.times import days
-from local.stack.lifecycle import read_env_file
+from local.environment import read_env_file
 from local.stack.supervision import stack_processes
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 from tests.support.whole_path import WholeStack
@@ -31,11 +31,11 @@ from tests.support.whole_path import WholeStack
 pytestmark = pytest.mark.timeout(900)  # the first test may start the stack
 SYMBOL = "SOLUSDT"
 SECONDS = 240
-"""How long a moment may take to come on a busy machine."""
+"""Upper bound on the wait for the moment of a kill, on a busy machine."""
 
 
 class Backfill:
-    """The backfill of some days, which is begun again whenever it has ended before its work was done."""
+    """The backfill of some days, which is started again whenever it has ended before its work was done."""
 
     def __init__(self, pipeline: Pipeline, start: dt.date, count: int) -> None:
         self.pipeline = pipeline
@@ -44,7 +44,7 @@ class Backfill:
         self.process = pipeline.start(*self.words)
 
     def kill_at(self, moment: Callable[[], bool], target: str) -> None:
-        """SIGKILL of a part when the moment has come; of a running backfill, whichever try it is."""
+        """Kill a part with SIGKILL when the moment has come, while a backfill runs."""
         service = None if target == "driver" else self._running(target)
 
         def has_come() -> bool:
@@ -60,12 +60,12 @@ class Backfill:
         if service is None:
             kill(*drivers(self.pipeline))
         else:
-            # The API's children are drivers: each has a life of its own.
+            # The children of the API are drivers, which outlive it.
             kill(service, *([] if target == "dataproc" else service.children(recursive=True)))
 
     def end(self) -> None:
-        """Wait for its end, and let the same command finish what is left; hold that all is as without the kills."""
-        self.process.communicate(timeout=SECONDS)  # whether it could finish is not the question
+        """Wait for its end, run the same command again, and assert that the result is that of no kill."""
+        self.process.communicate(timeout=SECONDS)  # with any exit code
         outcome = self.pipeline.run(*self.words)
         assert outcome.code == 0, outcome.err
         first, last = self.words[2:]
@@ -82,14 +82,14 @@ class Backfill:
         ]
 
     def stored(self) -> int:
-        """How many days' files are in the lake."""
+        """Number of days whose files are in the lake."""
         return sum((self._lake / raw_object(SYMBOL, day)).exists() for day in self.days)
 
     def driver_runs(self) -> bool:
         return bool(drivers(self.pipeline))
 
     def has_written(self, count: int) -> bool:
-        """True when the driver that runs has written so many of the days."""
+        """True when the running driver has written that many of the days."""
         files = [self._lake / trades_object(SYMBOL, day) for day in self.days]
         times = [file.stat().st_mtime for file in files if file.exists()]
         started = [process.create_time() for process in drivers(self.pipeline)]
@@ -148,7 +148,7 @@ def kill(*processes: psutil.Process) -> None:
 
 
 def expected_candles(pipeline: Pipeline, day: dt.date) -> list[Candle]:
-    """The candles of the exchange's own file, by the core."""
+    """The candles that the core computes from the exchange's own file."""
     address = read_env_file(pipeline.home / "env")["BYBIT_ARCHIVE_URL"]
     answer = requests.get(f"{address}/{archive_key(SYMBOL, day)}", headers={"User-Agent": "test"}, timeout=60)
     answer.raise_for_status()

@@ -14,8 +14,8 @@ from bitcoin_pipeline.bybit.frames import to_trade
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, MS_US, SECOND_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
-from local.stack.lifecycle import read_env_file
-from local.stack.waiting import wait_for
+from local.environment import read_env_file
+from local.waiting import wait_for
 from tests.e2e.replayed import BASES, FROM_MS, QUIET, SYMBOLS, Played
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
@@ -30,7 +30,7 @@ ON_TIME_US: Final = 2 * SECOND_US
 
 @pytest.fixture(scope="module")
 def deadline() -> float:
-    """When every candle of the capture must be exact: what one of them spoils is not waited for again and again."""
+    """The deadline of all candles of the capture together, so that a wrong one is not waited for several times."""
     return time.monotonic() + 180
 
 
@@ -50,7 +50,7 @@ def stack(pipeline: Pipeline) -> WholeStack:
 
 
 def exact(frames: Iterable[Frame]) -> list[Candle]:
-    """The candles of all that is in the frames, each id once; the minute in which the market was joined is partial."""
+    """The candles of all trades in the frames, each id once; the minute in which the feed began is partial."""
     trades: dict[str, Trade] = {}
     for frame in frames:
         for item in frame["data"]:
@@ -78,7 +78,7 @@ def test_a_capture_comes_out_exact(
 
 
 def test_disorder_reached_the_topic(stack: WholeStack) -> None:
-    """Trades that came after the proof of their minute's end have amended their candles above, or they show nothing."""
+    """Trades came after the proof of their minute's end, so the candles above show that they amend it."""
     late = stack.topic().after_their_minute
     assert [base for base in BASES if late[base]] == []
     assert all(late[f"LATE{base}"] for base in BASES[1:])  # the real market was recorded within a minute
@@ -88,7 +88,7 @@ def test_the_command_prints_them(pipeline: Pipeline, arrivals: dict[str, list[tu
     for symbol in ("BTCUSDT", "MANGLED1000PEPEUSDT"):
         expected = [csv_row(candle) for candle in exact(frame for _, frame in arrivals[symbol])]
         assert pipeline.done("candles", symbol, DAY, "--plane", "live", "--format", "csv").rows == expected
-        # The archive has nothing of that day, so the best there is are the live ones.
+        # The archive has no trades of that day, so the best candles are the live ones.
         assert pipeline.done("candles", symbol, DAY, "--format", "csv").rows == expected
 
 
@@ -112,7 +112,7 @@ def test_published_candles_stand_in_bigquery(pipeline: Pipeline) -> None:
 # trades     21:26:30 |                                        | five minutes and more later
 # its minute                                                [     |     ] final within 2 s of the exchange's time
 def test_a_quiet_markets_only_trade_is_final_on_time(stack: WholeStack) -> None:
-    """Measured: Postgres' time of the row's last change, put on the exchange's clock, less the minute's end."""
+    """The delay is Postgres' time of the row's last change, on the exchange's clock, less the end of the minute."""
     wait_for("five quiet minutes", lambda: stack.exchange_us() > FROM_MS * MS_US + QUIET_US, 120, 0.2)
     stack.fault("burst", symbol=QUIET, trades=1)
 

@@ -1,4 +1,4 @@
-"""kill -9 of everything on the live path while trades come: at the end the candles are the exchange's own trades.
+"""kill -9 of every part of the live path while trades come: at the end the candles are those of the exchange's trades.
 
 `make chaos` is the same for ten minutes at 1,000 trades a second.
 """
@@ -24,16 +24,16 @@ import pytest
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
 from tests.support.whole_path import ServedPage, StoredGap, TopicContent, WholeStack
 
 TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
 SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
-"""How long there are kills; trades come before and after."""
+"""Duration of the kills; trades come before and after, too."""
 PAUSE: Final = 20.0
-"""Between two kills."""
+"""Seconds between two kills."""
 FORMING: Final = Status.FORMING
 
 
@@ -62,9 +62,9 @@ def test_candles_survive_kills(stack: WholeStack, tmp_path: Path) -> None:
 
     found = wait_for("every minute to be closed", closed, 600, 1)
     figures, wrong = judged(stack, found, closing_us)
-    told = json.dumps({"killed": killed, **asdict(figures)}, indent=2)
-    (tmp_path / "figures.json").write_text(told)
-    tell(told)
+    text = json.dumps({"killed": killed, **asdict(figures)}, indent=2)
+    (tmp_path / "figures.json").write_text(text)
+    show(text)
     assert wrong == []
     assert min(killed[target] for target in TARGETS) >= SECONDS // (PAUSE * len(TARGETS))
     assert figures.minutes_after_the_first > 0
@@ -73,7 +73,7 @@ def test_candles_survive_kills(stack: WholeStack, tmp_path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a run came to. `minutes`: of each symbol one; `partial_minutes`: with their gaps."""
+    """The result of a run. `minutes...` count each symbol's minutes; `partial_minutes` have their gaps."""
 
     trades_sent: int
     of_these_not_in_the_topic: int
@@ -87,7 +87,7 @@ class Figures:
 
 
 def harass(stack: WholeStack) -> Counter[str]:
-    """Kill and drop for SECONDS: each of the targets in turn, in rounds of random order; what was killed how often."""
+    """Kill the targets and drop connections for SECONDS, in rounds of random order; returns the kills by target."""
     rng = random.Random(7)
     killed: Counter[str] = Counter()
     waiting: list[str] = []
@@ -97,24 +97,24 @@ def harass(stack: WholeStack) -> Counter[str]:
         target = waiting.pop()
         kill(stack, target)
         killed[target] += 1
-        tell(f"{time.monotonic() - begin:6.1f} s: killed {target}")
+        show(f"{time.monotonic() - begin:6.1f} s: killed {target}")
         drop_at = due + rng.uniform(0, PAUSE)
         due += PAUSE
         if rng.random() < 0.5:
             until(drop_at)
             stack.fault("drop")
-            tell(f"{time.monotonic() - begin:6.1f} s: dropped the connection")
+            show(f"{time.monotonic() - begin:6.1f} s: dropped the connection")
         until(due)
     return killed
 
 
 def until(moment: float) -> None:
-    """Let it become a moment of the monotonic clock."""
-    wait_for("the next deed", lambda: time.monotonic() >= moment, 2 * PAUSE, 0.1)
+    """Wait until a moment of the monotonic clock."""
+    wait_for("the next kill or drop", lambda: time.monotonic() >= moment, 2 * PAUSE, 0.1)
 
 
 def kill(stack: WholeStack, target: str) -> None:
-    """SIGKILL of a service and of its children."""
+    """Kill a service and its children with SIGKILL."""
     service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
         with suppress(ProcessLookupError):  # a child that has ended by itself
@@ -122,7 +122,7 @@ def kill(stack: WholeStack, target: str) -> None:
 
 
 def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_us: int) -> tuple[Figures, list[str]]:
-    """The figures of a run, and what is wrong.
+    """The figures of a run, and its faults.
 
     Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made.
     What is missing of the others must lie in recorded gaps; and a gap must be where REST did not reach.
@@ -184,23 +184,23 @@ def gaps_of(gaps: list[StoredGap], symbol: str, minute_us: int) -> list[StoredGa
 
 
 def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:
-    """True for a trade whose absence is told."""
+    """True for a trade that lies in a recorded gap."""
     return any(gap.symbol == trade.symbol and gap.state == "opened" and gap.holds(trade.time_us) for gap in gaps)
 
 
 def reached_back(pages: list[ServedPage], topic: TopicContent, gap: StoredGap) -> bool:
-    """True when the producer's page of recent trades held all missing trades as it opened the gap."""
+    """True when the page of recent trades that the producer had at the gap's record held all missing trades."""
     opened_us = topic.gap_opened_us[gap.gap_id] + CLOCK_OFFSET_US
     had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= opened_us]
     return not had or not had[-1].is_full or had[-1].oldest_us <= gap.from_us
 
 
 def spelled(symbol: str, minute_us: int) -> str:
-    """A candle's name."""
+    """The name of a candle in messages."""
     return f"{symbol} {iso(minute_us)}"
 
 
-def tell(text: str) -> None:
-    """Shown by `make chaos`, and wherever the test fails."""
+def show(text: str) -> None:
+    """Print a line, which `make chaos` and a failing test show."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A stack's life: up, killed, up again, beside another one, and down without a trace."""
+"""The life of a stack: up, killed, up again, beside another one, and down without a trace."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from xmlrpc.client import ServerProxy
 
 import pytest
 
-from local.stack.lifecycle import read_env_file
+from local.environment import read_env_file
 from local.stack.supervision import stack_processes
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.command import Pipeline
 from tests.support.processes import RunningStack
 
 pytestmark = pytest.mark.timeout(900)
 
 STARTING_SECONDS = 400
-"""How long two stacks at once may take to start on a busy machine."""
+"""Upper bound on the start of two stacks at once, on a busy machine."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_nothing_is_up_at_first(pipeline: Pipeline) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Three `up`s that began at the same moment: two of `mine` and one of `other`; what each printed and its code."""
+    """Three `up`s that began at once, two of `mine` and one of `other`, with their outputs and exit codes."""
 
     mine: Pipeline
     other: Pipeline
@@ -54,7 +54,7 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
-    """The stack that the next five tests use, in their order, and another one, which ends in the second of them."""
+    """The stack of the next five tests, in their order, and another one, which the second of them takes down."""
     mine, other = Pipeline(tmp_path_factory.mktemp("mine") / "home"), Pipeline(tmp_path_factory.mktemp("other"))
     (other.home / "mine.txt").write_text("not the stack's")
     try:
@@ -67,19 +67,19 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
 
 
 def test_two_at_once_make_one_stack(begun: Begun) -> None:
-    (refused, refused_code), (told, code) = sorted(begun.ends_of_mine, key=lambda end: -end[1])
+    (refused, refused_code), (printed, code) = sorted(begun.ends_of_mine, key=lambda end: -end[1])
     assert (refused_code, code) == (1, 0)
     assert "another `pipeline up` or `down` is at work" in refused
     for done in ("kafka", "topics", "candles_job", "dashboard"):
-        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", told, re.MULTILINE), told
-    assert re.search(r"^The stack is up after [0-9.]+ s\.$", told, re.MULTILINE), told
-    assert told.count("\n") < 60  # one line per event, not one per look
+        assert re.search(rf"^up: {done} \([0-9.]+ s\)$", printed, re.MULTILINE), printed
+    assert re.search(r"^The stack is up after [0-9.]+ s\.$", printed, re.MULTILINE), printed
+    assert printed.count("\n") < 60  # one line per event, not one per check
     assert begun.mine.status()["up"] is True
 
 
 def test_two_stacks_do_not_meet_and_leave_nothing(begun: Begun) -> None:
-    told, code = begun.end_of_other
-    assert code == 0, told
+    printed, code = begun.end_of_other
+    assert code == 0, printed
     mine, theirs = read_env_file(begun.mine.home / "env"), read_env_file(begun.other.home / "env")
     addresses = [name for name in mine if name.endswith(("_HOST", "_URL"))]
     assert addresses
@@ -102,7 +102,7 @@ def test_what_dies_is_started_again(begun: Begun) -> None:
 
     wait_for("the supervisor to start the exchange again", is_back, 60)
 
-    # What has given up, after many tries on a full disk say, is started again by `up`.
+    # A service that supervisord has given up, for example after many tries on a full disk, is started again by `up`.
     state = json.loads((pipeline.home / "stack.json").read_text())
     address = f"http://pipeline:{state['password']}@127.0.0.1:{state['ports']['supervisor']}/RPC2"
     ServerProxy(address).supervisor.stopProcess("exchange")
@@ -118,10 +118,10 @@ def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(begun: Begun) 
     supervisor = int((pipeline.home / "supervisord.pid").read_text())
     os.kill(supervisor, signal.SIGKILL)
     orphans = {process.pid for process in stack_processes(pipeline.home)}
-    assert orphans  # no supervisor watches over them any more
+    assert orphans  # the supervisor of these has been killed
     assert pipeline.run("status").code == 1
 
-    # An `up` that is killed once it has begun leaves a supervisor at work, and no env file.
+    # An `up` that is killed after its begin leaves a running supervisor and no env file.
     interrupted = pipeline.start("up")
     wait_for("services of the second up", lambda: pipeline.status()["services"] and pipeline.pid("gcs"), 60)
     interrupted.kill()
@@ -132,12 +132,12 @@ def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(begun: Begun) 
 
 
 def test_down_ends_what_writes_before_the_stores(begun: Begun) -> None:
-    told = begun.mine.done("down").err
-    ended = re.findall(r"^down: (\w+) \([0-9.]+ s\)$", told, re.MULTILINE)
+    printed = begun.mine.done("down").err
+    ended = re.findall(r"^down: (\w+) \([0-9.]+ s\)$", printed, re.MULTILINE)
     stores = {"kafka", "postgres", "bigquery", "gcs", "metadata", "pubsub"} & set(ended)
     assert set(ended[-len(stores) :]) == stores
     assert {"producer", "taskmanager", "publish_live"} <= set(ended)
-    assert re.search(r"is down after [0-9.]+ s\.$", told, re.MULTILINE), told
+    assert re.search(r"is down after [0-9.]+ s\.$", printed, re.MULTILINE), printed
 
 
 def test_an_up_that_fails_says_why_and_leaves_nothing(pipeline: Pipeline) -> None:
@@ -161,22 +161,22 @@ def test_an_interrupted_up_leaves_nothing(pipeline: Pipeline) -> None:
     starting = pipeline.start("up")
     wait_for("services of the up", lambda: pipeline.status()["services"] and pipeline.pid("gcs"), 60)
     starting.send_signal(signal.SIGINT)
-    told = starting.communicate(timeout=120)[1]
-    assert starting.returncode == 130, told
-    assert "interrupted; the same command goes on where it stopped" in told
+    printed = starting.communicate(timeout=120)[1]
+    assert starting.returncode == 130, printed
+    assert "interrupted; the same command goes on where it stopped" in printed
     assert stack_processes(pipeline.home) == []
     assert pipeline.status()["up"] is False
 
 
 def live_candles(pipeline: Pipeline, symbol: str) -> list[dict[str, str]]:
-    """The live candles of a symbol, whichever day it is."""
+    """The live candles of a symbol yesterday and today."""
     today = dt.datetime.now(dt.UTC).date()
     days = ((today - dt.timedelta(days=1)).isoformat(), today.isoformat())
     return pipeline.done("candles", symbol, *days, "--plane", "live", "--format", "csv").rows
 
 
 def test_the_exchange_may_be_any_address_and_may_be_away(tmp_path: Path) -> None:
-    """`--source bybit`, where a simulator that the stack knows nothing of stands for the exchange."""
+    """`--source bybit`, with a simulator outside of the stack in place of the exchange."""
     bybit = RunningStack(tmp_path / "bybit", ("exchange",))
     address = bybit.stack.url("exchange")
     pipeline = Pipeline(
@@ -188,8 +188,8 @@ def test_the_exchange_may_be_any_address_and_may_be_away(tmp_path: Path) -> None
         BYBIT_LISTING_URL=f"{address}/public.bybit.com/",
     )
     try:
-        told = pipeline.done("up", "--source", "bybit").err
-        assert f"producer cannot work yet and goes on trying: ws{address.removeprefix('http')}" in told
+        printed = pipeline.done("up", "--source", "bybit").err
+        assert f"producer cannot work yet and goes on trying: ws{address.removeprefix('http')}" in printed
         assert pipeline.run("status").code == 1
         services = {item["name"]: item for item in pipeline.status()["services"]}
         assert (services["producer"]["answers"], services["producer"]["works"]) == (True, False)

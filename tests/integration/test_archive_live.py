@@ -1,6 +1,7 @@
 """The Cloud Function `archive_live` under its real server, between Kafka and the GCS stand-in.
 
-The topic is as the definition says, except that the producer's clock stamps its records: an hour passes at once.
+The topic has its defined settings, except that the producer sets the timestamps of records, so that a test can begin
+another hour at once.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.live.records import Gap, GapState, Heartbeat, encoded_trade, gap_record, heartbeat_record
 from bitcoin_pipeline.times import from_datetime
+from local.backing.interface import PROJECT
 from local.checkout import ROOT
-from local.stack.services import LAKE, PROJECT
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 HOUR_MS = 3_600_000
@@ -44,11 +47,11 @@ OURS = Heartbeat(time_us=MIDNIGHT_US, symbols=("BTCUSDT",), lag_ms=5, reconnects
 def trade(  # noqa: PLR0917  # as in the record
     symbol: str, number: int, time_us: int, seq: int = 7, side: str = "Buy", price: str = "1"
 ) -> bytes:
-    return encoded_trade(symbol, str(UUID(int=number)), time_us, seq, side, price, "2.5", "0.1")
+    return encoded_trade(PlainTrade(symbol, str(UUID(int=number)), time_us, seq, side, price, "2.5", "0.1"))
 
 
 class World:
-    """Records are produced at hours of the broker's clock, the function is called, the lake is read."""
+    """A running stack: records are produced in hours of choice, the function is called, the lake is read."""
 
     def __init__(self, running: RunningStack) -> None:
         self.running = running
@@ -62,11 +65,11 @@ class World:
         admin.create_topics([topic])[topic.topic].result(60)
         self.producer = Producer(self.servers)
         now_ms = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
-        # Before now, after the topic's retention; one hour after the other.
+        # In the past, but within the topic's retention; every hour of a test follows the one before.
         self.hour_ms = now_ms - now_ms % HOUR_MS - 100 * HOUR_MS
 
     def send(self, partition: int, *records: bytes) -> tuple[int, int]:
-        """Append `records` in the present hour; the offsets of the first and behind the last."""
+        """Appends `records` in the current hour; returns the offset of the first and the offset after the last."""
         offsets: list[int] = []
 
         def delivered(error: object, message: Any) -> None:
@@ -81,7 +84,7 @@ class World:
         return offsets[0], offsets[-1] + 1
 
     def end_hour(self) -> list[int]:
-        """Go to the next hour, with a heartbeat on every partition; their offsets."""
+        """Begins the next hour with a heartbeat on every partition; returns their offsets."""
         self.hour_ms += HOUR_MS
         return [self.send(partition, heartbeat_record(OURS))[0] for partition in range(PARTITIONS)]
 
@@ -89,7 +92,7 @@ class World:
         return requests.post(self.running.stack.url("archive_live"), timeout=SECONDS)
 
     def archive(self) -> dict[str, Any]:
-        """The call's answer."""
+        """Calls the function; returns its answer."""
         response = self.post()
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
@@ -100,21 +103,21 @@ class World:
         return {blob.name: blob.download_as_bytes() for blob in self.bucket.list_blobs(prefix=prefix)}
 
     def go_back(self, offsets: list[int]) -> None:
-        """Make the group forget what it has done since `offsets`, as a kill before the commit does."""
+        """Sets the group's committed offsets back to `offsets`, as a kill before a commit leaves them."""
         consumer = Consumer({**self.servers, "group.id": "archive-live", "enable.auto.commit": False})
         there = [TopicPartition(names.TRADES_TOPIC, partition, offset) for partition, offset in enumerate(offsets)]
         consumer.commit(offsets=there, asynchronous=False)
         consumer.close()
 
     def committed(self, partition: int) -> int:
-        """Where the group goes on."""
+        """The group's committed offset."""
         consumer = Consumer({**self.servers, "group.id": "archive-live"})
         [place] = consumer.committed([TopicPartition(names.TRADES_TOPIC, partition)], 60)
         consumer.close()
         return int(place.offset)
 
     def delete_before(self, partition: int, offset: int) -> None:
-        """Let records go, as their age does."""
+        """Deletes the records before `offset`, as the topic's retention does."""
         admin = AdminClient(dict(self.servers))
         for outcome in admin.delete_records([TopicPartition(names.TRADES_TOPIC, partition, offset)]).values():
             outcome.result(60)
@@ -141,7 +144,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(stack: World) -> World:
-    """Everything before is archived, and a new hour has begun."""
+    """All earlier records are archived, and a new hour has begun."""
     stack.end_hour()
     stack.archive()
     return stack
@@ -188,17 +191,17 @@ def test_every_trade_of_a_past_hour_is_in_the_lake_exactly(world: World) -> None
             "seq": 8,
         }
     ]
-    told = [
+    found_rows = [
         (UUID(bytes=row["id"]).int, row["match_order"], row["seq"], row["price"])
         for row in rows(found[f"{folder}10/{piece}"])
     ]
-    assert told == [
+    assert found_rows == [
         (5, 0, 8, Decimal(1)),
-        # A seller sweeps the book downwards.
+        # A seller sweeps the book from the highest price down.
         (2, 1, 9, Decimal("123456789012345678.123456789")),
         (3, 2, 9, Decimal("0.000000001")),
     ]
-    assert ids(found[f"{folder}10/{elsewhere}"]) == [3]  # in another file a trade may stand again
+    assert ids(found[f"{folder}10/{elsewhere}"]) == [3]  # another object may hold the same trade
     assert [ids(content) for content in world.objects("BBBUSDT").values()] == [[4]]
     schema = pq.read_schema(pa.BufferReader(found[f"{folder}09/{piece}"]))
     assert schema.names == list(schemas.table("lake.trades_live").names)
@@ -222,7 +225,7 @@ def test_a_call_that_died_before_its_commit_is_repeated_object_by_object(world: 
     world.end_hour()
     assert world.archive()["objects"] == 5
     before = world.objects("DDDUSDT")
-    # Later, when more hours have passed than when the first call ran. The heartbeat before each start is the cut.
+    # The second call runs when more hours are over than at the first. The heartbeat before each start is the cut.
     world.send(0, trade("DDDUSDT", 11, MIDNIGHT_US))
     world.end_hour()
     world.go_back([start - 1 for start in starts])
@@ -259,7 +262,7 @@ def test_calls_at_once_write_every_object_once(world: World) -> None:
 
 
 def fill(world: World, symbol: str, hours: int) -> list[int]:
-    """Hours of trades on every partition; their numbers."""
+    """Sends hours of trades to every partition; returns their numbers."""
     count = 0
     for _ in range(hours):
         for partition in range(PARTITIONS):
@@ -269,23 +272,23 @@ def fill(world: World, symbol: str, hours: int) -> list[int]:
     return list(range(count))
 
 
-def test_hours_without_trades_write_nothing_and_are_behind_it(world: World) -> None:
+def test_hours_without_trades_write_nothing_and_are_committed(world: World) -> None:
     for _ in range(3):
         world.end_hour()
     assert world.archive() == NOTHING
-    assert world.committed(0) == world.end_hour()[0] - 1  # the heartbeat of the hour that runs
+    assert world.committed(0) == world.end_hour()[0] - 1  # the heartbeat that began the current hour
 
 
-def test_what_is_gone_from_the_topic_is_told_and_the_rest_is_archived(world: World) -> None:
+def test_the_loss_of_records_is_logged_and_the_rest_is_archived(world: World) -> None:
     start, _ = world.send(1, *(trade("HHHUSDT", number, MIDNIGHT_US + number) for number in range(4)))
     world.end_hour()
     world.delete_before(1, start + 2)
     assert world.archive()["trades"] == 2
     assert sorted(number for content in world.objects("HHHUSDT").values() for number in ids(content)) == [2, 3]
-    [told] = [json.loads(line) for line in world.running.log("archive_live").splitlines() if "are gone" in line]
-    assert told.pop("end") > start
-    assert told == {
-        **{"severity": "ERROR", "message": "records are gone unarchived"},
+    [event] = [json.loads(line) for line in world.running.log("archive_live").splitlines() if "were deleted" in line]
+    assert event.pop("end") > start
+    assert event == {
+        **{"severity": "ERROR", "message": "records were deleted before they were archived"},
         **{"partition": 1, "committed": start - 1, "oldest": start + 2},
     }
 
@@ -295,7 +298,7 @@ def test_only_post(world: World) -> None:
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
-def test_settings_are_told_at_once() -> None:
+def test_all_faults_of_the_settings_come_at_once_when_the_server_starts() -> None:
     wrong = {"KAFKA_BOOTSTRAP_SERVERS": "", "PIPELINE_LAKE": "", "ARCHIVE_LIVE_PERIOD_SECONDS": "7"}
     command = [sys.executable, str(ROOT / "functions" / "archive_live" / "main.py")]
     process = subprocess.run(
@@ -310,7 +313,7 @@ def test_settings_are_told_at_once() -> None:
         assert fault in process.stderr
 
 
-def test_it_says_what_is_away(world: World) -> None:
+def test_an_unreachable_service_is_named(world: World) -> None:
     world.send(0, trade("GGGUSDT", 1, MIDNIGHT_US))
     world.end_hour()
     for service, words in (("gcs", "the lake failed"), ("kafka", "the broker failed")):

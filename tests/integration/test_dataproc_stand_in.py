@@ -23,9 +23,10 @@ from google.cloud import storage  # type: ignore[attr-defined]  # a namespace pa
 from google.cloud.dataproc_v1.services.batch_controller.transports import BatchControllerGrpcTransport
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
+from local.backing.interface import ServiceSpec
 from local.dataproc.driver import BATCH_VARIABLE
-from local.stack.services import Service, Stack
-from local.stack.waiting import wait_for
+from local.stack.config import StackConfig
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 PARENT = "projects/local/locations/europe-west1"
@@ -53,7 +54,7 @@ with open(sys.argv[1], "w") as out:
 print("counted")
 """
 
-# Tells its process id, once, and goes on until it is let go.
+# Writes its process id once, and goes on until the test writes a file.
 WAITS = """
 import os, sys, time
 with open(sys.argv[1] + ".ran", "a") as out:
@@ -68,12 +69,15 @@ raise ValueError("no such day: 2020-02-30")
 """
 
 
-class SmallStack(Stack):
+class SmallStack(StackConfig):
     """A stack whose Dataproc runs two batches at a time and takes a ttl of seconds."""
 
-    def _dataproc(self) -> Service:
-        service = super()._dataproc()
-        return replace(service, command=(*service.command, "--at-once=2", "--shortest-ttl=1"))
+    def services(self) -> list[ServiceSpec]:
+        arguments = ("--at-once=2", "--shortest-ttl=1")
+        return [
+            replace(service, command=(*service.command, *arguments)) if service.name == "dataproc" else service
+            for service in super().services()
+        ]
 
 
 @pytest.fixture(scope="module")

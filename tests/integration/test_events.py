@@ -17,10 +17,9 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from bitcoin_pipeline.times import MINUTE_US
-from local.backing.kafka import create_topics
+from local.backing.interface import PROJECT
 from local.backing.pubsub import INSTALL, installed_emulator
-from local.stack.services import PROJECT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.integration.test_producer import SECONDS, Live
 from tests.support.processes import RunningStack
 
@@ -35,7 +34,7 @@ Event = tuple[str, dict[str, Any]]
 
 
 class Subscription:
-    """One subscriber of the gaps among the events."""
+    """A subscription that receives the gap events only."""
 
     def __init__(self, live: Live, name: str) -> None:
         stack = live.stack.stack
@@ -68,12 +67,12 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     stack = RunningStack(tmp_path_factory.mktemp("events"), ("exchange", "kafka", "pubsub"))
     stack.stack = replace(stack.stack, pubsub=EMULATOR)
     with stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        stack.set_up("topics")
         yield Live(stack)
 
 
 def gaps_in_topic(live: Live) -> list[Event]:
-    """What the topic `trades` says of gaps, in the form of events."""
+    """The gap records of the topic `trades`, in the form of events."""
     records = (record for records in live.partitions().values() for record in records if record["type"] == "gap")
     return [
         (f"gap.{record['state']}", {name: record[name] for name in ("gap_id", "symbol", "from", "to")})
@@ -82,7 +81,7 @@ def gaps_in_topic(live: Live) -> list[Event]:
 
 
 def lose_a_symbol(live: Live, lost: str) -> None:
-    """Have the exchange refuse `lost` on a new connection, until its gap is known."""
+    """Make the exchange refuse `lost` on a new connection, and wait until the topic holds its gap."""
     live.fault("refuse", symbol=lost)
     live.fault("drop")
     wait_for(
@@ -116,7 +115,7 @@ def test_events_that_cannot_be_sent_hold_no_trade_back(live: Live) -> None:
     live.wait_until_proven(*symbols)
     assert live.is_ready()
 
-    # The emulator keeps nothing; whoever starts it makes the topic again.
+    # The emulator keeps nothing, so its start makes the topic again.
     live.stack.start("pubsub")
     subscription = Subscription(live, "gaps-after-a-kill")
     lose_a_symbol(live, symbols[2])

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from local.checkout import ROOT
 from local.stack.ports import free_ports
-from local.stack.waiting import answers, wait_for
+from local.waiting import answers, wait_for
 from tests.support.processes import RunningStack
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"

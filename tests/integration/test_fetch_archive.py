@@ -1,106 +1,29 @@
 """The Cloud Function under its real server, between the exchange simulator and the GCS stand-in.
 
-The stand-in replaces objects whatever generation a rewrite asks for, so what is shown of two calls at once is that
-the object is whole and that both callers are told so; who comes second is told by the real service only.
+The stand-in ignores the generation precondition of a rewrite. Two calls at the same time are therefore only shown to
+leave a whole object and to report it; the unit tests show the preconditions.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import gzip
-import hashlib
 import json
 import os
-import random
 import subprocess
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
-from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
-from bitcoin_pipeline.names import archive_file
-from local.checkout import ROOT
-from local.stack.ports import free_ports
-from local.stack.services import LAKE, PORTS, Stack
-from local.stack.waiting import wait_for
+from local.stack.config import LAKE
+from local.waiting import wait_for
+from tests.support.fetching import DAY, HEADER, REAL, REAL_CSV, World, busy_day, of_file, peak_rss, processes, raw_name
 from tests.support.processes import RunningStack
 
-REAL = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()
 REAL_SHA256 = "cbca6933a8f0a11429661cfa93b04056055d776ee199209e8af9719ad2060a33"
-REAL_CSV = gzip.decompress(REAL)
-HEADER = REAL_CSV.partition(b"\n")[0] + b"\n"
-DAY = "2020-03-25"
 EVENTS = {"file stored", "try failed", "fetch failed", "listing does not answer", "banned by the exchange"}
-
-
-class World:
-    """A running stack, seen by its user: files are published, the function is called, the lake is read."""
-
-    def __init__(self, running: RunningStack, archive: Path) -> None:
-        self.running = running
-        self.archive = archive
-        self.lake = running.storage().bucket(LAKE)
-
-    def publish(self, symbol: str, content: bytes, day: str = DAY) -> str:
-        """Put a file into the archive; its md5."""
-        path = self.archive / archive_file(symbol, dt.date.fromisoformat(day))
-        beside = path.with_suffix(".part")
-        beside.write_bytes(content)
-        beside.replace(path)
-        return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-    def post(self, **kwargs: Any) -> requests.Response:
-        return requests.post(self.running.stack.url("fetch_archive"), timeout=60, **kwargs)
-
-    def fetch(self, symbol: str, day: str = DAY) -> dict[str, Any]:
-        """The function's answer, less the generation, which is any number."""
-        response = self.post(json={"symbol": symbol, "date": day})
-        assert response.status_code == 200, response.text
-        answer: dict[str, Any] = response.json()
-        assert isinstance(answer.pop("generation", 1), int)
-        return answer
-
-    def fault(self, kind: str, **parameters: object) -> None:
-        url = f"{self.running.stack.url('exchange')}/control/faults"
-        requests.post(url, json={"fault": kind, **parameters}, timeout=10).raise_for_status()
-
-    def faults_left(self) -> list[Any]:
-        faults: list[Any] = requests.get(f"{self.running.stack.url('exchange')}/control/faults", timeout=10).json()[
-            "faults"
-        ]
-        return faults
-
-    def clear_faults(self) -> None:
-        requests.delete(f"{self.running.stack.url('exchange')}/control/faults", timeout=10).raise_for_status()
-
-    def raw(self, symbol: str, day: str = DAY) -> storage.Blob | None:
-        return self.lake.get_blob(raw_name(symbol, day))
-
-    def staged(self) -> list[str]:
-        return [blob.name for blob in self.lake.list_blobs(prefix="staging/")]
-
-
-def raw_name(symbol: str, day: str = DAY) -> str:
-    return f"raw/bybit/trading/symbol={symbol}/date={day}/{symbol}{day}.csv.gz"
-
-
-def of_file(symbol: str, status: str, content: bytes, day: str = DAY, **more: str) -> dict[str, Any]:
-    """The answer that tells of `content` in the lake."""
-    return {
-        "symbol": symbol,
-        "date": day,
-        "status": status,
-        "object": raw_name(symbol, day),
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "etag": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-        **more,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +88,7 @@ def test_what_an_absent_file_means_depends_on_its_age_and_symbol(world: World) -
     today = dt.datetime.now(dt.UTC).date()
     tomorrow, yesterday, last_week = (str(today + dt.timedelta(days=days)) for days in (1, -1, -7))
     world.publish("SPARSEUSDT", REAL)
-    # Even if the exchange shows a file of a day that has not ended, it is not a whole one.
+    # The file of a day that has not ended is not complete, even if the exchange shows one.
     world.publish("SPARSEUSDT", REAL, tomorrow)
     answers = {day: world.fetch("SPARSEUSDT", day) for day in (last_week, yesterday, str(today), tomorrow)}
     assert answers == {
@@ -285,7 +208,8 @@ def test_without_the_listing_the_file_itself_is_enough_unless_it_is_broken(world
     response = world.post(json={"symbol": "BROKENUSDT", "date": DAY})
     assert response.status_code == 503
     assert response.json() == {
-        "error": "gzip ends too early, after 60000 bytes; no md5 tells whether the source is broken or the way here"
+        "error": "gzip ends too early, after 60000 bytes; "
+        "without an md5 the file may be broken at the source or by the download"
     }
     world.clear_faults()
     assert world.fetch("UNLISTEDUSDT") == of_file("UNLISTEDUSDT", "unchanged", REAL)
@@ -328,7 +252,7 @@ EXAMPLE = '{"symbol": "BTCUSDT", "date": "2020-03-25"}'
         ),
     ],
 )
-def test_a_bad_request_is_told_what_is_wrong(world: World, body: str | bytes, message: str) -> None:
+def test_a_bad_request_is_answered_with_its_faults(world: World, body: str | bytes, message: str) -> None:
     response = world.post(data=body)
     assert (response.status_code, response.json()) == (400, {"error": message})
 
@@ -344,7 +268,7 @@ def test_two_calls_at_once_leave_one_whole_object(world: World) -> None:
     world.fault("slow", bytes_per_second=200_000, times=2)
     with ThreadPoolExecutor(2) as pool:
         answers = [call.result() for call in [pool.submit(world.fetch, "TWICEUSDT") for _ in range(2)]]
-    assert world.faults_left() == []  # both have downloaded
+    assert world.faults_left() == []  # both calls have downloaded the file
     for answer in answers:
         assert answer == of_file("TWICEUSDT", answer["status"], REAL)
         assert answer["status"] in ("stored", "unchanged")
@@ -381,19 +305,19 @@ def test_sigterm_lets_a_running_call_finish_and_ends_quietly(world: World) -> No
     assert {line["message"] for line in lines} <= EVENTS
 
 
-def test_a_ban_pauses_the_instance_and_says_so(world: World) -> None:
+def test_a_ban_pauses_the_instance_and_is_reported(world: World) -> None:
     world.publish("BANNEDUSDT", REAL)
     world.fault("ban", seconds=60)
     banned = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
     assert (banned.status_code, banned.headers["Retry-After"]) == (429, "60")
-    assert banned.json() == {"error": "the exchange bans this address, ask again in 60 s"}
-    # The exchange would answer again, but nobody asks it.
+    assert banned.json() == {"error": "the exchange bans this address for another 60 s"}
+    # The exchange would answer again, but the instance sends no request.
     world.clear_faults()
     still = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
     assert still.status_code == 429
     assert 50 <= int(still.headers["Retry-After"]) <= 60
     assert world.raw("BANNEDUSDT") is None
-    # A new instance has no ban to sit out.
+    # A new instance starts without a ban.
     world.running.kill("fetch_archive")
     world.running.start("fetch_archive")
     assert world.fetch("BANNEDUSDT") == of_file("BANNEDUSDT", "stored", REAL)
@@ -406,9 +330,8 @@ def test_a_busy_day_of_90_mb_takes_at_most_128_mib(world: World) -> None:
     assert max(peak_rss(pid) for pid in processes(world.running.processes["fetch_archive"].pid)) <= 128 << 20
 
 
-def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(tmp_path: Path) -> None:
-    stack = Stack(tmp_path, free_ports(PORTS))
-    service = next(service for service in stack.services() if service.name == "fetch_archive")
+def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(world: World) -> None:
+    service = next(service for service in world.running.stack.services() if service.name == "fetch_archive")
     environ = {**os.environ, "PIPELINE_LAKE": "", "BYBIT_ARCHIVE_URL": "public.bybit.com", "BYBIT_BAN_SECONDS": "-1"}
     done = subprocess.run(service.command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
@@ -419,27 +342,3 @@ def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(tmp_path
         "BYBIT_BAN_SECONDS: must be whole seconds, at most 9999, got '-1' (how long a ban lasts, 5 to 10 minutes were "
         "seen)"
     )
-
-
-def busy_day(symbol: str, size: int) -> bytes:
-    """About `size` bytes of gzip: a header, then one member of random rows over and over."""
-    random_of = random.Random(1)
-    row = "1585132800.{:06d},{},Buy,0.{:03d},{:.1f},PlusTick,{},1,1,1\n"
-    rows = "".join(
-        row.format(n, symbol, random_of.randrange(1000), 6500 + n % 50 / 2, uuid.UUID(int=random_of.getrandbits(128)))
-        for n in range(20_000)
-    )
-    member = gzip.compress(rows.encode(), 1)
-    return gzip.compress(HEADER) + member * (size // len(member))
-
-
-def processes(pid: int) -> list[int]:
-    """`pid` and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
-
-
-def peak_rss(pid: int) -> int:
-    """The most bytes that the process ever had resident."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024

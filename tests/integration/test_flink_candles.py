@@ -1,4 +1,4 @@
-"""The candles job on a real cluster: exact candles whatever the order, gaps, what cannot be read, and kills."""
+"""The candles job on a real cluster: exact candles in any order, gaps, unreadable records, and killed processes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.live.records import Gap, GapState, gap_record, read_trade, trade_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, from_datetime
 from bitcoin_pipeline.trade import Reason, TakerSide, Trade, live_order, turnover_of
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import PATIENCE_SECONDS, LivePath
 
 MS = 1_000
 PRICES = {"BTCUSDT": "65114.20", "SOLUSDT": "77.31", "DOGEUSDT": "0.07053", "1000PEPEUSDT": "0.0000123"}
 
 
-def invented(symbol: str, times_us: list[int], seed: int = 1) -> list[Trade]:
-    """Trades at these times: ties of time and of seq, both sides, prices a few ticks apart."""
+def synthetic(symbol: str, times_us: list[int], seed: int = 1) -> list[Trade]:
+    """Synthetic trades at these times: ties of time and of seq, both sides, prices a few ticks apart."""
     rng = random.Random(f"{symbol}{seed}")
     base = Decimal(next((price for name, price in PRICES.items() if symbol.startswith(name)), "100.5"))
     tick = Decimal(1).scaleb(base.as_tuple().exponent)  # type: ignore[arg-type]  # finite
@@ -38,13 +38,13 @@ def invented(symbol: str, times_us: list[int], seed: int = 1) -> list[Trade]:
 
 
 def spread(start_us: int, seconds: int, count: int, seed: int = 1) -> list[int]:
-    """Times in whole milliseconds, ascending, some of them equal."""
+    """`count` times (us) in whole milliseconds, ascending, some of them equal."""
     rng = random.Random(seed)
     return sorted(start_us + rng.randrange(seconds * 1000) * MS for _ in range(count))
 
 
 def play(live: LivePath, trades: list[Trade], rng: random.Random) -> None:
-    """Send trades with a heartbeat every second of theirs, two seconds behind, as their disorder demands."""
+    """Send trades in disorder of up to two seconds, some twice, with a heartbeat each second that allows for it."""
     symbols = sorted({trade.symbol for trade in trades})
     next_us = min(trade.time_us for trade in trades) + 2 * SECOND_US
     arrivals: list[tuple[int, Trade]] = []
@@ -61,7 +61,7 @@ def play(live: LivePath, trades: list[Trade], rng: random.Random) -> None:
 
 def test_any_order_gives_the_candles_of_the_core(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
-    trades = [trade for symbol in PRICES for trade in invented(f"{symbol}RANDOM", spread(start_us, 200, 1_000))]
+    trades = [trade for symbol in PRICES for trade in synthetic(f"{symbol}RANDOM", spread(start_us, 200, 1_000))]
     play(live_path, trades, random.Random(7))
     live_path.prove(start_us + 4 * MINUTE_US)
     live_path.wait_for_candles(minute_candles(trades, Source.LIVE))
@@ -69,7 +69,7 @@ def test_any_order_gives_the_candles_of_the_core(live_path: LivePath) -> None:
 
 def test_a_minute_grows_and_is_final_when_it_is_proven_to_its_end(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
-    first, second = invented("GROWING", [start_us, start_us + 59_999 * MS])
+    first, second = synthetic("GROWING", [start_us, start_us + 59_999 * MS])
     live_path.prove(start_us - 1 * MS, "GROWING")
     live_path.send_trades([first])
     live_path.prove(start_us, "GROWING")
@@ -88,7 +88,7 @@ def forming(trades: list[Trade]) -> list[Candle]:
 def test_a_first_trade_after_its_minutes_end_is_final_at_once(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
     live_path.prove(start_us + 59_999 * MS)
-    trades = invented("TARDY", [start_us + 59_999 * MS])
+    trades = synthetic("TARDY", [start_us + 59_999 * MS])
     live_path.send_trades(trades)
     live_path.prove(start_us + 59_999 * MS, "TARDY")
     live_path.wait_for_candles(minute_candles(trades, Source.LIVE))
@@ -96,7 +96,7 @@ def test_a_first_trade_after_its_minutes_end_is_final_at_once(live_path: LivePat
 
 def test_a_late_trade_amends_its_candle(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
-    *in_time, late = invented("AMENDED", [start_us + 5 * SECOND_US, start_us + 6 * SECOND_US, start_us])
+    *in_time, late = synthetic("AMENDED", [start_us + 5 * SECOND_US, start_us + 6 * SECOND_US, start_us])
     live_path.send_trades(in_time)
     live_path.prove(start_us + 50 * MINUTE_US, "AMENDED")
     live_path.wait_for_candles(minute_candles(in_time, Source.LIVE))
@@ -108,8 +108,8 @@ def test_a_late_trade_amends_its_candle(live_path: LivePath) -> None:
 def test_a_gap_makes_its_minute_partial_until_all_of_it_is_closed(live_path: LivePath) -> None:
     #        |0 . . . .|1 . . . .|2 . . . .|     gaps: a and b in minute 0, c (no trades) in minute 3
     start_us = live_path.fresh_minute()
-    trades = invented("GAPPY", [start_us + SECOND_US, start_us + MINUTE_US, start_us + 2 * MINUTE_US])
-    others = invented("WHOLE", [trade.time_us for trade in trades])
+    trades = synthetic("GAPPY", [start_us + SECOND_US, start_us + MINUTE_US, start_us + 2 * MINUTE_US])
+    others = synthetic("WHOLE", [trade.time_us for trade in trades])
     gaps = {
         name: Gap(f"GAPPY-{name}", "GAPPY", start_us + at_us, start_us + at_us + SECOND_US, GapState.OPENED)
         for name, at_us in {"a": 5 * SECOND_US, "b": 8 * SECOND_US, "c": 3 * MINUTE_US}.items()
@@ -124,7 +124,7 @@ def test_a_gap_makes_its_minute_partial_until_all_of_it_is_closed(live_path: Liv
         return [replace(candles[0], status=first), *(replace(candle, status=rest) for candle in candles[1:])]
 
     live_path.wait_for_candles(expected(Status.PARTIAL, Status.FORMING))
-    # Both closed while the minute is still open: more may be lost, so it is not repaired before its end.
+    # The other gap is still open, so the minute stays partial beyond its end.
     live_path.send("GAPPY", gap_record(replace(gaps["a"], state=GapState.CLOSED)))
     live_path.prove(start_us + 4 * MINUTE_US, "WHOLE")
     live_path.wait_for_candles(expected(Status.PARTIAL, Status.FINAL))
@@ -159,14 +159,14 @@ def test_heartbeats_become_the_feeds_status(live_path: LivePath) -> None:
 
 
 def test_what_cannot_be_counted_is_set_aside_with_its_reason_and_stops_nothing(live_path: LivePath) -> None:
-    # Nothing is late before the first proof has gone through the job, which a final candle shows.
+    # No trade is late until a heartbeat has passed through the job, which a final candle shows.
     before_us = live_path.fresh_minute()
-    first = invented("NOTPOISONED", [before_us])
+    first = synthetic("NOTPOISONED", [before_us])
     live_path.send_trades(first)
     live_path.prove(before_us + MINUTE_US, "NOTPOISONED")
     live_path.wait_for_candles(minute_candles(first, Source.LIVE))
     start_us = before_us + MINUTE_US
-    good, late = invented("POISONED", [start_us, start_us - 3_601 * SECOND_US])
+    good, late = synthetic("POISONED", [start_us, start_us - 3_601 * SECOND_US])
     good_record, late_record = (trade_record(trade, 5) for trade in (good, late))
 
     def with_other(**fields: object) -> bytes:
@@ -229,7 +229,7 @@ def test_what_cannot_be_counted_is_set_aside_with_its_reason_and_stops_nothing(l
 
 def test_of_an_id_with_other_content_the_first_stands_and_the_other_is_set_aside(live_path: LivePath) -> None:
     start_us = live_path.fresh_minute()
-    [first] = invented("TWICE", [start_us])
+    [first] = synthetic("TWICE", [start_us])
     others = [
         replace(first, price=first.price + 1),
         replace(first, size=first.size + 1),
@@ -237,7 +237,7 @@ def test_of_an_id_with_other_content_the_first_stands_and_the_other_is_set_aside
         replace(first, taker_side=TakerSide.SELL if first.taker_side is TakerSide.BUY else TakerSide.BUY),
     ]
     before = len(live_path.dead_letters())
-    # The exact repeats, of which one has another seq, say nothing new.
+    # The exact repeats, of which one has another seq, change nothing.
     live_path.send("TWICE", *(trade_record(trade, 5) for trade in (first, first, *others, first)))
     live_path.send("TWICE", trade_record(first, 6))
     live_path.prove(start_us + 2 * MINUTE_US, "TWICE")
@@ -245,8 +245,8 @@ def test_of_an_id_with_other_content_the_first_stands_and_the_other_is_set_aside
     wait_for("the dead letters", lambda: len(live_path.dead_letters()) >= before + len(others), PATIENCE_SECONDS, 1)
     found = live_path.dead_letters()[before:]
     assert {letter["reason"] for letter in found} == {Reason.ID_WITH_OTHER_CONTENT}
-    told = [read_trade(letter["record"].encode()) for letter in found]
-    assert told == [
+    recorded = [read_trade(letter["record"].encode()) for letter in found]
+    assert recorded == [
         replace(other, order=live_order(5, other.taker_side, other.price, other.trade_id)) for other in others
     ]
 
@@ -273,13 +273,13 @@ def page(address: str) -> str:
 
 
 class Watch:
-    """Looks at the rows of some symbols over and over; `faults`: every row that was seen to go back or to vanish."""
+    """Reads the rows of some symbols repeatedly; `faults` names every row that went back or vanished."""
 
     def __init__(self, live: LivePath, symbols: list[str]) -> None:
         self.faults: list[str] = []
         self._live, self._symbols = live, symbols
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._read)
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -289,7 +289,7 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         last: dict[tuple[str, int], tuple[int, Status]] = {}
         while not self._stop.wait(0.2):
             found = self._live.candles(*self._symbols)
@@ -312,7 +312,7 @@ def test_killed_flink_loses_and_doubles_nothing(live_path: LivePath) -> None:
         for phase, killed in enumerate(["", "taskmanager", "jobmanager", "candles_job"]):
             phase_us = start_us + phase * 2 * MINUTE_US
             trades = [
-                trade for symbol in symbols for trade in invented(symbol, spread(phase_us, 110, 600, phase), phase)
+                trade for symbol in symbols for trade in synthetic(symbol, spread(phase_us, 110, 600, phase), phase)
             ]
             trades.sort(key=lambda trade: trade.time_us)
             play(live_path, trades[: len(trades) // 2], rng)

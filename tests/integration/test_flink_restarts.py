@@ -1,7 +1,7 @@
-"""How the candles job begins: in a topic whose start is gone, with another plan, from checkpoints that are broken.
+"""How the candles job begins: in a topic whose start is deleted, with another plan, from broken checkpoints.
 
-The broker has TLS and passwords, as the cloud's; the producer is held to it, too. Its clock is the records' own, so
-that minutes pass at once.
+The broker has TLS and passwords, as the cloud's has; the producer is tested against it, too. Records carry their own
+times, so that minutes pass at once.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_rec
 from bitcoin_pipeline.names import TRADES_TOPIC
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.backing.postgres import create_tables
-from local.stack.waiting import wait_for
-from tests.integration.test_flink_candles import invented, spread
-from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath, conninfo
+from local.waiting import wait_for
+from tests.integration.test_flink_candles import spread, synthetic
+from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath
 from tests.support.secure_kafka import SecureKafka
 
 SYMBOLS: Final = ("BTCUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT", "ETHUSDT", "ADAUSDT")
 
 
 class World(LivePath):
-    """Flink and Postgres beside a broker with TLS; what is sent is minutes of trades of all symbols."""
+    """Flink and Postgres beside a broker with TLS, to which tests send whole minutes of trades of all symbols."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -50,7 +49,7 @@ class World(LivePath):
             stack.enter_context(self.kafka)
             self.stack.__enter__()
             stack.push(self.stack)
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("tables")
             admin = AdminClient({"bootstrap.servers": self.kafka.inside})
             by_producer = {"message.timestamp.type": "CreateTime"}
             topics = [
@@ -71,12 +70,12 @@ class World(LivePath):
         return {"bootstrap.servers": self.kafka.inside}
 
     def trade(self, minutes: int) -> None:
-        """Minutes of trades with a heartbeat every ten seconds, each in the topic at its own time."""
+        """Send minutes of trades with a heartbeat every ten seconds, each record with its own time in the topic."""
         start_us = self.start_us + len(self.sent) // (60 * len(SYMBOLS)) * MINUTE_US
         trades = [
             trade
             for symbol in SYMBOLS
-            for trade in invented(symbol, spread(start_us, minutes * 60, minutes * 60, start_us), start_us)
+            for trade in synthetic(symbol, spread(start_us, minutes * 60, minutes * 60, start_us), start_us)
         ]
         trades.sort(key=lambda trade: trade.time_us)
         self.sent += trades
@@ -97,19 +96,22 @@ class World(LivePath):
             self.producer.produce(TRADES_TOPIC, record, partition=partition, timestamp=time_us // 1000)
 
     def delete_before(self, time_us: int) -> int:
-        """Let the topic begin so late, each partition a little later than the other; when the last one does."""
+        """Delete the records before a time, of each partition a little later than of the one before.
+
+        Returns the time of the oldest record of the partition that begins last.
+        """
         consumer = Consumer({**self._servers, "group.id": "test"})
-        asked = [
+        wanted = [
             TopicPartition(TRADES_TOPIC, partition, (time_us + partition * 3 * SECOND_US) // 1000)
             for partition in range(PARTITIONS)
         ]
-        starts = consumer.offsets_for_times(asked, 60)
+        starts = consumer.offsets_for_times(wanted, 60)
         admin = AdminClient(dict(self._servers))
         for outcome in admin.delete_records(starts).values():
             outcome.result(60)
         oldest = []
         for start in starts:
-            assert start.offset > 0, f"{asked} was found at {starts}"
+            assert start.offset > 0, f"{wanted} was found at {starts}"
             [first] = read(consumer, start, start.offset + 1, 60)
             assert consumer.get_watermark_offsets(start, 60)[0] == first.offset() == start.offset
             oldest.append(first.timestamp()[1] * 1000)
@@ -120,11 +122,11 @@ class World(LivePath):
         return minute_candles((trade for trade in self.sent if trade.time_us >= from_us), Source.LIVE)
 
     def stored(self) -> list[tuple[Any, ...]]:
-        """Every row as it is, with when it was written."""
+        """All columns of every row, with the time of its last write."""
         return self.rows("SELECT * FROM candles WHERE symbol = ANY(%s) ORDER BY symbol, open_time", list(SYMBOLS))
 
     def job(self, path: str = "", method: str = "GET") -> Any:
-        """What Flink says of the job that runs."""
+        """The answer of Flink's REST API about the job that runs."""
         rest = self.stack.stack.url("flink_rest")
         jobs = json.loads(page(f"{rest}/jobs/overview"))["jobs"]
         [job] = [job["jid"] for job in jobs if job["state"] not in ("CANCELED", "FAILED")]
@@ -137,15 +139,17 @@ class World(LivePath):
         return sorted((self.stack.stack.home / "flink" / "checkpoints").glob("*/*/chk-*/_metadata"), key=written)
 
     def end_job(self) -> None:
-        """End the keeper and then the job, which leaves two checkpoints."""
+        """Kill the keeper and cancel the job, which leaves two checkpoints."""
         wait_for("two checkpoints", lambda: len(self.checkpoints()) >= 2, PATIENCE_SECONDS)
         self.stack.kill("candles_job")
         self.job("?mode=cancel", "PATCH")
         jobs = f"{self.stack.stack.url('flink_rest')}/jobs/overview"
         wait_for("the job's end", lambda: '"running":0' in tasks(jobs), PATIENCE_SECONDS)
 
-    def keepers_events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stack.log("candles_job").splitlines() if line.startswith("{")]
+    def keepers_events(self) -> list[tuple[str, str | None]]:
+        """The messages in the keeper's log, each with the checkpoint that it names."""
+        lines = [json.loads(line) for line in self.stack.log("candles_job").splitlines() if line.startswith("{")]
+        return [(line["message"], line.get("checkpoint")) for line in lines]
 
 
 def written(path: Path) -> int:
@@ -174,7 +178,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def first_us(world: World) -> int:
-    """The first minute of which the topic holds every trade; the job has begun there."""
+    """The first minute of which the topic holds every trade, after the job has begun there."""
     world.trade(7)
     oldest_us = world.delete_before(world.start_us + 70 * SECOND_US)
     another = world.left_by_another_plan()
@@ -182,7 +186,7 @@ def first_us(world: World) -> int:
     (another / "_metadata").touch()
     for name in FLINK:
         world.stack.start(name)
-    # At least a minute after the oldest record, as clocks may differ by so much.
+    # At least a minute after the oldest record, as clocks may differ by that much.
     return floor_us(oldest_us + SECOND_US) + 2 * MINUTE_US
 
 
@@ -194,14 +198,14 @@ def test_where_the_topics_start_is_gone_every_candle_is_whole(world: World, firs
 
 def test_what_another_plan_left_is_no_beginning_and_goes(world: World, first_us: int) -> None:
     assert first_us
-    assert world.keepers_events() == [{"event": "job is submitted", "checkpoint": None}]
+    assert world.keepers_events() == [("job is submitted", None)]
     wait_for("the other's to go", lambda: not world.left_by_another_plan().parent.exists(), PATIENCE_SECONDS)
     assert world.checkpoints()
 
 
 @pytest.mark.timeout(600)  # three submissions, on a busy machine
 def test_broken_checkpoints_are_set_aside_one_after_the_other(world: World, first_us: int) -> None:
-    """In the end the job begins in the topic again, and no row changes that was right."""
+    """In the end the job begins in the topic again, and no row that was right changes."""
     world.end_job()
     before, already = world.stored(), len(world.keepers_events())
     *_, older, newest = world.checkpoints()
@@ -214,13 +218,12 @@ def test_broken_checkpoints_are_set_aside_one_after_the_other(world: World, firs
     world.stack.start("candles_job")
     world.wait_for_candles(world.expected(first_us))
     assert [row for row in world.stored() if row in before] == before
-    told = [(event["event"], event.get("checkpoint")) for event in world.keepers_events()[already:]]
-    assert told == [
-        ("job is submitted", str(newest.parent)),
+    assert world.keepers_events()[already:] == [
+        ("job is submitted", f"file://{newest.parent}"),
         ("submission failed", None),
-        ("checkpoint cannot be read and is set aside", str(newest.parent)),
-        ("job is submitted", str(older.parent)),
-        ("checkpoint cannot be read and is set aside", str(older.parent)),
+        ("checkpoint cannot be read and is set aside", f"file://{newest.parent}"),
+        ("job is submitted", f"file://{older.parent}"),
+        ("checkpoint cannot be read and is set aside", f"file://{older.parent}"),
         ("job is submitted", None),
     ]
 

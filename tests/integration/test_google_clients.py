@@ -52,7 +52,7 @@ result = [type(credentials).__module__, project, credentials.token, claims["aud"
 
 
 def test_the_lake_is_read_and_written_without_options(stack: RunningStack, tmp_path: Path) -> None:
-    # Whoever uses gcloud has credentials of their own below HOME: they must not be taken, nor sent anywhere.
+    # A user of gcloud has credentials below HOME, which must neither be used nor sent.
     folder = tmp_path / ".config" / "gcloud"
     folder.mkdir(parents=True)
     (folder / "application_default_credentials.json").write_text(json.dumps(USERS_OWN))

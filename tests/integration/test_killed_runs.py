@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from local.checkout import ROOT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support import runs
 
 SLEEPS = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {program!r}], start_new_session=True)"
 TEST = f"""
 from pathlib import Path
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 
 def test_that_leaves_a_process(tmp_path):
     {SLEEPS.format(program="import time; time.sleep(600)")}

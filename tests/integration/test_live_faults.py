@@ -19,7 +19,7 @@ from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, iso
 from local.exchange.live.frames import frames_of
 from local.exchange.synthetic.profiles import SYMBOLS as MARKET
 from local.exchange.synthetic.second import synthetic_second
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.live import LivePath
 from tests.support.whole_path import WholePath
 

@@ -1,4 +1,4 @@
-"""Kafka and Postgres of a stack: made once, made again, killed; and the guards of the live plane's tables."""
+"""Kafka and Postgres of a stack: set up twice, killed and started again; and the guards of the live plane's tables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.times import MINUTE_US, floor_us
-from local.backing.flink.candles_job import first_whole_minute
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
-from local.stack.waiting import wait_for
+from candles_stream.topic import first_whole_minute
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
@@ -23,9 +21,8 @@ from tests.support.processes import RunningStack
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     with RunningStack(tmp_path_factory.mktemp("stores"), ("kafka", "postgres")) as running:
-        for _ in range(2):  # whatever is there already stays
-            create_topics(running.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(running))
+        for _ in range(2):  # a second run changes nothing
+            running.set_up("topics", "tables")
         yield running
 
 
@@ -42,8 +39,8 @@ def test_topics_are_as_the_definition_says(stack: RunningStack) -> None:
     for topic in schemas.topics():
         assert len(found[topic.name].partitions) == topic.partitions
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
-        told = client.describe_configs([resource])[resource].result(30)
-        assert {name: told[name].value for name in topic.config} == topic.config
+        found_config = client.describe_configs([resource])[resource].result(30)
+        assert {name: found_config[name].value for name in topic.config} == topic.config
 
 
 def test_a_password_is_needed(stack: RunningStack) -> None:
@@ -77,7 +74,7 @@ def test_what_was_confirmed_survives_a_kill(stack: RunningStack, database: psyco
 
 
 def upsert(database: psycopg.Connection, close: int, trade_count: int | None, status: str) -> tuple[object, ...]:
-    """Write one candle as Flink does; the row that stands after it."""
+    """Write one candle as Flink does, and return the row that is stored after it."""
     database.execute(
         """
         INSERT INTO candles (symbol, open_time, source, open, high, low, close, volume, turnover, trade_count, status)
@@ -97,7 +94,7 @@ def upsert(database: psycopg.Connection, close: int, trade_count: int | None, st
     [
         ((1, 5, "forming"), (2, 6, "forming"), (2, 6, "forming")),
         ((1, 5, "forming"), (2, 5, "final"), (2, 5, "final")),
-        # A smaller count is refused, whatever the status; a lower status is, whatever the count.
+        # A smaller count is refused with any status, and a lower rank of status with any count.
         ((1, 5, "forming"), (2, 4, "forming"), (1, 5, "forming")),
         ((1, 5, "final"), (2, 6, "forming"), (2, 6, "final")),
         ((1, 5, "final"), (2, 4, "partial"), (1, 5, "partial")),

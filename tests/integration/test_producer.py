@@ -18,21 +18,21 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.bybit.frames import encode_trade
+from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
+from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import MINUTE_US
-from local.backing.kafka import create_topics
 from local.checkout import ROOT
-from local.stack.services import Invented
-from local.stack.waiting import wait_for
+from local.stack.options import SyntheticMarket
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 SECONDS = 60.0
-"""How long a busy machine may take for what else takes some seconds."""
+"""Time limit of a step, in seconds; an idle machine needs a few."""
 
 
 class Live:
-    """The exchange, the broker and the producer of one stack, and what lies in the topic."""
+    """The exchange, the broker and the producer of one stack, and the content of the topic."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
@@ -107,8 +107,16 @@ class Live:
             return str(answer.read().decode())
 
 
+def record_of(symbol: str, item: dict[str, Any]) -> dict[str, Any]:
+    """The record of an item of a frame."""
+    trade = parse_trade(symbol, item)
+    assert isinstance(trade, PlainTrade)
+    record: dict[str, Any] = json.loads(encoded_trade(trade))
+    return record
+
+
 def hold_topic(live: Live, *symbols: str) -> Counter[str]:
-    """Hold the topic against what the exchange traded; the number of records of each kind.
+    """Compare the topic with what the exchange traded; returns the number of records of each kind.
 
     Every trade record is, byte by byte, a trade of the exchange, and none stands there twice. In each partition every
     heartbeat that names a symbol comes after all trades that it proves, but for minutes that lie in an open gap or
@@ -128,8 +136,7 @@ def hold_topic(live: Live, *symbols: str) -> Counter[str]:
                 case {"type": "trade", "symbol": str(symbol), "id": str(trade_id)}:
                     assert trade_id not in sent, "doubled"
                     sent.add(trade_id)
-                    encoded = encode_trade(symbol, truth[symbol][trade_id]).record
-                    assert json.loads(encoded) == record
+                    assert record == record_of(symbol, truth[symbol][trade_id])
                 case {"type": "gap", "symbol": str(symbol), "gap_id": gap_id}:
                     minute_us = record["from"] // MINUTE_US * MINUTE_US
                     started.setdefault(symbol, minute_us)
@@ -155,10 +162,10 @@ def hold_topic(live: Live, *symbols: str) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    # The exchange's clock is three seconds behind ours, which changes nothing.
-    behind = Invented(clock_offset_ms=-3000)
-    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), invented=behind) as stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+    # The exchange's clock is three seconds behind this machine's, which changes nothing.
+    behind = SyntheticMarket(clock_offset_ms=-3000)
+    with RunningStack(tmp_path_factory.mktemp("producer"), ("exchange", "kafka"), market=behind) as stack:
+        stack.set_up("topics")
         stack.start("producer")
         yield Live(stack)
 
@@ -248,14 +255,14 @@ def test_a_broker_that_is_killed_holds_the_feed_up_and_loses_nothing(live: Live)
 def test_a_half_open_connection_is_left(live: Live) -> None:
     symbols = live.stack.stack.symbols()
     live.fault("half_open", seconds=5)
-    wait_for("hanging up", lambda: "a ping was not answered" in live.stack.log("producer"), SECONDS)
+    wait_for("the end of the connection", lambda: "a ping was not answered" in live.stack.log("producer"), SECONDS)
     live.wait_until_proven(*symbols)
     hold_topic(live, *symbols)
 
 
 def test_a_capture_is_exact_and_only_its_first_minute_in_doubt(tmp_path: Path) -> None:
     with RunningStack(tmp_path, ("exchange", "kafka"), capture=CAPTURE, speed=0) as stack:
-        create_topics(stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
+        stack.set_up("topics")
         stack.start("producer")
         live = Live(stack)
         live.wait_until_proven("BTCUSDT")
@@ -263,9 +270,7 @@ def test_a_capture_is_exact_and_only_its_first_minute_in_doubt(tmp_path: Path) -
         found = [record for records in live.partitions().values() for record in records]
         trades = [record for record in found if record["type"] == "trade"]
         expected = [
-            json.loads(encode_trade("BTCUSDT", item).record)
-            for line in CAPTURE.read_text().splitlines()
-            for item in json.loads(line)["data"]
+            record_of("BTCUSDT", item) for line in CAPTURE.read_text().splitlines() for item in json.loads(line)["data"]
         ]
         assert trades == expected
         assert [(gap["from"], gap["to"]) for gap in found if gap["type"] == "gap"] == [
@@ -283,7 +288,7 @@ def test_wrong_settings_are_told_at_once() -> None:
 
 
 def test_a_taken_port_is_an_error(live: Live) -> None:
-    """The second worker of a stack must not seem well because the first one's health port answers."""
+    """A second producer must not seem healthy because the health port of the first one answers."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environ = {**live.stack.environ, "PORT": str(taken.getsockname()[1])}
         command = [sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py")]

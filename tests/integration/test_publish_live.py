@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,11 +19,12 @@ from google.cloud import bigquery
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
-from local.backing.postgres import create_tables
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
-from local.stack.services import PROJECT
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
+from publish_live.publication import publish
+from publish_live.warehouse import merge
 from tests.support.processes import RunningStack
 
 COLUMNS = ", ".join(schemas.table(names.CANDLES).names)
@@ -32,7 +33,7 @@ SECONDS = 120
 
 
 class World:
-    """Live candles are written to Postgres, the function is called, BigQuery is read."""
+    """A running stack: live candles are written to Postgres, the function is called, BigQuery is read."""
 
     def __init__(self, running: RunningStack, database: psycopg.Connection[dict[str, Any]]) -> None:
         self.running = running
@@ -46,7 +47,7 @@ class World:
             self.query(f"TRUNCATE TABLE {table}")
 
     def write(self, symbol: str, minutes_ago: int, close: str, status: str = "final", **more: object) -> None:
-        """Upsert one live candle as Flink does."""
+        """Upserts one live candle as Flink does."""
         row = {
             **{"symbol": symbol, "open_time": NOW - dt.timedelta(minutes=minutes_ago), "source": "live"},
             **{"open": "1", "high": "123456789012345678.123456789", "low": "0.000000012", "close": close},
@@ -63,7 +64,7 @@ class World:
         )
 
     def write_many(self, count: int) -> None:
-        """`count` candles of one symbol, a minute apart, back from now."""
+        """Writes `count` candles of one symbol, a minute apart, up to now."""
         self.database.execute(
             f"INSERT INTO candles ({COLUMNS}) SELECT 'BTCUSDT', %s - n * interval '1 minute', 'live', n, n, n, n, n, "
             "n, n, n, n, 'a', 'b', 'final', clock_timestamp() FROM generate_series(1, %s) AS n",
@@ -74,7 +75,7 @@ class World:
         return requests.post(self.running.stack.url("publish_live"), timeout=SECONDS)
 
     def publish(self) -> dict[str, Any]:
-        """The call's answer."""
+        """Calls the function; returns its answer."""
         response = self.post()
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
@@ -84,7 +85,7 @@ class World:
         return [dict(row) for row in self.warehouse.query_and_wait(query)]
 
     def in_postgres(self) -> list[dict[str, Any]]:
-        """What must be in BigQuery."""
+        """The rows that BigQuery must hold."""
         return self.database.execute(
             f"SELECT {COLUMNS} FROM candles WHERE status <> 'forming' AND source = 'live' ORDER BY symbol, open_time"
         ).fetchall()
@@ -103,7 +104,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with RunningStack(home, services) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.stack.environ().items():
             patch.setenv(name, value)
-        create_tables()
+        running.set_up("tables")
         with psycopg.connect("", autocommit=True, row_factory=dict_row) as database:
             database.execute("SET timezone TO 'UTC'")
             yield World(running, database)
@@ -142,7 +143,7 @@ def test_a_repeated_call_changes_nothing(world: World) -> None:
     jobs = {job.job_id for job in world.warehouse.list_jobs() if job.job_id.startswith("publish-live")}
     assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False}
     assert world.published() == world.in_postgres()
-    # Nor has it written anything to find that out.
+    # The repeated call has not started any job that writes.
     assert {job.job_id for job in world.warehouse.list_jobs() if job.job_id.startswith("publish-live")} == jobs
 
 
@@ -187,7 +188,7 @@ def test_other_sources_stay(world: World) -> None:
 
 
 def test_what_was_committed_late_is_not_missed(world: World) -> None:
-    """A transaction writes `updated_at`, others write and are published, then it commits."""
+    """A transaction sets `updated_at`, another row is written and published, then the transaction commits."""
     with psycopg.connect("") as late:
         late.execute(
             "INSERT INTO candles (symbol, open_time, open, high, low, close, volume, turnover, status) "
@@ -233,26 +234,22 @@ def test_calls_at_once_publish_every_candle_once(world: World) -> None:
 
 
 def test_an_older_row_never_replaces_a_newer_one(world: World) -> None:
-    """What a transaction does that was held up until a later call had published."""
-    main = importlib.import_module("functions.publish_live.main")
+    """The merge of a call is delayed until a later call has published."""
     world.write("BTCUSDT", 2, "2", "partial")
     late = world.in_postgres()
     world.write("BTCUSDT", 2, "3", "repaired")
     world.publish()
-    main._merge(world.warehouse, late, dt.datetime.now(dt.UTC))
+    merge(world.warehouse, late, dt.datetime.now(dt.UTC))
     assert world.published() == world.in_postgres()
     assert world.history() == []
 
 
-def test_a_call_is_bounded_and_the_next_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    main = importlib.import_module("functions.publish_live.main")
-    monkeypatch.setattr(main, "ROWS_PER_TRANSACTION", 2)
-    monkeypatch.setattr(main, "ROWS_PER_CALL", 4)
+def test_a_call_is_bounded_and_the_next_goes_on(world: World) -> None:
     world.write_many(5)
     newest = [row["updated_at"].isoformat() for row in sorted(world.in_postgres(), key=lambda row: row["updated_at"])]
-    now = dt.datetime.now(dt.UTC)
-    assert main.publish(world.warehouse, now) == {"sent": 4, "until": newest[3], "more": True, "busy": False}
-    assert main.publish(world.warehouse, now) == {"sent": 1, "until": newest[4], "more": False, "busy": False}
+    call = partial(publish, world.warehouse, dt.datetime.now(dt.UTC), rows_per_call=4, rows_per_transaction=2)
+    assert call() == {"sent": 4, "until": newest[3], "more": True, "busy": False}
+    assert call() == {"sent": 1, "until": newest[4], "more": False, "busy": False}
     assert world.published() == world.in_postgres()
 
 
@@ -276,7 +273,7 @@ def test_only_post(world: World) -> None:
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
-def test_settings_are_told_at_once() -> None:
+def test_all_faults_of_the_settings_come_at_once_when_the_server_starts() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GOOGLE"))}
     command = [sys.executable, str(ROOT / "functions" / "publish_live" / "main.py")]
     process = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
@@ -285,7 +282,7 @@ def test_settings_are_told_at_once() -> None:
         assert f"{variable} is not set" in process.stderr
 
 
-def test_it_says_what_is_away(world: World) -> None:
+def test_an_unreachable_service_is_named(world: World) -> None:
     world.write("BTCUSDT", 2, "2")
     world.running.kill("postgres")
     response = world.post()

@@ -1,4 +1,4 @@
-"""The stack's scheduler, calling functions that take long and fail."""
+"""The stack's scheduler with functions that take long and fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from local.checkout import ROOT
 from local.stack import schedule
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 
 
 class Function:
@@ -30,7 +30,7 @@ class Function:
                 started = time.monotonic()
                 time.sleep(seconds)  # what is simulated, not waited for
                 function.calls.append((self.path, started, time.monotonic()))
-                with suppress(BrokenPipeError, ConnectionResetError):  # who called may have ended meanwhile
+                with suppress(BrokenPipeError, ConnectionResetError):  # the caller may have ended meanwhile
                     self.send_response(answers[min(len(function.calls), len(answers)) - 1])
                     self.end_headers()
                     self.wfile.write(b"what it says")

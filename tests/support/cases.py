@@ -1,7 +1,8 @@
 """The conformance cases: one JSON file per question about candles, and each plane's form of it.
 
-For the tests of every implementation. A case tells trades in matching order, or, for questions about the archive's
-format, literal lines of a file; and the exact answer. The answers are worked out by hand, never by the code under test.
+For the tests of every implementation. A case holds trades in matching order, or literal lines of a file where the
+question is about the archive's format, and the exact answer. Answers are worked out by hand, never by the code under
+test.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "conformance" / "cases"
 ARCHIVE_HEADER: Final = (
     "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional,RPI"
 )
-"""The columns of today's files."""
+"""The columns of files since September 2025."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ class CaseTrade:
 class Case:
     """One question and its answer; `name` is the name of its file.
 
-    `trades`: in matching order, a repeated id included. `file_order`, `arrival`: places in `trades`, as the archive's
-    file lists them and as the live feed brings them. `file`: the literal text of the archive file instead.
-    `rejected`: (row of the file, reason). `candles` and `longer`: the expected rows, as written.
+    `trades`: in matching order, repeated ids included. `file_order`, `arrival`: positions in `trades`, in the order of
+    the archive's file and in the order in which the live feed delivers them. `file`: the literal text of the archive
+    file, in place of trades. `rejected`: (row of the file, reason). `candles` and `longer`: the expected rows, as
+    written.
     """
 
     name: str
@@ -81,7 +83,7 @@ class Case:
         return gzip.compress(self.archive_text().encode(), mtime=0)
 
     def live_trades(self) -> list[Trade]:
-        """The case's trades in order of arrival, as the live plane knows them; a repeated id comes again."""
+        """The case's trades in order of arrival, in the live plane's form, repeated ids included."""
         return [self._live_trade(self.trades[place]) for place in self.arrival]
 
     def expected_minutes(self, source: Source) -> list[Candle]:
@@ -98,7 +100,7 @@ class Case:
     def _archive_row(self, trade: CaseTrade) -> str:
         _, point, fraction = trade.at.partition(".")
         seconds = f"{self._time_us(trade.at) // 1_000_000}{point}{fraction}"
-        # The columns that nobody may read hold what would be noticed if somebody did.
+        # Columns that no reader may use hold values that would change the result.
         return (
             f"{seconds},{self.symbol},{trade.side},{trade.size},{trade.price},"
             f"ZeroMinusTick,{trade.trade_id},2.4725004e+11,nan,-1,0"
@@ -133,14 +135,14 @@ class Case:
 
 
 def trade_id(number: int) -> str:
-    """The id of the trade that a case calls `number`."""
+    """The id of the trade that has this `number` in a case."""
     return str(UUID(int=number))
 
 
 def load_cases(plane: str = "archive") -> list[Case]:
-    """Every case that asks something of `plane` (`archive` or `live`), by name.
+    """Every case for `plane` (`archive` or `live`), by name.
 
-    Raises ValueError, which names the file, for a case that is not written as it should be.
+    Raises ValueError, which names the file, for an invalid case.
     """
     cases = []
     for path in sorted(FOLDER.glob("*.json")):
@@ -152,7 +154,7 @@ def load_cases(plane: str = "archive") -> list[Case]:
 
 
 def parse_case(name: str, content: dict[str, Any]) -> Case:
-    """The case that a JSON file tells. Raises ValueError or KeyError for unknown, missing or senseless parts."""
+    """The case in the content of a JSON file. Raises ValueError or KeyError for unknown, missing or invalid parts."""
     _hold_keys(
         content,
         {"question", "symbol", "date", "planes", "candles"},
@@ -198,7 +200,7 @@ def _trade(place: int, item: dict[str, Any]) -> CaseTrade:
 
 
 def _file(item: dict[str, Any]) -> str:
-    """The text of `{"header": ..., "rows": [...]}`; `line_end` and `last_line_end` where they are the question."""
+    """The text of `{"header": ..., "rows": [...]}` with its optional `line_end` and `last_line_end`."""
     _hold_keys(item, {"header", "rows"}, {"line_end", "last_line_end"})
     line_end: str = item.get("line_end", "\n")
     last: str = item.get("last_line_end", line_end)
@@ -216,7 +218,7 @@ def _candle_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hold_live(case: Case) -> None:
-    """What the live feed could not bring is no question to it."""
+    """Raises ValueError for a case of the live plane that the live feed could not deliver."""
     if case.file is not None or case.rejected:
         raise ValueError("a case of the live plane has trades and none of them rejected")
     for trade in case.trades:

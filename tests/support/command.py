@@ -18,7 +18,7 @@ from tests.support.runs import RUN_VARIABLE
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -31,9 +31,9 @@ class Outcome:
 
 
 class Pipeline:
-    """The command with PIPELINE_HOME at `home`, and nothing else of the caller's cloud settings.
+    """The command with PIPELINE_HOME at `home`, and without the cloud settings of the caller.
 
-    `variables`: more of its environment.
+    `variables`: further variables of its environment.
     """
 
     def __init__(self, home: Path, **variables: str) -> None:
@@ -62,7 +62,7 @@ class Pipeline:
         )
 
     def run(self, *words: str, seconds: float = 600) -> Outcome:
-        """Run a command to its end; `seconds`: what `up` may take on a busy machine."""
+        """Run a command to its end. `seconds`: upper bound, by default that of `up` on a busy machine."""
         process = self.start(*words)
         try:
             out, err = process.communicate(timeout=seconds)
@@ -81,7 +81,7 @@ class Pipeline:
         return outcome
 
     def status(self) -> dict[str, Any]:
-        """What `pipeline status --json` tells."""
+        """The answer of `pipeline status --json`."""
         answer = json.loads(self.run("status", "--json").out)
         assert isinstance(answer, dict)
         return answer

@@ -1,4 +1,4 @@
-"""The dashboard with the stores it reads, filled with minutes that tests know; and its page in Chromium."""
+"""The dashboard with its stores, filled with synthetic minutes; and Chromium for its page."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ from google.cloud import bigquery
 from playwright.sync_api import Browser, Playwright
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, day_of, to_datetime
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
 from local.backing.warehouse import create_warehouse
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
 SYMBOL: Final = "BTCUSDT"
 NEWEST_US: Final = 1_786_310_760 * SECOND_US
-"""2026-08-09T21:26:00Z: the page's now is the newest candle, not the machine's clock."""
+"""2026-08-09T21:26:00Z: open time of the newest candle, from which the page counts; not the machine's clock."""
 LIVE_MINUTES: Final = 26 * 60
 ARCHIVE_DAYS: Final = 40
-"""Days of history before the live ones; with one day between that nobody has."""
+"""Days of history before the live ones, with one day between them that no store has."""
 
 
 def _noise(n: int, period: int) -> float:
-    """-1 to 1, the same for the same `n`; smooth over `period`."""
+    """A value from -1 to 1 that follows from `n`; smooth over `period`."""
     ends = ((n // period + k) * 0x9E3779B97F4A7C15 % 2**64 >> 11 for k in (0, 1))
     low, high = ((value ^ value >> 23) * 0x2127599BF4325C37 % 2**64 / 2**63 - 1 for value in ends)
     return low + (high - low) * (n % period) / period
 
 
 def _level(n: int) -> Decimal:
-    """The price when minute `n` of the epoch begins: at every scale as restless as a market's."""
+    """The price when minute `n` of the epoch begins; it moves at every scale, as a market's does."""
     return Decimal(round(650_000 + sum(240 * 2**k * _noise(n, 3 * 4**k) for k in range(11)))) / 10
 
 
@@ -92,7 +91,7 @@ def archive_minutes() -> list[Candle]:
 class Stores:
     """Kafka, Postgres, BigQuery and the dashboard of one stack, filled; a context manager.
 
-    `live`, `archive`: the minutes in Postgres and in BigQuery, by default those that the tests know.
+    `live`, `archive`: the minutes in Postgres and in BigQuery; those of the functions above by default.
     """
 
     def __init__(self, home: Path, live: list[Candle] | None = None, archive: list[Candle] | None = None) -> None:
@@ -103,8 +102,7 @@ class Stores:
     def __enter__(self) -> Stores:
         self.stack.__enter__()
         try:
-            create_topics(self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"])
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("topics", "tables")
             create_warehouse(self.stack.bigquery())
             self.write(self._live)
             self.prove(self._live[-1].open_time_us + 40 * SECOND_US)
@@ -118,12 +116,12 @@ class Stores:
         return self
 
     def __exit__(self, *_: object) -> None:
-        del self._producer  # it would look for its broker, and say so, as long as it lives
+        del self._producer  # it would go on to look for its broker, and log that
         self.stack.stop()
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The page's URL."""
         return self.stack.stack.url("dashboard")
 
     def write(self, candles: Iterable[Candle]) -> None:
@@ -155,7 +153,7 @@ class Stores:
         """Send a trade into the topic."""
         trade_id = f"00000000-0000-5000-8000-{number:012d}"
         turnover = str(Decimal(price) * Decimal(size))
-        record = encoded_trade(SYMBOL, trade_id, time_us, number, side, price, size, turnover)
+        record = encoded_trade(PlainTrade(SYMBOL, trade_id, time_us, number, side, price, size, turnover))
         self._producer.produce(names.TRADES_TOPIC, record, key=SYMBOL)
         assert self._producer.flush(30) == 0
 
@@ -204,11 +202,11 @@ class Stores:
 
 
 def chromium(playwright: Playwright) -> Browser:
-    """Chromium, started. Raises RuntimeError that says how to get it."""
+    """Chromium, started. Raises RuntimeError with the way to install it where there is none."""
     found = os.environ.get("CHROMIUM") or next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if not found:
         raise RuntimeError("no Chromium found: install it (Debian: apt-get install chromium) or set CHROMIUM to it")
-    # A container may run it as root, and give it little shared memory.
+    # In a container it may run as root and with little shared memory.
     return playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])

@@ -1,8 +1,8 @@
-"""An exchange and a topic in memory, and a feed between them, all on one hand-driven clock.
+"""An exchange and a topic in memory, and a live feed between them, all on one hand-driven clock.
 
-For the tests of the feed. Times are seconds of the exchange's clock after BASE_MS, a minute's start; the feed's own
-clock is another one. What the feed sends is kept as short texts, such as `trade BTC 3`, `heartbeat 59.999 BTC ETH`,
-`gap opened BTC 60.001-62.500`.
+For the tests of the live feed. Times are seconds of the exchange's clock after BASE_MS, a minute's start; the feed's
+monotonic clock differs from it. What the feed sends is kept as short texts, such as `trade BTC 3`, `heartbeat 59.999
+BTC ETH`, `gap opened BTC 60.001-62.500`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from bitcoin_pipeline.live.feed import (
+from bitcoin_pipeline.bybit.frames import parse_trade
+from bitcoin_pipeline.live.actions import (
     Action,
     AskRecentTrades,
     AskServerTime,
     Broadcast,
     DeadLetter,
-    Feed,
-    FeedTimes,
+    Disconnect,
     GapChanged,
-    HangUp,
     Publish,
     Report,
-    Say,
-    Tail,
+    SendText,
 )
+from bitcoin_pipeline.live.feed import FeedState, LiveFeed
+from bitcoin_pipeline.live.feed_times import FeedTimes
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record
+from bitcoin_pipeline.live.symbol_feed import Stage
+from bitcoin_pipeline.live.tail import Tail
+from bitcoin_pipeline.times import Instant
 
 BASE_MS: Final = 1_786_310_760_000
 """2026-08-09T21:26:00Z."""
@@ -35,14 +39,18 @@ STEP_MS: Final = 50
 
 
 class World:
-    """The exchange answers at once and rightly, unless a test says otherwise by these switches."""
+    """The exchange answers at once and correctly, unless a test changes its switches.
+
+    `answers_pings`, `answers_rest`, `refused` (symbols) and `reach` (trades in an answer of REST) are the switches.
+    `topic`, `records`, `dead`, `reports` and `events` hold what the feed has sent, and `asked` the requests to REST.
+    """
 
     def __init__(
         self, *symbols: str, start: float = 30.0, tail: Tail | None = None, times: FeedTimes | None = None
     ) -> None:
         self.symbols: Final = symbols or ("BTC",)
         self.now_ms = round(start * 1000)
-        self.feed = Feed(
+        self.feed = LiveFeed(
             [f"{symbol}USDT" for symbol in self.symbols],
             tail or Tail(),
             token="w1",  # noqa: S106  # no secret
@@ -54,7 +62,6 @@ class World:
         self.refused: set[str] = set()
         self.is_open = False
         self.reach = 1000
-        """Trades that REST still knows."""
         self.topic: list[str] = []
         self.records: list[bytes] = []
         self.dead: list[dict[str, str]] = []
@@ -63,16 +70,16 @@ class World:
         self.asked: list[str] = []
         self._subscribed: set[str] = set()
         self.traded: dict[str, list[dict[str, Any]]] = {}
-        """What REST knows of each symbol, oldest first; each has traded 20 s before the start."""
+        """All trades of each symbol, oldest first; the first was 20 s before the start."""
         self.number = 0
-        """Of the last trade; its id."""
+        """The number of the last trade, which is its id."""
         for place, symbol in enumerate(self.symbols):
             old = {"T": BASE_MS + self.now_ms - 20_000, "i": str(UUID(int=10**6 + place))}
             self.traded[symbol] = [{**self._item(symbol), **old}]
         self._later: deque[Callable[[], list[Action]]] = deque()
         self._is_doing = False
 
-    # What the exchange and the network do.
+    # The exchange and the network.
 
     def connect(self) -> None:
         """The socket opens, and the subscriptions are answered."""
@@ -103,7 +110,7 @@ class World:
             self.receive(json.dumps(message))
 
     def receive(self, text: str) -> None:
-        """Any text comes."""
+        """A message with this text arrives."""
         self._later.append(lambda: self.feed.received(text, self.clock()))
         self._do([])
 
@@ -114,14 +121,22 @@ class World:
             self.now_ms = min(end_ms, self.now_ms + STEP_MS)
             self._do(self.feed.tick(self.clock()))
 
-    # What a test looks at.
+    # The results.
 
-    def clock(self) -> int:
-        """The feed's monotonic clock, in microseconds."""
-        return 123_456_789 + self.now_ms * 1000
+    def clock(self) -> Instant:
+        """The feed's monotonic clock."""
+        return Instant(123_456_789 + self.now_ms * 1000)
+
+    def state(self) -> FeedState:
+        """The feed's figures now."""
+        return self.feed.state(self.clock())
+
+    def stages(self) -> dict[str, Stage]:
+        """Where each symbol stands."""
+        return dict(self.state().stages)
 
     def take(self, *kinds: str) -> list[str]:
-        """What was sent since the last look, of these kinds or all."""
+        """The records sent since the last call, as texts; only those of these kinds, if any are named."""
         sent, self.topic = self.topic, []
         return [text for text in sent if not kinds or text.split(" ")[0] in kinds]
 
@@ -143,10 +158,10 @@ class World:
             "seq": self.number,
         }
 
-    # What the feed wants done.
+    # The feed's actions.
 
     def _do(self, actions: list[Action]) -> None:
-        """Do all of it before anything else happens, as the worker does."""
+        """Carry out all actions before anything else happens, as the worker does."""
         self._later.append(lambda: actions)
         if self._is_doing:
             return
@@ -165,7 +180,7 @@ class World:
                 self._keep(record)
             case DeadLetter(record):
                 self.dead.append(json.loads(record))
-            case Say(text):
+            case SendText(text):
                 self._hear(json.loads(text))
             case AskServerTime(asked_at):
                 server_us = (BASE_MS + self.now_ms) * 1000 if self.answers_rest else None
@@ -173,10 +188,11 @@ class World:
             case AskRecentTrades(symbol, asked_at, limit):
                 name = symbol.removesuffix("USDT")
                 self.asked.append(f"{name} {self.now_ms / 1000:.3f}")
-                page = self.traded[name][-min(self.reach, limit) :] if self.answers_rest else None
+                items = self.traded[name][-min(self.reach, limit) :]
+                page = [parse_trade(symbol, item) for item in items] if self.answers_rest else None
                 self._later.append(lambda: self.feed.recent_trades(symbol, page, asked_at, self.clock()))
-            case HangUp(reason):
-                self.reports.append(f"hung up: {reason}")
+            case Disconnect(reason):
+                self.reports.append(f"disconnecting: {reason}")
                 self.disconnect()
             case Report(event, fields):
                 self.reports.append(f"{event} {fields.get('symbol', '')}".strip())
@@ -185,7 +201,7 @@ class World:
 
     def _keep(self, record: bytes) -> None:
         self.records.append(record)
-        self.topic.append(told(json.loads(record)))
+        self.topic.append(short_text(json.loads(record)))
 
     def _hear(self, request: dict[str, Any]) -> None:
         if request["op"] == "ping":
@@ -202,7 +218,27 @@ class World:
         self.receive(json.dumps(answer))
 
 
-def told(record: dict[str, Any]) -> str:
+def live_world(*symbols: str, start: float = 30.0) -> World:
+    """A world whose symbols are all live, three seconds after a start on a topic that was proven a second before."""
+    heartbeat = Heartbeat(
+        (BASE_MS + round(start * 1000) - 1000) * 1000, tuple(f"{s}USDT" for s in symbols or ["BTC"]), 0, 0
+    )
+    tail = Tail()
+    tail.add(0, heartbeat_record(heartbeat))
+    world = World(*symbols, start=start, tail=tail)
+    world.connect()
+    world.until(start + 3)
+    assert set(world.stages().values()) == {Stage.LIVE}
+    assert world.take("gap", "trade") == []
+    return world
+
+
+def last_heartbeat(world: World) -> str:
+    """The last heartbeat sent since `take` was called, whose records are taken as well."""
+    return world.take("heartbeat")[-1]
+
+
+def short_text(record: dict[str, Any]) -> str:
     """A record of the topic as a short text."""
     match record:
         case {"type": "trade", "symbol": str(symbol), "id": trade_id}:

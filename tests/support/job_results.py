@@ -1,4 +1,4 @@
-"""What the candles job makes, told as the core's Trades and Candles. For its tests."""
+"""Results of the candles job as the core's Trades and Candles. For its tests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 
 
 def candles_of(table: pa.Table) -> list[Candle]:
-    """The rows of a table of candles, Arrow's or BigQuery's."""
+    """The rows of an Arrow table of candles."""
     return [candle_of(row) for row in table.to_pylist()]
 
 
 def candle_of(row: dict[str, Any]) -> Candle:
-    """One row of `market.candles`."""
+    """One row of `market.candles`, from Arrow or from BigQuery."""
     return Candle(
         open_time_us=from_datetime(row["open_time"]),
         source=Source(row["source"]),

@@ -19,9 +19,7 @@ from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_rec
 from bitcoin_pipeline.schemas import topics
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.backing.kafka import create_topics
-from local.backing.postgres import create_tables
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 from tests.support.processes import RunningStack
 from tests.support.whole_path import WholePath
 
@@ -29,11 +27,11 @@ STORES: Final = ("kafka", "postgres")
 FLINK: Final = ("jobmanager", "taskmanager", "candles_job")
 PARTITIONS: Final = next(topic.partitions for topic in topics() if topic.name == names.TRADES_TOPIC)
 PATIENCE_SECONDS: Final = 120
-"""What a busy machine may take for what else takes a second."""
+"""Upper bound on a wait that takes a second on an idle machine."""
 
 
 def conninfo(stack: RunningStack) -> str:
-    """How libpq reaches the stack's Postgres."""
+    """The connection string of libpq for the stack's Postgres."""
     environ = stack.environ
     words = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
     return make_conninfo(**{word: environ[variable] for word, variable in words.items()})
@@ -42,7 +40,7 @@ def conninfo(stack: RunningStack) -> str:
 class LivePath:
     """Kafka, Postgres and the candles job, in `home`, in another time zone; a context manager.
 
-    Time goes forward only, as heartbeats prove it: each test takes minutes that nobody has used.
+    Heartbeats move time forward only, so each test uses minutes after those of the tests before it.
     """
 
     def __init__(self, home: Path) -> None:
@@ -52,8 +50,7 @@ class LivePath:
     def __enter__(self) -> LivePath:
         self.stack.__enter__()
         try:
-            create_topics(self._servers["bootstrap.servers"])
-            create_tables(conninfo(self.stack))
+            self.stack.set_up("topics", "tables")
             for name in FLINK:
                 self.stack.start(name)
         except BaseException:
@@ -70,27 +67,27 @@ class LivePath:
         return {"bootstrap.servers": self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"]}
 
     def fresh_minute(self) -> int:
-        """The start (us) of a minute after all that is proven."""
+        """The start (us) of the minute after the last heartbeat."""
         return floor_us(self.proven_us) + MINUTE_US
 
     def fresh_day(self) -> int:
-        """The start (us) of a day after all that is proven."""
+        """The start (us) of the day after the last heartbeat."""
         return floor_us(self.proven_us, DAY_US) + DAY_US
 
     def send(self, symbol: str, *records: bytes | None) -> None:
-        """Put records into the topic, as the producer does: keyed by symbol, so in one partition, in order."""
+        """Send records to the topic as the producer does: keyed by symbol, so to one partition, in order."""
         for record in records:
             self.producer.produce(names.TRADES_TOPIC, record, key=symbol)
             self.producer.poll(0)
 
     def send_trades(self, trades: Iterable[Trade]) -> None:
-        """Put trades into the topic, in the order given."""
+        """Send trades to the topic, in the order given."""
         for trade in trades:
             assert isinstance(trade.order, tuple)
             self.send(trade.symbol, trade_record(trade, trade.order[0]))
 
     def prove(self, time_us: int, *symbols: str) -> None:
-        """Put a heartbeat into every partition, and wait until the broker has all that was sent."""
+        """Send a heartbeat to every partition, and wait until the broker has every record."""
         self.proven_us = max(self.proven_us, time_us)
         record = heartbeat_record(Heartbeat(time_us, symbols, lag_ms=250, reconnects=1))
         for partition in range(PARTITIONS):
@@ -119,7 +116,7 @@ class LivePath:
             self.stack.stack = alone
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What Postgres answers."""
+        """The rows that a query returns."""
         with psycopg.connect(conninfo(self.stack)) as connection:
             return connection.execute(query, values).fetchall()
 
@@ -140,7 +137,7 @@ class LivePath:
         return [Candle(*values) for values in fields]
 
     def wait_for_candles(self, expected: list[Candle]) -> None:
-        """Wait until the rows of the expected candles' symbols are exactly these; then hold that they are."""
+        """Wait until the rows of the expected candles' symbols are exactly these, or raise AssertionError."""
         symbols = sorted({candle.symbol for candle in expected})
         try:
             wait_for(f"candles of {symbols}", lambda: self.candles(*symbols) == expected, PATIENCE_SECONDS, 0.2)
@@ -149,7 +146,7 @@ class LivePath:
             assert found == expected, f"found {found}"
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """All that lies in the dead-letter topic now."""
+        """All records of the dead-letter topic."""
         consumer = Consumer({**self._servers, "group.id": "test", "enable.auto.commit": False})
         try:
             _, high = consumer.get_watermark_offsets(TopicPartition(names.DEAD_LETTER_TOPIC, 0), timeout=30)

@@ -1,51 +1,44 @@
-/* The dashboard's scripts as a page loads them, but in node: the clock, the network, the document and the chart library
-   are the test's own. They keep the semantics of what they replace: a range that is set shows with the next frame, a
-   series refuses what is out of order, the server answers with the newest bars of a span. */
+/* The browser of the dashboard's modules in node: clock, network, document and chart library are fakes that the tests
+   control. They keep the semantics of what they replace: a range that is set shows with the next frame, a series
+   refuses points out of order, the server answers with the newest bars of a span. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { compileFunction } from 'node:vm';
 
-const ASSETS = new URL('../../cloudrun/dashboard/dashboard/assets/', import.meta.url);
 const DAY = 86400;
-const MOST_BARS = 2000; // of one answer
 const FRAME_MS = 16;
+const RealDate = Date;
 
-export const INTERVALS = { '1m': 60, '5m': 300, '15m': 900, '1h': 3600, '4h': 14400, '1d': DAY };
-export const CONFIG = {
-  intervals: INTERVALS,
-  ranges: { '1D': 1, '5D': 5, '1M': 30, '3M': 91, '1Y': 365, All: 2500 },
-  studies: { vwap: 'Day VWAP', ma20: 'MA 20', ma50: 'MA 50', delta: 'Taker delta' },
-  maxBars: MOST_BARS,
-  statuses: ['final', 'repaired', 'forming', 'partial'],
-};
+/* What the server's `page.config` returns; a test of the server holds the file to it. */
+export const CONFIG = JSON.parse(readFileSync(new URL('page_config.json', import.meta.url), 'utf8'));
+export const INTERVALS = CONFIG.intervals;
+const MAX_BARS = CONFIG.maxBars; // of one answer
 
 /* 2024-10-04T00:00:00Z, in seconds. */
 export const MIDNIGHT = 20000 * DAY;
 
-/* A bar as the chart holds it: price 100, volume 4 of which 3 bought; `change` has what is different. */
+/* A bar as the chart holds it: price 100, volume 4 of which 3 bought; `change` has the fields that differ. */
 export function bar(time, change = {}) {
   const one = { time, open: 100, high: 101, low: 99, close: 100, volume: 4, turnover: 400, count: 2, bought: 3 };
   return { ...one, doubt: 0, source: 'live', ...change };
 }
 
-/* `count` bars of `step` seconds each, the first at `start`; `changeOf(i)` has what is different in the i-th. */
+/* `count` bars of `step` seconds each, the first at `start`; `changeOf(i)` has the fields that differ in the i-th. */
 export function barsFrom(start, count, step = 60, changeOf = () => ({})) {
   return Array.from({ length: count }, (_, i) => bar(start + i * step, changeOf(i)));
 }
 
-/* What the stream pushes for a bar. */
+/* The event of the stream for a bar. */
 export function event({ time, open, high, low, close, volume, turnover, count, bought, doubt, source }) {
   return { bar: [time, open, high, low, close, volume, turnover, count, bought, doubt, source, time * 1000] };
 }
 
-/* Runs every promise that can go on. */
+/* Runs every promise that can be continued. */
 export function settle() {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
 }
 
-/* Timers and frames that go on only when a test says so. */
+/* Timers and frames that advance only under the test's control. */
 class Clock {
   constructor() {
     this.now = (MIDNIGHT + DAY) * 1000;
@@ -59,7 +52,7 @@ class Clock {
     return this.id;
   }
 
-  /* Lets the time pass, and whatever is due in it happen. */
+  /* Advances the time and runs every timer that falls due in it. */
   async advance(ms) {
     const end = this.now + ms;
     for (;;) {
@@ -85,7 +78,7 @@ class Clock {
   }
 }
 
-/* An element of the document, as far as the scripts need one. */
+/* An element of the document, as far as the modules need one. */
 class Element {
   constructor(name) {
     Object.assign(this, { name, children: [], className: '', dataset: {}, style: {}, hidden: false, value: '' });
@@ -107,7 +100,7 @@ class Element {
     return this.children.at(-1);
   }
 
-  /* The texts of the elements that have no others in them. */
+  /* The texts of the leaves, in order. */
   get texts() {
     return this.children.length ? this.children.flatMap((child) => child.texts) : [this.textContent];
   }
@@ -195,7 +188,7 @@ class Series {
   }
 }
 
-/* The chart library. What was set shows with the next frame, and only then is it told. */
+/* The chart library. A range that was set shows, and is reported, with the next frame. */
 function library(clock) {
   const scale = { shown: null, calls: [] };
   const timeScale = {
@@ -234,7 +227,7 @@ function library(clock) {
   return { made, exported: { ...names, createChart: () => chart, createSeriesMarkers } };
 }
 
-/* The server's answers about candles: `bars` by interval. At most 2000 bars, the newest of the span that is asked for. */
+/* The server's answers about candles; `bars`: by interval. An answer has the newest bars of the span, 2000 at most. */
 export class Server {
   constructor(bars = {}, newest = null) {
     Object.assign(this, { bars, newest, fault: '', age: 0 });
@@ -245,11 +238,11 @@ export class Server {
     const end = given('end', (this.newest ?? MIDNIGHT + DAY) + 60);
     const start = given('start', Math.max(0, end - given('span', DAY)));
     const steps = Object.values(INTERVALS);
-    const step = INTERVALS[query.interval] ?? steps.find((seconds) => end - start <= seconds * MOST_BARS) ?? DAY;
+    const step = INTERVALS[query.interval] ?? steps.find((seconds) => end - start <= seconds * MAX_BARS) ?? DAY;
     const interval = Object.keys(INTERVALS)[steps.indexOf(step)];
     const all = this.bars[interval] ?? [];
     const within = (from, to) => all.filter(({ time }) => time >= from && time < to);
-    const first = Math.max(start - (start % step), end - (end % step) - (MOST_BARS - 1) * step);
+    const first = Math.max(start - (start % step), end - (end % step) - (MAX_BARS - 1) * step);
     let view = { start: first, end, found: within(first, end) };
     const before = all.findLast(({ time }) => time < first);
     if (query.slide && !view.found.length && before) {
@@ -273,20 +266,20 @@ export class Server {
   }
 }
 
-/* A page with these scripts. `answer(path, query)` returns what the server answers, throws, or returns a promise. */
-export function openPage(scripts, { answer = () => ({}), search = '' } = {}) {
+/* Opens a page: makes fakes of the browser's globals, which stay until the next page is opened. `answer(path, query)`
+   returns what the server answers, throws, or returns a promise. */
+export function openPage({ answer = () => ({}), search = '' } = {}) {
   const clock = new Clock();
   const { made, exported } = library(clock);
-  const page = { clock, chart: made, asked: [], streams: [], titles: [], elements: {}, buttons: [], visited: [] };
-  const documentElement = new Element('html');
+  const page = { clock, chart: made, requests: [], streams: [], elements: {}, buttons: [], visited: [] };
   const document = {
     hidden: false,
     title: '',
-    documentElement,
+    documentElement: new Element('html'),
     body: new Element('body'),
     listeners: {},
     createElement: (name) => new Element(name),
-    // The menu of symbols is made by the scripts; everything else stands in the layout.
+    // The modules make the menu of symbols; everything else stands in the layout.
     getElementById: (id) => (id === 'symbols' ? null : (page.elements[id] ??= new Element(id))),
     querySelectorAll: (selector) => page.buttons.filter(({ dataset }) => selector.slice(6, -1) in dataset),
     addEventListener: Element.prototype.addEventListener,
@@ -315,7 +308,7 @@ export function openPage(scripts, { answer = () => ({}), search = '' } = {}) {
     location.search = url;
   };
   const window = { listeners: {}, addEventListener: Element.prototype.addEventListener };
-  const environment = {
+  const globals = {
     window,
     document,
     location,
@@ -325,9 +318,9 @@ export function openPage(scripts, { answer = () => ({}), search = '' } = {}) {
     localStorage: { getItem: () => null, setItem() {} },
     matchMedia: () => ({ matches: false }),
     getComputedStyle: () => ({ getPropertyValue: (name) => ` ${name.slice(2)} ` }),
-    console: { info() {} },
+    console: { ...console, info() {} },
     AbortSignal: { timeout: () => null },
-    Date: class extends Date {
+    Date: class extends RealDate {
       static now() {
         return clock.now;
       }
@@ -339,30 +332,26 @@ export function openPage(scripts, { answer = () => ({}), search = '' } = {}) {
     async fetch(url) {
       const [path, text] = url.split('?');
       const query = Object.fromEntries(new URLSearchParams(text));
-      page.asked.push([path, query]);
+      page.requests.push([path, query]);
       const content = await answer(path, query);
       const status = content.status ?? 200;
       return { ok: status === 200, status, json: () => Promise.resolve(content) };
     },
   };
-  for (const name of scripts) {
-    const file = new URL(`${name}.js`, ASSETS);
-    const options = { filename: fileURLToPath(file) };
-    compileFunction(readFileSync(file, 'utf8'), Object.keys(environment), options)(...Object.values(environment));
+  for (const [name, value] of Object.entries(globals)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   return Object.assign(page, {
     document,
     location,
     window,
-    candles: window.candles,
-    candleChart: window.candleChart,
-    /* The newest stream brings this. */
+    /* An event of the newest stream. */
     async push(message, lastEventId = '') {
       const [stream] = page.streams.slice(-1);
       for (const call of stream.listeners.message) call({ data: JSON.stringify(message), lastEventId });
       await settle();
     },
-    /* The tab goes to the background, or comes back. */
+    /* The page is hidden or shown again. */
     async hide(isHidden) {
       document.hidden = isHidden;
       for (const call of document.listeners.visibilitychange ?? []) call({});

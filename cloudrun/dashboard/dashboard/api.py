@@ -1,7 +1,7 @@
-"""The page's API: bars, the stream, coverage, export, health; every input is held to its rule.
+"""The page's API: bars, the stream, coverage, export and health. Every parameter is validated.
 
-Part of the dashboard. 400 with `{"error": ...}` says what would be right; 503 that upstream or this instance cannot
-now. Access is Cloud Run's matter (IAM or IAP), there is no login here.
+Part of the dashboard. Errors are `{"error": ...}`: 400 with what would be right, 503 where an upstream or this instance
+is not available. Cloud Run controls access (IAM or IAP); there is no login here.
 """
 
 from __future__ import annotations
@@ -22,27 +22,30 @@ import pyarrow.parquet
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from bitcoin_pipeline.candle import Status
 from bitcoin_pipeline.symbols import parse_symbol
-from dashboard.cache import View, status_of
-from dashboard.detail import DAY, INTERVALS, MAX_BARS, SEARCH_END
-from dashboard.service import Service
+from dashboard.backend import Backend
+from dashboard.cache import View
+from dashboard.level_of_detail import DAY_S, INTERVALS_S, LAST_TIME_S, MAX_BARS
 from dashboard.stream import MAX_STREAMS
 
 EXPORT_BARS: Final = 100_000
-"""Of one export at most: seventy days of minutes."""
-EXPORTS_AT_ONCE: Final = 2
-"""That are made, some 100 MB each; others wait for their turn."""
+"""Upper bound on the bars of one export: seventy days of minutes."""
+MAX_EXPORTS: Final = 2
+"""Upper bound on concurrent exports, which take some 100 MB of memory each; further ones are queued."""
+
+_STATUS: Final = {status.doubt: str(status) for status in Status}
 
 _T = TypeVar("_T")
 
 
 class InputError(ValueError):
-    """What was asked for cannot be; the message names the value and what would be right."""
+    """A parameter is wrong; the message names the value and what would be right."""
 
 
-def add_routes(app: FastAPI, service: Service) -> None:
+def add_routes(app: FastAPI, backend: Backend) -> None:
     """Add the API to `app`."""
-    exporting = asyncio.Semaphore(EXPORTS_AT_ONCE)
+    exporting = asyncio.Semaphore(MAX_EXPORTS)
 
     @app.exception_handler(InputError)
     async def refuse(request: Request, error: InputError) -> Response:
@@ -54,53 +57,54 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/ready")
     async def ready() -> Response:
-        return JSONResponse(service.health(), 200 if service.is_ready else 503)
+        return JSONResponse(backend.health(), 200 if backend.is_ready else 503)
 
     @app.get("/api/symbols")
     async def symbols() -> Response:
-        return _json({"symbols": await service.symbols()})
+        return _json({"symbols": await backend.coverage.symbols()})
 
     @app.get("/api/candles")
     async def candles(request: Request) -> Response:
-        asked = Asked(request)
-        symbol, interval = asked.symbol(), asked.interval()
-        end = asked.time("end", service.end(symbol))
-        start = asked.time("start", max(0, end - asked.time("span", DAY)))
-        asked.ordered(start, end)
-        slide = asked.choice("slide", {"1": True, "0": False}, "0")
-        view = await service.cache.view(symbol, start, end, interval, slide=slide)
-        return _json({**columns(view), "newest": service.cache.newest(symbol)})
+        given = Parameters(request)
+        symbol, interval_s = given.symbol(), given.interval_s()
+        end_s = given.time_s("end", backend.end_s(symbol))
+        start_s = given.time_s("start", max(0, end_s - given.time_s("span", DAY_S)))
+        given.check_order(start_s, end_s)
+        slide = given.choice("slide", {"1": True, "0": False}, "0")
+        view = await backend.cache.view(symbol, start_s, end_s, interval_s, slide=slide)
+        return _json({**columns(view), "newest": backend.cache.newest_s(symbol)})
 
     @app.get("/api/stream")
     async def stream(request: Request) -> Response:
-        asked = Asked(request)
-        symbol, interval = asked.symbol(), asked.interval() or INTERVALS["1m"]
-        if service.hub.viewers >= MAX_STREAMS:
+        given = Parameters(request)
+        symbol, interval_s = given.symbol(), given.interval_s() or INTERVALS_S["1m"]
+        if backend.hub.viewers >= MAX_STREAMS:
             return JSONResponse({"error": f"{MAX_STREAMS} streams are open; try again"}, 503, {"Retry-After": "5"})
         after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        events = service.hub.stream(symbol, interval, after, random.random())  # noqa: S311  # no secret
+        events = backend.hub.stream(symbol, interval_s, after, random.random())  # noqa: S311  # no secret
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     @app.get("/api/coverage")
     async def coverage(request: Request) -> Response:
-        return _json(await service.coverage(Asked(request).symbol()))
+        return _json(await backend.coverage.days(Parameters(request).symbol()))
 
     @app.get("/api/export")
     async def export(request: Request) -> Response:
-        asked = Asked(request)
-        symbol, interval = asked.symbol(), asked.interval()
-        start, end = asked.time("start"), asked.time("end")
-        asked.ordered(start, end)
-        kind = asked.choice("format", {"csv": "csv", "parquet": "parquet"}, "csv")
-        if interval and (end - start) // interval > EXPORT_BARS:
-            raise InputError(f"an export holds at most {EXPORT_BARS} bars, got {(end - start) // interval}")
+        given = Parameters(request)
+        symbol, interval_s = given.symbol(), given.interval_s()
+        start_s, end_s = given.time_s("start"), given.time_s("end")
+        given.check_order(start_s, end_s)
+        kind = given.choice("format", {"csv": "csv", "parquet": "parquet"}, "csv")
+        if interval_s and (end_s - start_s) // interval_s > EXPORT_BARS:
+            raise InputError(f"an export holds at most {EXPORT_BARS} bars, got {(end_s - start_s) // interval_s}")
+        limit = EXPORT_BARS if interval_s else MAX_BARS
         async with exporting:
-            view = await service.cache.view(symbol, start, end, interval, limit=EXPORT_BARS if interval else MAX_BARS)
-            if not view.is_whole:  # a file cannot say so
+            view = await backend.cache.view(symbol, start_s, end_s, interval_s, limit=limit)
+            if not view.is_whole:  # a file has no place for a fault
                 return JSONResponse({"error": f"history cannot be read now: {view.fault}"}, 503)
             content = await asyncio.to_thread(exported, view, kind)
-        file = f"{symbol}-{_name(view.interval)}-{_stamp(start)}-{_stamp(end)}.{kind}"
+        file = f"{symbol}-{_name(view.interval_s)}-{_stamp(start_s)}-{_stamp(end_s)}.{kind}"
         media = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}[kind]
         return Response(content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{file}"'})
 
@@ -109,8 +113,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
         return JSONResponse({"error": f"there is no /api/{path[:40]}"}, 404)
 
 
-class Asked:
-    """The inputs of a request. Every method raises InputError."""
+class Parameters:
+    """The query parameters of a request. Every method raises InputError."""
 
     def __init__(self, request: Request) -> None:
         self._given = request.query_params
@@ -119,25 +123,25 @@ class Asked:
         """The symbol."""
         return self._parsed("symbol", parse_symbol, None)
 
-    def interval(self) -> int | None:
-        """Seconds of a bar; None leaves it to the server."""
-        return self.choice("interval", {**INTERVALS, "auto": None}, "auto")
+    def interval_s(self) -> int | None:
+        """Seconds of a bar; None leaves the choice to the cache."""
+        return self.choice("interval", {**INTERVALS_S, "auto": None}, "auto")
 
-    def time(self, name: str, default: int | None = None) -> int:
+    def time_s(self, name: str, default: int | None = None) -> int:
         """Seconds since the epoch, UTC."""
         return self._parsed(name, _seconds, default)
 
     def choice(self, name: str, choices: dict[str, _T], default: str) -> _T:
-        """One of the choices."""
+        """The value of one of the choices."""
         text = self._given.get(name, default)
         if text not in choices:
             raise InputError(f"{name} must be one of {', '.join(choices)}, got {text[:40]!r}")
         return choices[text]
 
-    def ordered(self, start: int, end: int) -> None:
-        """Hold that there is time between them."""
-        if start >= end:
-            raise InputError(f"start must be before end, got {start} and {end}")
+    def check_order(self, start_s: int, end_s: int) -> None:
+        """Check that `start_s` is before `end_s`."""
+        if start_s >= end_s:
+            raise InputError(f"start must be before end, got {start_s} and {end_s}")
 
     def _parsed(self, name: str, parse: Callable[[str], _T], default: _T | None) -> _T:
         text = self._given.get(name)
@@ -152,19 +156,19 @@ class Asked:
 
 
 def _seconds(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > SEARCH_END:
-        raise ValueError(f"must be whole seconds since 1970, at most {SEARCH_END}, got {text!r}")
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > LAST_TIME_S:
+        raise ValueError(f"must be whole seconds since 1970, at most {LAST_TIME_S}, got {text!r}")
     return int(text)
 
 
 def columns(view: View) -> dict[str, Any]:
-    """A view as the page reads it: one list per column."""
+    """A view as JSON: one list per column of its bars."""
     return {
         "symbol": view.symbol,
-        "interval": _name(view.interval),
-        "step": view.interval,
-        "start": view.start,
-        "end": view.end,
+        "interval": _name(view.interval_s),
+        "step": view.interval_s,
+        "start": view.start_s,
+        "end": view.end_s,
         "age_s": None if view.history_age_s is None else round(view.history_age_s),
         "fault": view.fault,
         "bars": {name: _list(view.bars[name]) for name in view.bars.schema.names},
@@ -172,7 +176,7 @@ def columns(view: View) -> dict[str, Any]:
 
 
 def _list(column: pa.ChunkedArray) -> Any:
-    """A column for orjson. Amounts are written digit by digit, not as floats, and much faster than one by one."""
+    """A column for orjson. Amounts are exact, and encoded by Arrow, much faster than one by one."""
     if not pa.types.is_decimal(column.type):
         return column.to_pylist()
     digits = pc.replace_substring_regex(column.cast(pa.string()), r"\.?0+$", "")
@@ -180,14 +184,14 @@ def _list(column: pa.ChunkedArray) -> Any:
 
 
 def exported(view: View, kind: str) -> bytes:
-    """The bars as a file: exact decimals, times in UTC, the status in its own word."""
+    """The bars as a CSV or Parquet file: exact decimals, times in UTC, the status by its name."""
     bars = view.bars
     table = pa.table(
         {
             "symbol": pa.array([view.symbol] * bars.num_rows, pa.string()),
             "open_time": pc.multiply(bars["t"], 1_000_000).cast(pa.timestamp("us", "UTC")),
             **{name: bars[name] for name in bars.schema.names if name not in ("t", "source", "doubt")},
-            "status": pa.array([status_of(doubt) for doubt in bars["doubt"].to_pylist()], pa.string()),
+            "status": pa.array([_STATUS[doubt] for doubt in bars["doubt"].to_pylist()], pa.string()),
             "source": bars["source"],
         }
     )
@@ -199,12 +203,12 @@ def exported(view: View, kind: str) -> bytes:
     return sink.getvalue()
 
 
-def _name(interval: int) -> str:
-    return next(name for name, seconds in INTERVALS.items() if seconds == interval)
+def _name(interval_s: int) -> str:
+    return next(name for name, seconds in INTERVALS_S.items() if seconds == interval_s)
 
 
-def _stamp(seconds: int) -> str:
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y%m%dT%H%M}"
+def _stamp(time_s: int) -> str:
+    return f"{dt.datetime.fromtimestamp(time_s, dt.UTC):%Y%m%dT%H%M}"
 
 
 def _json(content: dict[str, Any]) -> Response:

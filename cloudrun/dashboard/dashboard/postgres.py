@@ -1,7 +1,7 @@
-"""Live candles, feed status and gaps, as Postgres has them.
+"""Live candles, feed status and gaps in Postgres.
 
-Part of the dashboard. One connection, used by the refresher's thread alone; the server is found by libpq's own
-variables. Whoever looks, Postgres is asked once per refresh.
+Part of the dashboard. One connection, which only the thread of the live refresh uses, so the number of viewers does not
+matter; libpq's own variables locate the server.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.times import from_datetime
 
 OVERLAP: Final = dt.timedelta(seconds=1)
-"""Rows are read again that long: what was stamped first may be committed last."""
+"""How far back each refresh reads rows again: a row that was stamped earlier may be committed later."""
 LONG_OVERLAP: Final = dt.timedelta(seconds=30)
-"""The same now and then, for a commit that took long."""
+"""How far back one refresh in a second reads, for transactions that took long to commit."""
 
 _COLUMNS: Final = """
 SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,
@@ -29,15 +29,15 @@ SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trad
 FROM candles
 """
 
-# Each symbol's newest two UTC days; what is older is history.
+# Each symbol's newest two UTC days; older minutes are history.
 _RECENT: Final = f"""
 WITH newest AS (
   SELECT symbol AS of, date_trunc('day', max(open_time), 'UTC') - interval '1 day' AS since FROM candles GROUP BY symbol
 )
 {_COLUMNS} JOIN newest ON symbol = of AND open_time >= since ORDER BY updated_at
-"""  # noqa: S608  # our own words
+"""  # noqa: S608  # the SQL is constant
 
-# Should Postgres' clock have run ahead, time goes on from where it stands now.
+# The last write may lie ahead of now() where Postgres' clock was set back.
 _CHANGED: Final = f"{_COLUMNS} WHERE updated_at >= LEAST(%s, now()) - %s ORDER BY updated_at"
 
 _FEED: Final = """
@@ -48,22 +48,23 @@ GROUP BY feed_status.symbol
 
 
 class PostgresError(RetryableError):
-    """Postgres is away or refuses; the next refresh asks again."""
+    """Postgres is away or refuses a query; the next refresh tries again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A candle with the time (us) when its row was last written."""
+class StoredCandle:
+    """A candle, and when (UTC) its row was last written."""
 
     candle: Candle
     updated_us: int
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class FeedStatus:
     """How far a symbol's feed is proven.
 
-    `open_gaps`: minutes that may lack trades, not yet closed; `gaps_since_us`: where the oldest of them begins.
+    `proven_us`: UTC time before which every trade was sent, gaps aside. `open_gaps`: the number of gaps that are not
+    closed; `gaps_since_us`: where the oldest of them begins.
     """
 
     proven_us: int
@@ -74,23 +75,23 @@ class Feed:
 
 
 class Postgres:
-    """A reader that connects when it is asked, and again after a fault. Every method raises PostgresError."""
+    """A reader that connects with its first query, and again after a fault. Every query raises PostgresError."""
 
     def __init__(self) -> None:
         self._connection: psycopg.Connection | None = None
         self._since: dt.datetime | None = None
 
     def close(self) -> None:
-        """Leave; the next question connects again, maybe to another server, and so begins anew."""
+        """Disconnect. The next query connects, perhaps to another server, and so reads all recent days again."""
         self._since = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def changed(self, overlap: dt.timedelta = OVERLAP) -> list[Stored]:
-        """The rows that were written since the last call, oldest write first; a connection's first are the recent days.
+    def changed(self, overlap: dt.timedelta = OVERLAP) -> list[StoredCandle]:
+        """The rows written since the last call, oldest write first; a connection's first call returns the recent days.
 
-        A row may come twice: those of the last `overlap` do.
+        Rows of the last `overlap` are returned again.
         """
         with self._connected() as connection:
             if self._since is None:
@@ -101,12 +102,12 @@ class Postgres:
             self._since = rows[-1][-1]
         return [_stored(row) for row in rows]
 
-    def feeds(self) -> dict[str, Feed]:
-        """The feed of each symbol."""
+    def feeds(self) -> dict[str, FeedStatus]:
+        """The status of each symbol's feed."""
         with self._connected() as connection:
             rows = connection.execute(_FEED).fetchall()
         return {
-            symbol: Feed(from_datetime(proven), None if since is None else from_datetime(since), *numbers)
+            symbol: FeedStatus(from_datetime(proven), None if since is None else from_datetime(since), *numbers)
             for symbol, proven, since, *numbers in rows
         }
 
@@ -114,7 +115,7 @@ class Postgres:
     def _connected(self) -> Iterator[psycopg.Connection]:
         try:
             if self._connection is None:
-                # A network that swallows what is sent ends the connection, too.
+                # The last three end the connection where the network drops packets silently.
                 self._connection = psycopg.connect(
                     autocommit=True,
                     connect_timeout=3,
@@ -129,7 +130,7 @@ class Postgres:
             raise PostgresError(str(error).strip()) from error
 
 
-def _stored(row: tuple[Any, ...]) -> Stored:
+def _stored(row: tuple[Any, ...]) -> StoredCandle:
     symbol, open_time, source, *values, status, updated_at = row
     fields: tuple[Any, ...] = (symbol, from_datetime(open_time), Source(source), *values, Status(status))
-    return Stored(Candle(*fields), from_datetime(updated_at))
+    return StoredCandle(Candle(*fields), from_datetime(updated_at))

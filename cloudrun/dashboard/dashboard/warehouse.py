@@ -1,6 +1,6 @@
-"""History as BigQuery has it: candles of a span at a level of detail, and what became of each day.
+"""History in BigQuery: candles of a span at a level of detail, and what became of each day.
 
-Part of the dashboard. Every query has bound parameters and a ceiling on what it may bill.
+Part of the dashboard. Every query has bound parameters and an upper bound on the bytes that it may bill.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from bitcoin_pipeline.adapters.bigquery import query_config
 from bitcoin_pipeline.candle import Status
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import IngestStatus
+from dashboard.level_of_detail import MINUTE_S
 
 TIMEOUT_S: Final = 30
+"""How long a query may take."""
 
 CANDLES: Final = pa.schema(
     [
@@ -36,19 +38,22 @@ CANDLES: Final = pa.schema(
         ("doubt", pa.int64()),
     ]
 )
-"""`t`: seconds when the candle opens. `doubt`: `Status.doubt`, so that the worst is the greatest."""
+"""The columns of bars. `t`: seconds when the bar opens. `doubt`: `Status.doubt`, so the worst status is the maximum."""
 
 MIXED: Final = "mixed"
-"""The source of a longer candle whose minutes have several."""
+"""The source of a longer candle whose minutes have several sources."""
 
-# A look must not wait for minutes; who looks asks again.
+# The client's own retries would go on for minutes; the page requests again instead.
 _ONCE: Final = Retry(predicate=if_exception_type(), timeout=TIMEOUT_S)
 
 _DOUBT: Final = " ".join(f"WHEN '{status}' THEN {status.doubt}" for status in Status)
 
 
 def merged_columns(time: str) -> str:
-    """The columns of CANDLES after `t`, merged from shorter candles that open at `time`; BigQuery and DuckDB alike."""
+    """SQL of the columns of CANDLES after `t`, merged from shorter candles.
+
+    `time`: the column of their opening. The SQL is valid in BigQuery and in DuckDB.
+    """
 
     def sum_or_null(name: str) -> str:
         return f"CASE WHEN COUNT({name}) = COUNT(*) THEN SUM({name}) END AS {name}"
@@ -80,12 +85,12 @@ SELECT symbol, date, status, reason, quarantined, last_time FROM `{names.INGESTS
 
 
 class WarehouseError(RetryableError):
-    """BigQuery is away or refuses; asking a little later may help."""
+    """BigQuery is away or refuses a query; a later query may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayLoaded:
-    """What became of one symbol-day in the batch plane. `last_time`: of its last trade, None unless it was loaded."""
+    """What became of one symbol-day in the batch plane. `last_time`: of its last trade; None unless it was loaded."""
 
     day: dt.date
     status: IngestStatus
@@ -95,25 +100,25 @@ class DayLoaded:
 
 
 class Warehouse:
-    """BigQuery's tables. Every method raises WarehouseError."""
+    """A reader of BigQuery's tables. Every method raises WarehouseError."""
 
     def __init__(self, project: str) -> None:
         self._project = project
-        self._made: bigquery.Client | None = None
+        self._client: bigquery.Client | None = None  # connected by the first query
 
-    def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
-        """The best candles of `level` seconds that open from `start` to before `end`, in the columns of CANDLES."""
+    def candles(self, symbol: str, level_s: int, start_s: int, end_s: int) -> pa.Table:
+        """The best candles of `level_s` that open from `start_s` to before `end_s`, in the columns of CANDLES."""
         values = {
             "symbol": symbol,
-            "lo": dt.datetime.fromtimestamp(start, dt.UTC),
-            "hi": dt.datetime.fromtimestamp(end, dt.UTC),
-            **({} if level == 60 else {"level": level}),
+            "lo": dt.datetime.fromtimestamp(start_s, dt.UTC),
+            "hi": dt.datetime.fromtimestamp(end_s, dt.UTC),
+            **({} if level_s == MINUTE_S else {"level": level_s}),
         }
-        rows = self._arrow(_MINUTES if level == 60 else _MERGED, **values)
+        rows = self._arrow(_MINUTES if level_s == MINUTE_S else _MERGED, **values)
         return rows.rename_columns(CANDLES.names).cast(CANDLES)
 
     def days(self) -> dict[str, list[DayLoaded]]:
-        """Every day that the batch has dealt with, by symbol, in order."""
+        """The days of which the batch has kept a record, in order, by symbol."""
         days: dict[str, list[DayLoaded]] = {}
         for row in self._arrow(_INGESTS).to_pylist():
             day = DayLoaded(
@@ -129,14 +134,14 @@ class Warehouse:
     def _arrow(self, query: str, **values: Any) -> pa.Table:
         config = query_config(**values)
         try:
-            if self._made is None:
-                self._made = bigquery.Client(self._project)
-            rows = self._made.query_and_wait(
+            if self._client is None:
+                self._client = bigquery.Client(self._project)
+            rows = self._client.query_and_wait(
                 query, job_config=config, api_timeout=TIMEOUT_S, wait_timeout=TIMEOUT_S, retry=_ONCE, job_retry=_ONCE
             )
             return rows.to_arrow(create_bqstorage_client=False)
         except (RequestException, TransportError) as error:
-            # Its own words are the client's insides.
+            # The text of such an error describes the client's internals.
             raise WarehouseError(f"BigQuery cannot be reached ({type(error).__name__})") from error
         except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
             reason = str(error).strip() or f"BigQuery did not answer within {TIMEOUT_S} s"

@@ -1,4 +1,4 @@
-"""The health port: /live while the process works at all, /ready while trades are proven.
+"""The health port: /live answers 200 while the process works, /ready while trades are proven.
 
 Part of the producer.
 """
@@ -15,7 +15,7 @@ from producer.worker import Worker
 
 @asynccontextmanager
 async def serve_health(worker: Worker, host: str, port: int) -> AsyncIterator[None]:
-    """Serve as long as the context lasts."""
+    """Serve on host and port as long as the context lasts. Raises OSError when the port is taken."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})

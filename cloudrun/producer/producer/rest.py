@@ -1,4 +1,4 @@
-"""Bybit's REST calls that the feed asks for; a call that fails is None, told of when it begins and when it ends.
+"""Bybit's REST calls that the live feed requests, over HTTP at a permitted pace.
 
 Part of the producer.
 """
@@ -6,33 +6,46 @@ Part of the producer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import orjson
 
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.bybit.frames import MessageError, parse_recent_trades, parse_server_time
+from bitcoin_pipeline.bybit.frames import ReceivedTrade
+from bitcoin_pipeline.bybit.rest import (
+    RECENT_TRADES_PATH,
+    SERVER_TIME_PATH,
+    EnvelopeError,
+    parse_recent_trades,
+    parse_server_time,
+    recent_trades_query,
+)
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
-AT_ONCE: Final = 10
-"""Calls under way."""
+CONCURRENT_CALLS: Final = 10
+"""Upper bound on the calls under way; further ones wait."""
 SPACING_S: Final = 0.01
-"""From one call to the next; 600 in 5 seconds are allowed to an address, and more get it banned."""
+"""Seconds from one call to the next; Bybit permits 600 in 5 seconds to an address, and bans it for more."""
+
+T = TypeVar("T")
 
 
-class Rest:
-    """An async context manager over one HTTP session."""
+class RestClient:
+    """An async context manager over one HTTP session.
+
+    A call that fails returns None; the log has one line when calls begin to fail, and one when they succeed again.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._next_at = 0.0
+        self._slots = asyncio.Semaphore(CONCURRENT_CALLS)
+        self._next_at_s = 0.0
         self._fails = False
 
-    async def __aenter__(self) -> Rest:
+    async def __aenter__(self) -> RestClient:
         self._session = aiohttp.ClientSession(timeout=TIMEOUT, headers={"User-Agent": "bitcoin-pipeline/0.1"})
         return self
 
@@ -42,43 +55,44 @@ class Rest:
         await self._session.close()
 
     async def server_time(self) -> int | None:
-        """The exchange's clock, microseconds UTC."""
-        envelope = await self._get("/v5/market/time", {})
-        return None if envelope is None else self._parsed(parse_server_time, envelope)
+        """The exchange's time, in microseconds UTC."""
+        return await self._call(SERVER_TIME_PATH, {}, parse_server_time)
 
-    async def recent_trades(self, symbol: str, limit: int) -> list[Any] | None:
-        """A symbol's last trades, at most `limit`, oldest first, as they stand in frames."""
-        query = {"category": "linear", "symbol": symbol, "limit": str(limit)}
-        envelope = await self._get("/v5/market/recent-trade", query)
-        return None if envelope is None else self._parsed(parse_recent_trades, envelope)
+    async def recent_trades(self, symbol: str, limit: int) -> list[ReceivedTrade] | None:
+        """A symbol's last trades, at most `limit`, oldest first."""
+        query = recent_trades_query(symbol, limit)
+        return await self._call(RECENT_TRADES_PATH, query, lambda envelope: parse_recent_trades(symbol, envelope))
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> Any:
+    async def _call(self, path: str, query: Mapping[str, str], parse: Callable[[Any], T]) -> T | None:
         try:
-            async with self._turns:
-                await self._wait_for_slot()
-                async with self._session.get(self._url + path, params=query) as response:
-                    if response.status != 200:
-                        return self._failed(f"{path} answers {response.status}")
-                    return orjson.loads(await response.read())
+            answer = parse(orjson.loads(await self._get(path, query)))
+        except aiohttp.ClientResponseError as error:
+            self._note_failure(f"{path} answers {error.status}")
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            return self._failed(f"{path}: {error!r}")
+            self._note_failure(f"{path}: {error!r}")
+        except EnvelopeError as error:
+            self._note_failure(str(error))
+        else:
+            if self._fails:
+                self._fails = False
+                log("INFO", "REST answers again")
+            return answer
+        return None
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
+        async with self._slots:
+            await self._wait_for_slot()
+            async with self._session.get(self._url + path, params=query) as response:
+                if response.status != 200:
+                    raise aiohttp.ClientResponseError(response.request_info, response.history, status=response.status)
+                return await response.read()
 
     async def _wait_for_slot(self) -> None:
-        now = asyncio.get_running_loop().time()
-        slot, self._next_at = max(now, self._next_at), max(now, self._next_at) + SPACING_S
-        await asyncio.sleep(slot - now)
+        now_s = asyncio.get_running_loop().time()
+        slot_at_s, self._next_at_s = max(now_s, self._next_at_s), max(now_s, self._next_at_s) + SPACING_S
+        await asyncio.sleep(slot_at_s - now_s)
 
-    def _parsed(self, parse: Any, envelope: Any) -> Any:
-        try:
-            parsed = parse(envelope)
-        except MessageError as error:
-            return self._failed(str(error))
-        if self._fails:
-            self._fails = False
-            log("INFO", "REST answers again")
-        return parsed
-
-    def _failed(self, reason: str) -> None:
+    def _note_failure(self, reason: str) -> None:
         if not self._fails:
             self._fails = True
             log("WARNING", "REST fails", reason=reason)

@@ -1,4 +1,4 @@
-"""The loop around the core's feed: it tells the feed what happens and does what the feed says, one thing at a time.
+"""The loop around the live feed: passes in what happens, and carries out the actions, one thing at a time.
 
 Part of the producer.
 """
@@ -15,50 +15,53 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.live.feed import (
+from bitcoin_pipeline.live.actions import (
     Action,
     AskRecentTrades,
     AskServerTime,
     Broadcast,
     DeadLetter,
-    Feed,
+    Disconnect,
     GapChanged,
-    HangUp,
     Publish,
     Report,
-    Say,
-    Stage,
+    SendText,
 )
-from producer.events import Events
-from producer.rest import Rest
-from producer.topic import Topic
+from bitcoin_pipeline.live.feed import LiveFeed
+from bitcoin_pipeline.live.symbol_feed import Stage
+from bitcoin_pipeline.times import Instant
+from producer.gap_events import GapEvents
+from producer.rest import RestClient
+from producer.topic_writer import TopicWriter
 
 TICK_S: Final = 0.05
 METRICS_S: Final = 60.0
 READY_US: Final = 10_000_000
-"""A producer whose last heartbeat is older proves nothing now."""
+"""Upper bound on the age of the last heartbeat of a producer that is ready."""
 _MAX_FRAME: Final = 16 << 20
 _OPEN_S: Final = 10.0
 
 
-def now_us() -> int:
-    """The clock that the feed is given: monotonic."""
-    return time.monotonic_ns() // 1000
+def read_clock() -> Instant:
+    """The monotonic clock of this process."""
+    return Instant(time.monotonic_ns() // 1000)
 
 
 class Worker:
-    """One feed with its socket, topic, REST and events."""
+    """The live feed with its socket, topic, REST client and gap events."""
 
-    def __init__(self, feed: Feed, topic: Topic, rest: Rest, events: Events, ws_url: str) -> None:
+    def __init__(
+        self, feed: LiveFeed, writer: TopicWriter, rest: RestClient, gap_events: GapEvents, ws_url: str
+    ) -> None:
         self._feed = feed
-        self._topic = topic
+        self._writer = writer
         self._rest = rest
-        self._events = events
+        self._gap_events = gap_events
         self._ws_url = ws_url
         self._socket: ClientConnection | None = None
-        # What the feed decides is done whole before it decides again: a proof must not overtake trades that wait for
+        # All actions of one call are carried out before the next call: a proof must not overtake trades that wait for
         # room in the queue.
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises BrokerError, in a group."""
@@ -75,27 +78,27 @@ class Worker:
                 self._tasks.create_task(part())
 
     def is_ready(self) -> bool:
-        """True while at least one symbol is proven up to now."""
-        age_us = self._feed.heartbeat_age_us(now_us())
+        """Whether at least one symbol is proven up to now."""
+        age_us = self._feed.state(read_clock()).heartbeat_age_us
         return age_us is not None and age_us < READY_US
 
     def state(self) -> dict[str, Any]:
         """The figures of this moment."""
-        feed = self._feed
-        stages = list(feed.stages().values())
+        state = self._feed.state(read_clock())
+        stages = list(state.stages.values())
         return {
-            "lag_ms": feed.lag_ms(now_us()),
+            "lag_ms": state.lag_ms,
             "symbols": {stage.value: stages.count(stage) for stage in Stage},
-            "queue": self._topic.queued(),
-            "reconnects": feed.reconnects,
-            **feed.counts,
+            "queue": self._writer.queued(),
+            "reconnects": state.reconnects,
+            **state.counts,
         }
 
     async def _connections(self) -> None:
         while True:
             reason = "the exchange closed the connection"
             try:
-                # Pings are the session's: an answer to them is what proves, not the protocol's own.
+                # The session sends Bybit's own pings, whose answers are proofs; the protocol's would prove nothing.
                 async with connect(
                     self._ws_url, ping_interval=None, compression=None, max_size=_MAX_FRAME, open_timeout=_OPEN_S
                 ) as socket:
@@ -107,7 +110,7 @@ class Worker:
                 reason = f"{self._ws_url}: {error!r}"
             finally:
                 self._socket = None
-            async with self._turn:
+            async with self._lock:
                 pause_us, actions = self._feed.disconnected(reason)
                 await self._act(actions)
             await asyncio.sleep(pause_us / 1e6)
@@ -115,7 +118,7 @@ class Worker:
     async def _ticks(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._topic.serve()
+            self._writer.serve()
             await self._do(self._feed.tick)
 
     async def _metrics(self) -> None:
@@ -124,44 +127,44 @@ class Worker:
             log("INFO", "metrics", **self.state())
 
     async def _do(self, happened: Callable[..., list[Action]], *what: Any) -> None:
-        async with self._turn:
-            await self._act(happened(*what, now_us()))
+        async with self._lock:
+            await self._act(happened(*what, read_clock()))
 
     async def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
                 case Publish(symbol, records):
-                    await self._topic.publish(symbol, records)
+                    await self._writer.publish(symbol, records)
                 case Broadcast(record):
-                    await self._topic.broadcast(record)
+                    await self._writer.broadcast(record)
                 case DeadLetter(record):
-                    await self._topic.bury(record)
-                case Say(text):
-                    await self._say(text)
+                    await self._writer.dead_letter(record)
+                case SendText(text):
+                    await self._send(text)
                 case AskServerTime(asked_at):
                     self._tasks.create_task(self._ask_server_time(asked_at))
                 case AskRecentTrades(symbol, asked_at, limit):
                     self._tasks.create_task(self._ask_recent_trades(symbol, asked_at, limit))
                 case GapChanged(gap):
-                    self._events.gap(gap)
-                case HangUp(reason):
-                    log("WARNING", "hanging up", reason=reason)
+                    self._gap_events.publish(gap)
+                case Disconnect(reason):
+                    log("WARNING", "disconnecting", reason=reason)
                     if self._socket is not None:
-                        self._socket.transport.abort()  # a dead peer would not answer a good-bye
+                        self._socket.transport.abort()  # a dead peer does not answer a closing handshake
                 case Report(event, fields):
                     log("INFO", event, **fields)
 
-    async def _say(self, text: str) -> None:
+    async def _send(self, text: str) -> None:
         try:
             if self._socket is not None:
                 await self._socket.send(text)
         except (OSError, WebSocketException):
-            return  # whoever reads the socket learns of its end
+            return  # the loop that reads the socket handles its end
 
-    async def _ask_server_time(self, asked_at: int) -> None:
+    async def _ask_server_time(self, asked_at: Instant) -> None:
         server_us = await self._rest.server_time()
         await self._do(self._feed.server_time, server_us, asked_at)
 
-    async def _ask_recent_trades(self, symbol: str, asked_at: int, limit: int) -> None:
+    async def _ask_recent_trades(self, symbol: str, asked_at: Instant, limit: int) -> None:
         page = await self._rest.recent_trades(symbol, limit)
         await self._do(self._feed.recent_trades, symbol, page, asked_at)

@@ -1,8 +1,8 @@
-"""Starts the BigQuery stand-in; runs in its own environment, with local-bigquery's own arguments.
+"""Starts the BigQuery emulator, in its own environment and with local-bigquery's own arguments.
 
-A killed stand-in leaves jobs that look as if they ran, and a client that polls one would wait for ever. BigQuery
-ends every job, so these are ended first, with an error: the client may submit again. A transaction that loses a
-conflict gets BigQuery's message, which is how a client recognises that it may repeat it. Imported by nobody.
+An emulator that was killed leaves jobs in the state "running", for which a client would poll for ever. BigQuery ends
+every job, so these are ended first, with an error after which a client may submit again. A transaction that loses a
+conflict gets BigQuery's own message, by which clients recognise that they may repeat it. No module imports this file.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import duckdb
 import uvicorn.config
 from local_bigquery import cli, errors
 
-_LOST = {"reason": "stopped", "message": "Job execution was cancelled: the stand-in was restarted while it ran"}
-
+_LOST = {"reason": "stopped", "message": "Job execution was cancelled: the emulator was restarted while it ran"}
 
 _CONFLICT = re.compile("(?P<name>.*(?:[Ff]ailed to commit|[Cc]ould not serialize).*)")
-"""DuckDB's and DuckLake's messages to a transaction that lost."""
+"""Messages of DuckDB and DuckLake when a transaction has lost a conflict."""
 
 
 def end_lost_jobs(data_dir: Path) -> int:
-    """End the jobs that were at work when the stand-in in `data_dir` died; returns their number."""
+    """End the jobs that ran when the emulator of `data_dir` was killed; returns their number."""
     database = data_dir / "emulator.duckdb"
     if not database.exists():
         return 0
@@ -48,6 +47,6 @@ if __name__ == "__main__":
     end_lost_jobs(parser.parse_known_args()[0].data_dir)
     message = "Transaction is aborted due to concurrent update: {name}"
     errors.DUCKDB_ERRORS.insert(0, (_CONFLICT, "invalidQuery", message))
-    # One line a request, several a poll, would bury what matters.
+    # Access lines, several for each poll of a client, would hide the lines that matter.
     uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn.access"]["level"] = "WARNING"
     cli.main()

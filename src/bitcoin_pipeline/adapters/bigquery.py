@@ -1,6 +1,6 @@
-"""BigQuery as deployables use it: bound and limited queries, conflicts of transactions, failures that pass.
+"""BigQuery calls of several deployables: queries with parameters and a cost limit, retries, retryable errors.
 
-Part of the adapters; wraps google-cloud-bigquery, with the errors of what it brings.
+Part of the adapters; wraps google-cloud-bigquery, and the errors of the libraries that it installs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from bitcoin_pipeline import schemas
 from bitcoin_pipeline.errors import RetryableError
 
 MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
-"""Upper bound of what one query may bill, 6 cents at list price; ten years of one symbol's candles are 1 GiB."""
+"""Upper bound on the bytes that one query bills, 6 cents at list price; ten years of one symbol's candles are 1 GiB."""
 
 _KINDS: Final = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP", dt.date: "DATE"}
 
 
 def query_config(**values: Any) -> bigquery.QueryJobConfig:
-    """A query's configuration with `values` as its parameters, limited to MAXIMUM_BYTES_BILLED.
+    """A query's configuration with `values` as its named parameters, limited to MAXIMUM_BYTES_BILLED.
 
-    A value is a str, an int, a date, an aware datetime, or a list of values of one of these types that is not empty.
+    A value is a str, an int, a date, an aware datetime, or a non-empty list of one of these types. Raises KeyError for
+    any other type.
     """
     return bigquery.QueryJobConfig(
         query_parameters=[_parameter(name, value) for name, value in values.items()],
@@ -44,7 +45,7 @@ def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquer
 
 
 def table_fields(table: str, leave_out: Sequence[str] = ()) -> list[bigquery.SchemaField]:
-    """The columns of one of the core's schema files, such as `market.candles`, `leave_out` aside."""
+    """The columns of a schema file, such as `market.candles`, without those in `leave_out`."""
     wanted = (field for field in schemas.table(table).fields if field["name"] not in leave_out)
     return [bigquery.SchemaField.from_api_repr(field) for field in wanted]
 
@@ -52,20 +53,20 @@ def table_fields(table: str, leave_out: Sequence[str] = ()) -> list[bigquery.Sch
 def is_conflict(error: Exception) -> bool:
     """True when a transaction was cancelled because another one changed the same table first.
 
-    BigQuery gives this no reason of its own (it is an `invalidQuery`), so that its message decides:
-    `Transaction is aborted due to concurrent update against table ...`.
+    BigQuery reports a conflict as `invalidQuery`, as it does other errors; only the message differs: `Transaction is
+    aborted due to concurrent update against table ...`.
     """
     return isinstance(error, google_errors.BadRequest) and "concurrent update" in str(error).lower()
 
 
 def conflict_retry(maximum_s: float, timeout_s: float) -> Retry:
-    """Repeats a transaction that lost a conflict for `timeout_s`, with pauses that grow from 1 s to `maximum_s`."""
+    """A decorator that repeats a transaction after conflicts for `timeout_s`, with pauses from 1 s to `maximum_s`."""
     return Retry(is_conflict, initial=1, maximum=maximum_s, timeout=timeout_s)
 
 
 @contextmanager
 def retryable_failures() -> Iterator[None]:
-    """Raises RetryableError in place of the client's errors that pass, after the client's own retries."""
+    """Raises RetryableError in place of the client's transient errors, which the client has retried already."""
     try:
         yield
     except (

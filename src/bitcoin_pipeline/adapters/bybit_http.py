@@ -1,6 +1,6 @@
-"""Bybit's public archive over HTTP, at a pace that is not banned.
+"""Bybit's public archive over HTTP, at a rate below the exchange's limit.
 
-Part of the adapters; wraps requests. Source of the pace and the ban: README, "Bybit's files".
+Part of the adapters; wraps requests. Source of the rate and the ban: README, "Bybit's files".
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ import urllib3
 from bitcoin_pipeline.errors import FinalError, RetryableError
 
 REQUESTS_PER_SECOND: Final = 20
-"""Of one instance to the archive's host; 30 are safe and 40 to 50 are banned."""
+"""Upper bound on the request rate of one instance to the archive's host; 30 are safe, 40 to 50 lead to a ban."""
 TIMEOUTS_S: Final = (10, 30)
-"""To connect, and between two pieces of an answer."""
+"""Time limits to connect, and between two pieces of a response."""
 PIECE: Final = 256 << 10
+"""Upper bound on the bytes of one piece of a file."""
 
 
 class Log(Protocol):
     """A writer of log lines, such as `stdout.log`."""
 
     def __call__(self, severity: str, message: str, **fields: object) -> None:
-        """Write one event."""
+        """Writes one event."""
 
 
 class BannedError(Exception):
-    """The exchange refuses this address for the next `seconds`."""
+    """The exchange refuses requests from this address for the next `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds: Final = math.ceil(seconds)
-        super().__init__(f"the exchange bans this address, ask again in {self.seconds} s")
+        super().__init__(f"the exchange bans this address for another {self.seconds} s")
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """What the source says of a file; `md5` in hex where the ETag is known to be one, `size` in bytes."""
+class FileVersion:
+    """A version of a file at its source. `size`: bytes. `md5`: in hex, where the ETag is known to be one."""
 
     etag: str
     size: int | None
@@ -54,9 +55,9 @@ class Version:
 class BybitArchive:
     """Bybit's public files over HTTP; safe to share between threads.
 
-    Every method raises RetryableError when the exchange cannot be reached or fails, FinalError when its answer
-    makes no sense, and BannedError, without a request, as long as a ban lasts. `ban_s`: how long a ban lasts that does
-    not say so itself.
+    Every method raises RetryableError when the exchange is unreachable or fails, FinalError for a response that is not
+    expected, and BannedError while a ban lasts, without a request. `ban_s`: duration of a ban whose response states
+    none.
     """
 
     def __init__(  # noqa: PLR0913  # one of each
@@ -81,14 +82,14 @@ class BybitArchive:
         self._next_request = 0.0
         self._banned_until = -math.inf
         self._session = session
-        # identity: the bytes of the file are wanted, not a rendering of them.
+        # identity: the host must send the bytes of the file as they are stored.
         session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
 
-    def listed(self, key: str) -> Version | None:
-        """What the bucket's listing says of a file, or None when it lacks the file or does not answer.
+    def listed(self, key: str) -> FileVersion | None:
+        """The version of a file by the bucket's listing, or None when the listing lacks it or cannot be read.
 
-        The listing is a courtesy that adds the md5; the file itself says whether it exists. It is another host,
-        which bans nobody and need not be spared.
+        The listing only adds the md5; whether a file exists is decided by `open`. It is on another host, without a rate
+        limit.
         """
         self._refuse_while_banned()
         try:
@@ -100,7 +101,7 @@ class BybitArchive:
             return None
 
     def open(self, key: str) -> requests.Response | None:
-        """The answer whose body is the file, not read yet, or None when there is no such file."""
+        """The response whose body is the file, not read yet, or None when the file does not exist."""
         self._wait_for_turn()
         try:
             response = self._get(f"{self._archive_url}/{key}")
@@ -111,7 +112,7 @@ class BybitArchive:
         response.close()
         if response.status_code == 404:
             return None
-        # A ban is a page for people; a plain refusal of the bucket would be XML.
+        # A ban is an HTML page; a refusal by the bucket itself is XML.
         is_html = "html" in response.headers.get("Content-Type", "")
         if response.status_code == 429 or (response.status_code == 403 and is_html):
             raise self._ban(response.headers.get("Retry-After", ""))
@@ -119,7 +120,7 @@ class BybitArchive:
         raise RetryableError(message) if response.status_code >= 500 else FinalError(message)
 
     def pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The bytes of the body as they were sent."""
+        """The bytes of the body as the host sent them."""
         try:
             yield from response.raw.stream(PIECE, decode_content=False)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -129,7 +130,7 @@ class BybitArchive:
         return self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
 
     def _wait_for_turn(self) -> None:
-        # Slept with the lock held: a thread that waits behind must learn of a ban before its request.
+        # The lock is held during the sleep, so that a waiting thread sees a ban before its request.
         with self._turn:
             self._refuse_while_banned()
             now = self._monotonic()
@@ -149,18 +150,19 @@ class BybitArchive:
         return BannedError(seconds)
 
 
-def version_of(headers: Mapping[str, str]) -> Version:
-    """What the headers of an answer with a file say of it."""
+def version_of(headers: Mapping[str, str]) -> FileVersion:
+    """The version of a file by the headers of the response that carries it."""
     size = headers.get("Content-Length", "")
-    return Version(headers.get("ETag", "").removeprefix("W/").strip('"'), int(size) if size.isdecimal() else None)
+    etag = headers.get("ETag", "").removeprefix("W/").strip('"')
+    return FileVersion(etag, int(size) if size.isdecimal() else None)
 
 
-def _find_in_listing(document: bytes, key: str) -> Version | None:
-    root = ElementTree.fromstring(document)  # noqa: S314  # our own exchange; expat itself bounds expansion
+def _find_in_listing(document: bytes, key: str) -> FileVersion | None:
+    root = ElementTree.fromstring(document)  # noqa: S314  # expat bounds the expansion of entities
     for entry in root.iterfind("{*}Contents"):
         if entry.findtext("{*}Key") == key:
             etag = entry.findtext("{*}ETag", "").strip('"')
             # The ETag of a file that was uploaded in parts ends in -N and is no md5 of the file.
             md5 = etag.lower() if re.fullmatch("[0-9a-fA-F]{32}", etag) else None
-            return Version(etag, int(entry.findtext("{*}Size", "")), md5)
+            return FileVersion(etag, int(entry.findtext("{*}Size", "")), md5)
     return None

@@ -1,4 +1,4 @@
-"""Kafka as deployables use it: reads between two offsets, and a producer that leaves no gap.
+"""Kafka calls of several deployables: reads between two offsets, and a producer that leaves no gap.
 
 Part of the adapters; wraps confluent-kafka.
 """
@@ -14,20 +14,20 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from bitcoin_pipeline.errors import RetryableError
 
 QUEUE: Final = 200_000
-"""Records that may wait for the broker; further ones wait for room."""
+"""Upper bound on the records queued for the broker; calls with further records wait."""
 _FULL_PAUSE_S: Final = 0.02
 
 
 class SilentBrokerError(RetryableError):
-    """The broker sent none of the records that it has."""
+    """The broker sent none of the records that the topic holds."""
 
 
 class BrokerError(RuntimeError):
-    """The topic cannot be read at the start, or a record is lost to it, so that nothing may be appended any more."""
+    """The topic cannot be read at the start, or a record was refused; no further record may be appended."""
 
 
 def partitions(consumer: Consumer, topic: str, timeout_s: float) -> list[int]:
-    """The partitions of a topic, in order. Raises KafkaException."""
+    """The numbers of a topic's partitions, ascending. Raises KafkaException."""
     found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
@@ -35,7 +35,7 @@ def partitions(consumer: Consumer, topic: str, timeout_s: float) -> list[int]:
 
 
 def tail(consumer: Consumer, topic: str, records: int, timeout_s: float) -> list[TopicPartition]:
-    """Every partition at the offset after which at most `records` follow now. Raises KafkaException."""
+    """Every partition with the offset of its last `records` records, or of its first one. Raises KafkaException."""
     places = [TopicPartition(topic, partition) for partition in partitions(consumer, topic, timeout_s)]
     for place in places:
         low, high = consumer.get_watermark_offsets(place, timeout=timeout_s)
@@ -46,16 +46,16 @@ def tail(consumer: Consumer, topic: str, records: int, timeout_s: float) -> list
 def read(
     consumer: Consumer, start: TopicPartition, end: int, timeout_s: float, batch: int = 10_000
 ) -> Iterator[Message]:
-    """The records of a partition from the offset of `start` to before `end`, which the topic must hold.
+    """The records of a partition from the offset of `start` to before `end`; the topic must hold them.
 
-    Assigns the partition to the consumer. Where the start lies within a batch of records, the batch's earlier records
-    are left out. At most `batch` records are in memory at once. Raises KafkaException, and SilentBrokerError when
-    nothing comes for `timeout_s`.
+    The partition is assigned to the consumer. A broker may send a stored batch of records whole; those before the start
+    are skipped. At most `batch` records are in memory at once. Raises KafkaException, and SilentBrokerError when the
+    broker sends nothing for `timeout_s`.
     """
     consumer.assign([start])
     offset = start.offset
     while offset < end:
-        # The call returns when it has as many records as it is asked for, so it is never asked for more than there are.
+        # The call waits until it has as many records as it requests, so it never requests more than the topic holds.
         messages = consumer.consume(min(batch, end - offset), timeout=timeout_s)
         if not messages:
             place = f"{start.topic}[{start.partition}]"
@@ -63,7 +63,7 @@ def read(
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
-            found = message.offset() or 0  # None only where there is an error
+            found = message.offset() or 0  # None only with an error
             if found < offset:
                 continue
             offset = found + 1
@@ -71,9 +71,9 @@ def read(
 
 
 class GaplessProducer:
-    """Appends records in their order, each once; a record waits for its broker as long as that takes.
+    """Appends records in their order, each once, and waits for the broker without a time limit.
 
-    `client`: the options of librdkafka that find the broker.
+    `client`: librdkafka's options of the connection.
     """
 
     def __init__(self, client: Mapping[str, Any]) -> None:
@@ -88,8 +88,8 @@ class GaplessProducer:
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": QUEUE,
                 "queue.buffering.max.kbytes": 256 << 10,
-                # A record that is given up would be a hole under what is appended after it. For the same reason a
-                # record that is refused ends the producer's work.
+                # A record that times out would leave a gap before the records after it, so no record does. For the same
+                # reason a refused record ends the producer's work.
                 "message.timeout.ms": 0,
                 "enable.gapless.guarantee": True,
                 "delivery.report.only.error": True,
@@ -99,7 +99,7 @@ class GaplessProducer:
         )
 
     async def append_all(self, topic: str, key: str, records: Iterable[bytes]) -> None:
-        """Append records to the key's partition; waits while the queue is full. Raises BrokerError."""
+        """Appends records to the key's partition; waits while the queue is full. Raises BrokerError."""
         produce = self._producer.produce
         for record in records:
             try:
@@ -110,7 +110,7 @@ class GaplessProducer:
                 raise BrokerError(str(error)) from error
 
     async def append(self, topic: str, record: bytes, **where: Any) -> None:
-        """Append a record, `where` being a key or a partition; waits while the queue is full. Raises BrokerError."""
+        """Appends a record to `key=` or `partition=`; waits while the queue is full. Raises BrokerError."""
         while True:
             try:
                 self._producer.produce(topic, record, **where)
@@ -123,17 +123,17 @@ class GaplessProducer:
                 return
 
     def queued(self) -> int:
-        """Records that wait for the broker, and the client's reports that `serve` has not taken yet."""
+        """The number of queued records, plus the client's reports that `serve` has not processed yet."""
         return len(self._producer)
 
     def serve(self) -> None:
-        """Takes the client's reports; to be called often. Raises BrokerError."""
+        """Processes the client's reports; must be called often. Raises BrokerError."""
         self._producer.poll(0)
         if self._failure is not None:
             raise BrokerError(self._failure)
 
     def flush(self, seconds: float) -> int:
-        """Waits until the broker has every record, at most `seconds`; returns the number of records that it lacks."""
+        """Waits at most `seconds` until the broker has every record; returns the number of records still queued."""
         return self._producer.flush(seconds)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
@@ -141,6 +141,6 @@ class GaplessProducer:
             self._failure = f"a record for {message.topic()} was refused: {error}"
 
     def _erred(self, error: KafkaError) -> None:
-        # Others, such as a broker that is away, pass by themselves.
+        # The client recovers from other errors by itself, such as from a broker that is unreachable.
         if error.fatal():
             self._failure = f"the producer cannot go on: {error}"

@@ -1,8 +1,8 @@
-"""Bybit's daily archive file: its columns across the eras, its order, one row, one whole day, and its bytes.
+"""Bybit's daily archive file: its columns over the years, its order, its rows, a whole day, and its bytes.
 
-Source of the format: facts read from `public.bybit.com/trading/` and from two real files (README, "Bybit's files").
-Part of the core; anybody may import it. `read_day` is the plain statement of the rules, one row at a time; the
-Spark job does the same faster and is held to it by the conformance cases.
+Source of the format: files of `public.bybit.com/trading/` (README, "Bybit's files").
+Part of the core; any module may import it. `read_day` states the rules plainly, one row at a time; the Spark job
+implements the same faster, and the conformance cases compare the two.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from bitcoin_pipeline.trade import (
 )
 
 NEEDED_COLUMNS: Final = ("timestamp", "symbol", "side", "size", "price", "trdMatchID")
-"""What is read, by name; every other column of a file is left alone."""
+"""The columns that are read, by name; a file may have others."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _PIECE = 1 << 20
 
 
 class UnusableFileError(ValueError):
-    """The file of a day cannot be used at all; trying again will not help."""
+    """The file of a day cannot be used at all, and reading it again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where the needed columns stand in this file."""
+    """The positions of the needed columns in one file; `names`: all of its columns."""
 
     names: tuple[str, ...]
     timestamp: int
@@ -68,7 +68,10 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class DayTrades:
-    """One day file, read: trades in matching order, what was rejected, how many rows repeated an id."""
+    """The content of one day file: trades in matching order, rejected rows, and counts.
+
+    `duplicates`: rows that repeat a trade. `rows`: all rows of the file, blank lines left out.
+    """
 
     trades: list[Trade]
     rejected: list[RejectedRow]
@@ -77,7 +80,7 @@ class DayTrades:
 
 
 def parse_header(line: str) -> Header:
-    """Positions of the needed columns. Raises UnusableFileError when one is missing or stands twice."""
+    """The positions of the needed columns. Raises UnusableFileError when one is missing or occurs twice."""
     line = line.removeprefix("\ufeff").rstrip("\r\n")
     if "\r" in line:
         # Such a file would be all header and no rows, as if there had been no trades.
@@ -103,7 +106,7 @@ def parse_time_us(text: str) -> int:
 
 
 def parse_row(header: Header, line: str, symbol: str, day: dt.date, row: int) -> Trade | RejectedRow:
-    """The trade in one line (without its line end), or why it is none. `Trade.order` is `row`."""
+    """The trade in one line (without its line end), or the rejected row. `Trade.order` is `row`."""
     start_us = day_start_us(day)
     fields = line.split(",")
     minute_us: int | None = None
@@ -174,7 +177,7 @@ def read_day(lines: Iterable[str], symbol: str, day: dt.date) -> DayTrades:
 
 
 def describe(trade: Trade) -> str:
-    """A trade as text, the needed columns in their order: how a row is told of once its line is gone."""
+    """A trade as a line of the needed columns in their order, where the text of its row is no longer at hand."""
     seconds = plain(from_units(trade.time_us, 6))
     return f"{seconds},{trade.symbol},{trade.taker_side},{plain(trade.size)},{plain(trade.price)},{trade.trade_id}"
 
@@ -188,14 +191,14 @@ class Inflater:
 
     def __init__(self, most: int) -> None:
         self.size = 0
-        """Bytes that were fed."""
+        """Bytes that were passed in."""
         self._most = most
         self._start = b""
         self._is_gzip: bool | None = None
         self._member: zlib._Decompress | None = None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The text that the next bytes of the file add; it is to be read to its end."""
+        """The text that the next bytes of the file add; the caller must exhaust the iterator."""
         self.size += len(piece)
         if self._is_gzip is None:
             self._start += piece
@@ -209,7 +212,7 @@ class Inflater:
             yield piece
 
     def end(self) -> bytes:
-        """The text that was held back: of a file too short to be gzip, all of it."""
+        """The remaining text, to be called at the end of the file: the whole of one that is too short to be gzip."""
         if self._member is not None and not self._member.eof:
             raise UnusableFileError(f"gzip ends too early, after {self.size} bytes")
         return self._start
@@ -232,9 +235,10 @@ class Inflater:
 
 
 class FileCheck:
-    """Follows the bytes of an archive file as they pass by, in constant memory, and judges them at the end.
+    """Checks an archive file from its bytes, piece by piece and in constant memory.
 
-    Feed it every piece in order, then call `problem()`. A file that does not begin like gzip is taken as plain CSV.
+    The caller passes every piece to `feed`, in order, then calls `problem`. A file that does not begin like gzip is
+    taken as plain CSV.
     """
 
     def __init__(self) -> None:
@@ -249,12 +253,12 @@ class FileCheck:
 
     @property
     def sha256(self) -> str:
-        """Of all bytes so far, in hex."""
+        """The digest of all bytes so far, in hex."""
         return self._sha256.hexdigest()
 
     @property
     def md5(self) -> str:
-        """Of all bytes so far, in hex; what the bucket's listing gives as ETag."""
+        """The digest of all bytes so far, in hex; the bucket's listing has it as ETag."""
         return self._md5.hexdigest()
 
     def feed(self, piece: bytes) -> None:
@@ -271,14 +275,14 @@ class FileCheck:
             self._error = str(error)
 
     def problem(self) -> str | None:
-        """What makes the whole file unusable, or None: gzip is whole and the header has what is needed.
+        """What makes the whole file unusable; None if gzip is whole and the header has the needed columns.
 
-        A file without any rows is not a problem; `has_rows` tells.
+        A file without any rows is not a problem; `has_rows` is then False.
         """
         if self._error:
             return self._error
         try:
-            # A file of one byte has not been told apart yet; it is no CSV either way.
+            # A file of one byte may be gzip or text; it is no CSV either way.
             header = self._inflater.end() or (self._text if self._header is None else self._header)
             if header.strip(b"\r\n"):
                 parse_header(header.decode("utf-8", "backslashreplace"))

@@ -1,6 +1,6 @@
-"""The records of the topic `trades`: trade, heartbeat, gap, as JSON that Flink's SQL reads.
+"""The records of the topic `trades` (trade, heartbeat and gap) as JSON, which Flink's SQL reads.
 
-Part of the core; anybody may import it. Prices, sizes and turnovers are strings of plain decimals; times are
+Part of the core; any module may import it. Prices, sizes and turnovers are strings of plain decimals; times are
 integer microseconds UTC.
 """
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from bitcoin_pipeline.amounts import canonical, parse_decimal, plain
+from bitcoin_pipeline.amounts import canonical, parse_decimal
+from bitcoin_pipeline.bybit.frames import PlainTrade, plain_trade
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import MS_US
 from bitcoin_pipeline.trade import Trade, live_order, parse_price, parse_size, parse_taker_side, parse_trade_id
@@ -21,12 +22,12 @@ HEARTBEAT: Final = "heartbeat"
 GAP: Final = "gap"
 
 MAX_US: Final = 10**14 * MS_US
-"""No time in the topic reaches it."""
+"""Exclusive upper bound on the times in the topic."""
 _MAX_SEQ: Final = 2**63
 
 
 class GapState(StrEnum):
-    """`closed`: every trade in the gap was sent after all; not that the feed is back."""
+    """Whether trades may be missing; `closed`: every trade in the gap was sent after all."""
 
     OPENED = "opened"
     CLOSED = "closed"
@@ -34,9 +35,9 @@ class GapState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The proof that every trade with a time up to `time_us` was sent, for the symbols named.
+    """The proof that every trade of `symbols` with a time up to `time_us` was sent.
 
-    `lag_ms`: exchange time now minus `time_us`. `reconnects`: of this worker since it started.
+    `lag_ms`: the exchange's time at the sending minus `time_us`. `reconnects`: of this worker since it started.
     """
 
     time_us: int
@@ -47,7 +48,10 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Trades of one symbol within one minute may be missing, from `from_us` to `to_us`; None: the feed is away."""
+    """Trades of one symbol within one minute may be missing, from `from_us` to `to_us`.
+
+    `to_us` is None as long as the feed of the symbol is away.
+    """
 
     gap_id: str
     symbol: str
@@ -58,22 +62,12 @@ class Gap:
 
 def trade_record(trade: Trade, seq: int) -> bytes:
     """A trade as it stands in the topic; `seq` is the exchange's, 0 where it gave none."""
-    return encoded_trade(
-        trade.symbol,
-        trade.trade_id,
-        trade.time_us,
-        seq,
-        str(trade.taker_side),
-        plain(trade.price),
-        plain(trade.size),
-        plain(trade.turnover),
-    )
+    return encoded_trade(plain_trade(trade, seq))
 
 
-def encoded_trade(  # noqa: PLR0913, PLR0917  # the columns of the record
-    symbol: str, trade_id: str, time_us: int, seq: int, side: str, price: str, size: str, turnover: str
-) -> bytes:
-    """A trade as it stands in the topic, from texts that are known to be right and so need no escaping."""
+def encoded_trade(trade: PlainTrade) -> bytes:
+    """A trade as it stands in the topic; the texts of a PlainTrade need no escaping."""
+    symbol, trade_id, time_us, seq, side, price, size, turnover, _ = trade
     return (
         f'{{"type":"trade","symbol":"{symbol}","id":"{trade_id}","time":{time_us},"seq":{seq},"side":"{side}",'
         f'"price":"{price}","size":"{size}","turnover":"{turnover}"}}'
@@ -81,9 +75,9 @@ def encoded_trade(  # noqa: PLR0913, PLR0917  # the columns of the record
 
 
 def read_trade(record: bytes) -> Trade | None:
-    """The trade that `trade_record` or `encoded_trade` wrote, None for a record of another type.
+    """The trade in a record of the topic; None for a record of another type.
 
-    `Trade.order` is that of `live_order`, so it begins with seq. Raises ValueError when it is no record of ours.
+    `Trade.order` is that of `live_order`, so it begins with seq. Raises ValueError for what is no record of the topic.
     """
     try:
         fields = json.loads(record)
@@ -139,7 +133,7 @@ def gap_record(gap: Gap) -> bytes:
 
 
 def dead_letter_record(reason: str, text: str) -> bytes:
-    """What could not be read, as it stands in the dead-letter topic: the reason and the text as it came."""
+    """The record of the dead-letter topic for a text that could not be used, with the reason."""
     return _json({"reason": reason, "record": text})
 
 

@@ -1,11 +1,10 @@
-"""The tables' schemas, as files that Terraform, Spark, the stand-ins and the tests read alike.
+"""Schemas of tables, views and topics, as files that Terraform, the deployables, the stand-ins and the tests read.
 
-`market/<table>.json` holds a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
-`market/<view>.sql` holds a view. `lake/trades.json` holds the columns of the Parquet trades, in the same form, and
-`lake/trades_live.json` those of what was seen live.
-`statements/` holds what several deployables send to BigQuery. `postgres/live.sql` makes the live plane's tables;
-`topics.json` holds the broker's topics.
-Part of the core; anybody may import it.
+`market/<table>.json` is a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
+`market/<view>.sql` is a view. `lake/trades.json` has the columns of the archive's trades in Parquet, in the same form,
+and `lake/trades_live.json` those of the trades seen live. `statements/` has the SQL that several deployables send to
+BigQuery. `postgres/live.sql` makes the live plane's tables and roles; `topics.json` has the broker's topics.
+Part of the core; any module may import it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of the broker. `config`: Kafka's own words."""
+    """A topic of the broker. `config`: settings of the topic by Kafka's own names."""
 
     name: str
     partitions: int
@@ -72,12 +71,12 @@ def views(folder: str = "market") -> list[str]:
 
 
 def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at: str, kept: str = "") -> str:
-    """The statements that replace candles of one source by the rows of the table `fresh`, for a script of BigQuery.
+    """BigQuery statements that replace candles of one source by the rows of the table `fresh`.
 
-    They belong into a transaction, with parameters now (TIMESTAMP) and run (STRING). Conditions on a row `stored` of
-    `market.candles`: `in_reach`, that the statements may touch it at all (it prunes partitions, and names the source);
-    `outdated`, that it goes; `kept`, that it goes and the history keeps its values, which by default are all that go.
-    `updated_at`: when a row of `fresh` was written, as an expression.
+    The script runs them in a transaction, with the parameters now (TIMESTAMP) and run (STRING). Three arguments are
+    conditions on a row `stored` of `market.candles`: `in_reach` selects the rows that the statements may touch (it
+    prunes partitions and fixes the source), `outdated` those of them that are deleted, and `kept` those of the deleted
+    ones whose values the history keeps, by default all. `updated_at`: an expression for that column of a fresh row.
     """
     columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
     text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
@@ -92,7 +91,7 @@ def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at:
 
 
 def live_sql() -> str:
-    """The statements that make the live plane's tables in Postgres; they may be run again."""
+    """The statements that make the live plane's tables and roles in Postgres; a second run changes nothing."""
     return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""A client's way to the broker: plain, encrypted, with a user, with both."""
+"""Connection options of a broker's client: plain, encrypted, with a user, with both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a symbol-day: planning, batching, and what an absent file means."""
+"""The states of a symbol-day: planning, the days of a batch, and absent files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import datetime as dt
 
 import pytest
 
+from bitcoin_pipeline.errors import FinalError
 from bitcoin_pipeline.ingests import (
+    BatchDays,
     FetchStatus,
     IngestStatus,
     SymbolDay,
+    UnknownSymbolError,
     absent_status,
+    batch_days,
     in_batches,
     missing_days,
     parse_symbol_day,
@@ -74,3 +78,39 @@ def test_what_the_batch_has_to_read() -> None:
         FetchStatus.UNCHANGED,
         FetchStatus.CORRUPT,
     }
+
+
+def test_the_days_of_a_batch() -> None:
+    fetched = {
+        day(6): FetchStatus.NOT_PUBLISHED,
+        day(5): FetchStatus.NO_TRADES,
+        day(4): FetchStatus.CORRUPT,
+        day(3): FetchStatus.UNCHANGED,
+        day(2): FetchStatus.STORED,
+        day(1): FetchStatus.NO_TRADES,
+    }
+    found = batch_days(fetched)
+    assert found == BatchDays((day(2), day(3), day(4)), (day(1), day(5)), (day(6),))
+    assert found.needs_batch
+
+
+def test_each_answer_but_one_has_its_place() -> None:
+    for status in set(FetchStatus) - {FetchStatus.UNKNOWN_SYMBOL}:
+        found = batch_days({day(1): status})
+        assert (*found.load, *found.no_trades, *found.not_published) == (day(1),), status
+
+
+@pytest.mark.parametrize("fetched", [{}, {day(1): FetchStatus.NOT_PUBLISHED}])
+def test_days_that_are_not_published_need_no_batch(fetched: dict[SymbolDay, FetchStatus]) -> None:
+    assert not batch_days(fetched).needs_batch
+
+
+def test_days_without_trades_need_a_batch_that_records_them() -> None:
+    assert batch_days({day(1): FetchStatus.NO_TRADES}).needs_batch
+
+
+def test_an_unknown_symbol_is_an_error_that_no_other_try_changes() -> None:
+    fetched = {day(1): FetchStatus.STORED, SymbolDay("NOSUCHUSDT", day(1).day): FetchStatus.UNKNOWN_SYMBOL}
+    with pytest.raises(UnknownSymbolError, match="the exchange's archive has no symbol NOSUCHUSDT"):
+        batch_days(fetched)
+    assert issubclass(UnknownSymbolError, FinalError)

@@ -1,4 +1,4 @@
-"""A line of the log: one JSON object, whatever its fields hold."""
+"""A line of the log: one JSON object, for any values of its fields."""
 
 from __future__ import annotations
 

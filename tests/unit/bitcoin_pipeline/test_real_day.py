@@ -58,9 +58,9 @@ def test_order_agrees_with_the_exchanges_own_tick_direction(day: DayTrades) -> N
         direction = {row["trdMatchID"]: row["tickDirection"] for row in csv.DictReader(lines)}
     for before, trade in pairwise(day.trades):
         step = (trade.price > before.price) - (trade.price < before.price)
-        told = direction[trade.trade_id]
-        assert told == {1: "PlusTick", -1: "MinusTick"}.get(step, told), trade
-        assert told.startswith("Zero") == (step == 0), trade
+        tick = direction[trade.trade_id]
+        assert tick == {1: "PlusTick", -1: "MinusTick"}.get(step, tick), trade
+        assert tick.startswith("Zero") == (step == 0), trade
 
 
 def test_the_day_as_one_candle(day: DayTrades) -> None:

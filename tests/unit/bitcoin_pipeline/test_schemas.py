@@ -1,4 +1,4 @@
-"""The schema files: the core's types and the tables hold together."""
+"""The schema files: tables and topics agree with the core's types and names, and the SQL does what it is for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALL_TABLES = [*schemas.tables("market"), *schemas.tables("lake")]
 
 
 def columns_of(kind: type) -> list[str]:
-    """A dataclass's fields as columns are called: a column's type carries the unit, not its name."""
+    """The names of columns for a dataclass's fields: the unit is in a column's type and not in its name."""
     return [field.name.removesuffix("_us") for field in dataclasses.fields(kind)]
 
 
@@ -68,9 +68,9 @@ def test_every_table_is_written_in_bigquerys_own_words(name: str) -> None:
 
 
 def test_words_of_a_column_are_those_of_the_code() -> None:
-    told = {field["name"]: field["description"] for field in schemas.table(names.CANDLES).fields}
-    assert re.findall(r"[a-z]+", told["source"].replace(" or ", " ")) == list(Source)
-    assert re.findall(r"[a-z]+", told["status"].replace(" or ", " ")) == list(Status)
+    descriptions = {field["name"]: field["description"] for field in schemas.table(names.CANDLES).fields}
+    assert re.findall(r"[a-z]+", descriptions["source"].replace(" or ", " ")) == list(Source)
+    assert re.findall(r"[a-z]+", descriptions["status"].replace(" or ", " ")) == list(Status)
     ingests = {field["name"]: field["description"] for field in schemas.table(names.INGESTS).fields}
     assert re.findall(r"[a-z_]+", ingests["status"].replace(" or ", " ")) == list(IngestStatus)
 
@@ -87,13 +87,13 @@ def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> No
     with duckdb.connect() as database:
         database.execute("CREATE SCHEMA market")
         database.execute("CREATE TABLE market.candles (symbol TEXT, open_time INTEGER, source TEXT, status TEXT)")
-        # Minute n lacks the n best; `live` has one row a minute, so its two ranks never meet.
+        # Minute n lacks the n best sources; `live` has one row a minute, so both of its ranks are never in one minute.
         for minute in range(len(ranked)):
             rows = dict(reversed(ranked[minute:]))
             for source, status in rows.items():
                 database.execute("INSERT INTO market.candles VALUES ('BTCUSDT', ?, ?, ?)", [minute, source, status])
         best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
-        chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()  # ours
+        chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()
     assert chosen == ranked
 
 
@@ -105,7 +105,7 @@ def test_best_ranks_sources_as_the_core_does() -> None:
 
 
 def test_candles_are_replaced_and_what_goes_is_kept() -> None:
-    # stored: 1 stands, 2 changes, 3 vanishes, 4 is another source's. fresh: 1, 2, 5.
+    # Stored rows by minute: 1 stays, 2 changes, 3 is deleted, 4 is of another source. Fresh rows: 1, 2, 5.
     statements = schemas.replace_candles_sql(
         fresh="fresh",
         in_reach="stored.source = 'archive'",
@@ -134,7 +134,7 @@ def test_the_history_may_keep_fewer_than_go() -> None:
 
 
 def _replaced(statements: str) -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]]:
-    """The candles (open time, source, close, written when) and the history after `statements`, in DuckDB."""
+    """The candles (open time, source, close, time of the write) and the history after `statements`, in DuckDB."""
     columns = [name for name in schemas.table(names.CANDLES).names if name not in ("open_time", "source", "close")]
     rest = ", ".join(f"'old' AS {name}" for name in columns)
     stored = "(1, 'archive', 10), (2, 'archive', 20), (3, 'archive', 30), (4, 'live', 40)"

@@ -1,4 +1,4 @@
-"""Settings: read from an environment that is handed in, all faults at once."""
+"""Settings: parsed from an environment that the caller passes; one error names all faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Symbols: what can be one, and which are inverse."""
+"""Symbols: which texts are symbols, and which symbols are inverse."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bitcoin_pipeline.times import (
     DAY_US,
     MINUTE_US,
+    Instant,
     day_of,
     day_start_us,
     days,
@@ -107,3 +108,14 @@ def test_a_naive_datetime_is_refused() -> None:
 )
 def test_iso(time_us: int, text: str) -> None:
     assert iso(time_us) == text
+
+
+def test_an_instant_is_not_a_time() -> None:
+    """The type checker refuses a UTC time as an instant: without the error, the unused `ignore` would be one."""
+
+    def age_us(read_at: Instant, now: Instant) -> int:
+        return now - read_at
+
+    assert age_us(Instant(5), Instant(7)) == 2
+    time_us = from_datetime(dt.datetime(2026, 8, 9, tzinfo=dt.UTC))
+    assert age_us(time_us, Instant(7)) < 0  # type: ignore[arg-type]

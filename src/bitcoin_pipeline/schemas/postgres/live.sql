@@ -1,4 +1,4 @@
--- The live plane's tables in Postgres. Written by Flink with upserts only; may be applied again at any time.
+-- The live plane's tables and roles in Postgres. Flink writes with upserts only; this file may be run again at any time.
 -- Columns of candles are those of market/candles.json.
 
 CREATE TABLE IF NOT EXISTS candles (
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS candles (
 );
 CREATE INDEX IF NOT EXISTS candles_updated_at ON candles (updated_at);
 
--- How far the feed of a symbol is proven: every trade up to proven_until was sent.
+-- The proof of each symbol's feed: every trade up to proven_until was sent.
 CREATE TABLE IF NOT EXISTS feed_status (
   symbol text PRIMARY KEY,
   proven_until timestamptz NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS feed_status (
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Where trades may be missing: one row per gap, symbol and minute. to_time is NULL while the feed is away.
+-- The times in which trades may be missing: one row per gap, symbol and minute. to_time is NULL while the feed is away.
 CREATE TABLE IF NOT EXISTS gaps (
   gap_id text PRIMARY KEY,
   symbol text NOT NULL,
@@ -46,8 +46,8 @@ CREATE OR REPLACE FUNCTION status_rank(status text) RETURNS integer IMMUTABLE LA
   SELECT array_position(ARRAY['forming', 'final', 'partial', 'repaired'], status)
 $$;
 
--- Nothing goes back while a stream replays: a smaller trade_count is refused, and so is a lower rank of status, each
--- on its own. A write that changes nothing leaves updated_at alone.
+-- No value goes back while a stream replays: the guard keeps the stored row where trade_count would fall, and the
+-- stored status where its rank would fall, each independently. A write without a change leaves updated_at as it is.
 CREATE OR REPLACE FUNCTION guard_candle() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   status text := CASE WHEN status_rank(NEW.status) < status_rank(OLD.status) THEN OLD.status ELSE NEW.status END;
@@ -78,7 +78,7 @@ $$;
 CREATE OR REPLACE TRIGGER guard_feed_status BEFORE UPDATE ON feed_status
   FOR EACH ROW EXECUTE FUNCTION guard_feed_status();
 
--- A closed gap stays closed, and an end that is known stays known.
+-- A closed gap stays closed, and an end, once stored, stays.
 CREATE OR REPLACE FUNCTION guard_gap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.state = 'opened' AND (OLD.state = 'closed' OR (NEW.to_time IS NULL AND OLD.to_time IS NOT NULL)) THEN
@@ -93,3 +93,17 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER guard_gap BEFORE UPDATE ON gaps FOR EACH ROW EXECUTE FUNCTION guard_gap();
+
+-- Roles without a login, for the users of the deployables. Flink writes by upsert only, so no role may delete a row.
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_writer') THEN
+    CREATE ROLE live_writer;
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_reader') THEN
+    CREATE ROLE live_reader;
+  END IF;
+END
+$$;
+GRANT SELECT, INSERT, UPDATE ON candles, feed_status, gaps TO live_writer;
+GRANT SELECT ON candles, feed_status, gaps TO live_reader;

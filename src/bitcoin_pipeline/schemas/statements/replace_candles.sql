@@ -1,4 +1,4 @@
--- Within a transaction: old values go into the history first, then new rows come where none is left.
+-- To be run in one transaction: old values are copied to the history, then fresh rows inserted where none is stored.
 INSERT INTO `market.candle_history` ($columns, updated_at, replaced_at, replaced_by)
 SELECT $columns, updated_at, @now, @run FROM `market.candles` AS stored
 WHERE ($in_reach) AND ($kept);

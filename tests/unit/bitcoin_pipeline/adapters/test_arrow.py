@@ -1,12 +1,15 @@
-"""The schema files as Arrow: every table has one, with the types that hold its values exactly."""
+"""The schema files as Arrow schemas, and how trades and objects of the lake are written."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
+from pyarrow import fs
 
 from bitcoin_pipeline import schemas
-from bitcoin_pipeline.adapters.arrow import NUMERIC, table_schema, trade_compression
+from bitcoin_pipeline.adapters.arrow import NUMERIC, table_schema, trade_parquet_options, write_object
 
 
 @pytest.mark.parametrize("name", [*schemas.tables(), *schemas.tables("lake")])
@@ -31,6 +34,13 @@ def test_columns_may_be_left_out() -> None:
 
 
 def test_only_random_bytes_are_not_compressed() -> None:
-    compression = trade_compression(table_schema("lake.trades_live"))
+    compression = trade_parquet_options(table_schema("lake.trades_live"))["compression"]
     assert {name for name, kind in compression.items() if kind == "none"} == {"id"}
     assert set(compression.values()) == {"zstd", "none"}
+
+
+def test_an_object_is_written_whole(tmp_path: Path) -> None:
+    files = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    write_object(files, "object", b"older and longer")
+    write_object(files, "object", pa.py_buffer(b"content"))
+    assert (tmp_path / "object").read_bytes() == b"content"

@@ -1,4 +1,4 @@
-"""BigQuery without a server: what a query is limited to, and which of its errors are worth another try."""
+"""BigQuery's adapter without a server: parameters and limits of queries, and which errors are retryable."""
 
 from __future__ import annotations
 

@@ -1,33 +1,16 @@
-"""Bybit's archive over HTTP: pace and ban of the exchange, and what its answers mean."""
+"""Bybit's archive over HTTP: request rate, bans, and the meaning of responses."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-import requests
 
-from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive, Version, version_of
-from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.adapters.bybit_http import BannedError, FileVersion, version_of
 from bitcoin_pipeline.errors import FinalError, RetryableError
-from tests.support.archive_host import HTML, Clock, Host, listing
+from tests.support.archive_host import HTML, Clock, Host, archive_at, listing
 
 MD5 = "2a2ed0f1a9d5ab1c0a53b3eeb0b7cd2d"
-
-
-def archive(host: Host) -> BybitArchive:
-    session = requests.Session()
-    session.mount("https://", host)
-    return BybitArchive(
-        "https://public.bybit.com",
-        "https://s3.ap-southeast-1.amazonaws.com/public.bybit.com/",
-        600,
-        session,
-        log,
-        user_agent="test",
-        monotonic=host.clock.monotonic,
-        sleep=host.clock.sleep,
-    )
 
 
 @pytest.mark.parametrize(
@@ -38,11 +21,11 @@ def archive(host: Host) -> BybitArchive:
         (429, {"Retry-After": "Wed, 25 Mar 2020 10:36:00 GMT"}, 600),
     ],
 )
-def test_a_ban_is_sat_out_without_asking(status: int, headers: dict[str, str], seconds: int) -> None:
+def test_no_request_is_sent_during_a_ban(status: int, headers: dict[str, str], seconds: int) -> None:
     clock = Clock()
     answers = iter([(status, headers, b"<html>"), (404, HTML, b"")])
     host = Host(clock, lambda _: next(answers))
-    bybit = archive(host)
+    bybit = archive_at(host)
     for elapsed in (0, seconds - 1):
         clock.now = 1000.0 + elapsed
         with pytest.raises(BannedError) as caught:
@@ -50,12 +33,12 @@ def test_a_ban_is_sat_out_without_asking(status: int, headers: dict[str, str], s
         assert caught.value.seconds == seconds - elapsed
     clock.now = 1000.0 + seconds
     assert bybit.open("trading/BTCUSDT/") is None
-    assert [time for time, _ in host.asked] == [1000.0, 1000.0 + seconds]
+    assert [time for time, _ in host.requested] == [1000.0, 1000.0 + seconds]
 
 
 def test_a_refusal_by_the_bucket_is_no_ban() -> None:
     host = Host(Clock(), lambda _: (403, {"Content-Type": "application/xml"}, b"<Error/>"))
-    bybit = archive(host)
+    bybit = archive_at(host)
     assert bybit.listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None
     with pytest.raises(FinalError, match="the exchange answers 403 for trading/BTCUSDT/"):
         bybit.open("trading/BTCUSDT/")
@@ -64,17 +47,17 @@ def test_a_refusal_by_the_bucket_is_no_ban() -> None:
 def test_redirects_are_not_followed() -> None:
     host = Host(Clock(), lambda _: (302, {"Location": "https://elsewhere.example/"}, b""))
     with pytest.raises(FinalError, match="the exchange answers 302 for trading/BTCUSDT/"):
-        archive(host).open("trading/BTCUSDT/")
-    assert [path for _, path in host.asked] == ["/trading/BTCUSDT/"]
+        archive_at(host).open("trading/BTCUSDT/")
+    assert [path for _, path in host.requested] == ["/trading/BTCUSDT/"]
 
 
 def test_no_more_than_20_requests_leave_in_a_second() -> None:
     clock = Clock()
     host = Host(clock, lambda _: (404, HTML, b""))
-    bybit = archive(host)
+    bybit = archive_at(host)
     for _ in range(41):
         bybit.open("trading/BTCUSDT/")
-    times = [time for time, _ in host.asked]
+    times = [time for time, _ in host.requested]
     assert times[0] == 1000.0
     assert times[20] - times[0] == pytest.approx(1)
     assert times[40] - times[0] == pytest.approx(2)
@@ -90,23 +73,23 @@ def test_no_more_than_20_requests_leave_in_a_second() -> None:
 )
 def test_only_a_plain_etag_is_an_md5(etag: str, md5: str | None) -> None:
     host = Host(Clock(), lambda _: (200, {}, listing(etag, 123)))
-    found = archive(host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz")
-    assert found == Version(etag, 123, md5)
+    found = archive_at(host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz")
+    assert found == FileVersion(etag, 123, md5)
 
 
 @pytest.mark.parametrize("document", [b"<html><body>busy", b"", b"<ListBucketResult/>", listing("", 1)[:-60]])
-def test_a_listing_that_cannot_be_read_tells_nothing(document: bytes) -> None:
+def test_a_listing_that_cannot_be_read_gives_no_version(document: bytes) -> None:
     host = Host(Clock(), lambda _: (200, {}, document))
-    assert archive(host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None
+    assert archive_at(host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None
 
 
 def test_a_failure_of_the_exchange_is_retryable() -> None:
     with pytest.raises(RetryableError, match="the exchange answers 503 for trading/BTCUSDT/"):
-        archive(Host(Clock(), lambda _: (503, {}, b""))).open("trading/BTCUSDT/")
+        archive_at(Host(Clock(), lambda _: (503, {}, b""))).open("trading/BTCUSDT/")
 
 
 def test_a_ban_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
-    bybit = archive(Host(Clock(), lambda _: (429, {}, b"")))
+    bybit = archive_at(Host(Clock(), lambda _: (429, {}, b"")))
     for _ in range(2):
         with pytest.raises(BannedError):
             bybit.open("trading/BTCUSDT/")
@@ -118,10 +101,10 @@ def test_a_ban_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("headers", "version"),
     [
-        ({"ETag": f'W/"{MD5}"', "Content-Length": "7"}, Version(MD5, 7)),
-        ({"ETag": f'"{MD5}"', "Content-Length": "-1"}, Version(MD5, None)),
-        ({}, Version("", None)),
+        ({"ETag": f'W/"{MD5}"', "Content-Length": "7"}, FileVersion(MD5, 7)),
+        ({"ETag": f'"{MD5}"', "Content-Length": "-1"}, FileVersion(MD5, None)),
+        ({}, FileVersion("", None)),
     ],
 )
-def test_a_file_s_headers_say_its_version_and_no_md5(headers: dict[str, str], version: Version) -> None:
+def test_a_file_s_headers_give_its_version_without_md5(headers: dict[str, str], version: FileVersion) -> None:
     assert version_of(headers) == version

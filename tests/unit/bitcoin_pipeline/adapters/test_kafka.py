@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline.adapters.kafka import BrokerError, GaplessProducer, SilentBrokerError, partitions, read, tail
-from local.stack.waiting import wait_for
+from local.waiting import wait_for
 
 TOPIC = "trades"
 
@@ -27,7 +27,7 @@ class Record:
 
 
 class Topics:
-    """Topics as `list_topics` has them: an unknown one is there, with an error."""
+    """The result of `list_topics`: an unknown topic is listed with an error."""
 
     def __init__(self, numbers: list[int]) -> None:
         error = None if numbers else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -41,7 +41,7 @@ class Broker:
         self.held = held
         self.at_once = at_once
         self.place = TopicPartition(TOPIC, 0)
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self.broken_at: int | None = None
 
     def list_topics(self, topic: str, timeout: float) -> Topics:
@@ -54,7 +54,7 @@ class Broker:
         [self.place] = places
 
     def consume(self, count: int, timeout: float) -> list[Record]:
-        self.asked.append(count)
+        self.requested.append(count)
         offset = self.place.offset
         if offset == self.broken_at:
             return [Record(offset, KafkaError(KafkaError._ALL_BROKERS_DOWN))]
@@ -64,7 +64,7 @@ class Broker:
 
 
 class WholeBatches(Broker):
-    """A consumer that is given the batch in which its place lies from the beginning, as the broker stores it."""
+    """A consumer whose broker sends the stored batch of the requested offset whole, with the records before it."""
 
     def consume(self, count: int, timeout: float) -> list[Record]:
         records = super().consume(count, timeout)
@@ -95,12 +95,12 @@ def test_a_tail_begins_so_many_records_before_the_end() -> None:
     assert [(place.partition, place.offset) for place in places] == [(0, 990), (1, 995), (2, 7)]
 
 
-@pytest.mark.parametrize(("at_once", "asked"), [(1000, [4, 4, 2]), (3, [4, 4, 4, 1])])
-def test_a_read_ends_before_its_end(at_once: int, asked: list[int]) -> None:
+@pytest.mark.parametrize(("at_once", "requested"), [(1000, [4, 4, 2]), (3, [4, 4, 4, 1])])
+def test_a_read_ends_before_its_end(at_once: int, requested: list[int]) -> None:
     broker = Broker({0: (0, 100)}, at_once)
     records = read(consumer(broker), TopicPartition(TOPIC, 0, 20), 30, 1, batch=4)
     assert [record.offset() for record in records] == list(range(20, 30))
-    assert broker.asked == asked  # never more than there are: the call would wait for them
+    assert broker.requested == requested  # never more than the topic holds: the call would wait for them
 
 
 def test_nothing_is_read_between_equal_offsets() -> None:
@@ -130,7 +130,7 @@ def test_a_producer_without_a_broker_keeps_its_records() -> None:
         await producer.append(TOPIC, b"3", partition=0)
 
     def only_records() -> bool:
-        producer.serve()  # a broker that is away passes; its reports are counted until they are taken
+        producer.serve()  # reports of the unreachable broker are counted until they are processed
         return producer.queued() == 3
 
     asyncio.run(work())

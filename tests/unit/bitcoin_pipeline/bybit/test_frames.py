@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from bitcoin_pipeline.bybit.frames import (
     MessageError,
-    encode_trade,
+    PlainTrade,
+    UnreadableTrade,
     parse_public_trade,
-    parse_recent_trades,
-    parse_server_time,
+    parse_trade,
+    plain_trade,
     to_trade,
 )
-from bitcoin_pipeline.live.records import trade_record
 from bitcoin_pipeline.trade import Reason, RejectedValueError, TakerSide, Trade
 from local.checkout import ROOT
 
@@ -43,8 +43,7 @@ def frames(path: Path) -> list[Any]:
 
 
 def trades(path: Path) -> list[Trade]:
-    messages = [parse_public_trade(frame) for frame in frames(path)]
-    return [to_trade(message.symbol, item) for message in messages for item in message.items]
+    return [to_trade(item["s"], item) for frame in frames(path) for item in frame["data"]]
 
 
 def key(trade: Trade) -> tuple[int, tuple[int, Decimal]]:
@@ -85,16 +84,19 @@ def test_shapes_of_2023_to_2026() -> None:
 
 
 @pytest.mark.parametrize("path", [CAPTURE, SAMPLES])
-def test_the_fast_way_writes_the_same_bytes(path: Path) -> None:
+def test_the_fast_way_reads_the_same_values(path: Path) -> None:
     for frame in frames(path):
-        for item in frame["data"]:
-            assert encode_trade(item["s"], item).record == trade_record(to_trade(item["s"], item), item.get("seq", 0))
+        message = parse_public_trade(frame)
+        assert message.symbol == frame["topic"].removeprefix("publicTrade.")
+        assert message.sent_us == frame["ts"] * 1000
+        assert message.trades == [
+            plain_trade(to_trade(item["s"], item), item.get("seq", 0), item) for item in frame["data"]
+        ]
 
 
-def test_a_record() -> None:
-    assert encode_trade("BTCUSDT", ITEM).record == (
-        b'{"type":"trade","symbol":"BTCUSDT","id":"a9188a0a-82bc-50de-be60-03eedbe3cdd7","time":1786310819680000,'
-        b'"seq":7,"side":"Sell","price":"65114.2","size":"0.004","turnover":"260.4568"}'
+def test_a_trade() -> None:
+    assert parse_trade("BTCUSDT", ITEM) == PlainTrade(
+        "BTCUSDT", ID, 1786310819680000, 7, "Sell", "65114.2", "0.004", "260.4568", ITEM
     )
 
 
@@ -109,14 +111,10 @@ amounts = st.one_of(
 def test_both_ways_agree_on_every_amount(price: str, size: str, symbol: str, side: str) -> None:
     item = {**ITEM, "s": symbol, "p": price, "v": size, "S": side}
     try:
-        expected: bytes | Reason = trade_record(to_trade(symbol, item), 7)
+        expected: PlainTrade | UnreadableTrade = plain_trade(to_trade(symbol, item), 7, item)
     except RejectedValueError as error:
-        expected = error.reason
-    try:
-        found: bytes | Reason = encode_trade(symbol, item).record
-    except RejectedValueError as error:
-        found = error.reason
-    assert found == expected
+        expected = UnreadableTrade(error.reason, 1786310819680000, ID, item)
+    assert parse_trade(symbol, item) == expected
 
 
 @pytest.mark.parametrize(
@@ -141,54 +139,30 @@ def test_both_ways_agree_on_every_amount(price: str, size: str, symbol: str, sid
     ],
 )
 def test_what_is_rejected(change: dict[str, Any], reason: Reason) -> None:
-    for read in (encode_trade, to_trade):
-        with pytest.raises(RejectedValueError) as error:
-            read("BTCUSDT", {**ITEM, **change})
-        assert error.value.reason is reason
+    with pytest.raises(RejectedValueError) as error:
+        to_trade("BTCUSDT", {**ITEM, **change})
+    assert error.value.reason is reason
+    found = parse_trade("BTCUSDT", {**ITEM, **change})
+    assert isinstance(found, UnreadableTrade)
+    assert (found.reason, found.received) == (reason, {**ITEM, **change})
+    assert found.time_us == (None if "T" in change else 1786310819680000)
+    assert found.trade_id == change.get("i", ID)
 
 
-@pytest.mark.parametrize("item", [None, 7, [], "trade", {}])
+@pytest.mark.parametrize("item", [None, 7, [], "trade", {}, {"i": 7, "T": "soon"}])
 def test_an_item_that_is_no_trade(item: object) -> None:
     with pytest.raises(RejectedValueError):
-        encode_trade("BTCUSDT", item)
+        to_trade("BTCUSDT", item)
+    found = parse_trade("BTCUSDT", item)
+    assert isinstance(found, UnreadableTrade)
+    assert (found.time_us, found.trade_id, found.received) == (None, None, item)
 
 
 def test_capitals_in_an_id_are_made_small() -> None:
-    assert encode_trade("BTCUSDT", {**ITEM, "i": ID.upper()}).trade_id == ID
+    assert parse_trade("BTCUSDT", {**ITEM, "i": ID.upper()}).trade_id == ID
 
 
 def test_a_frame_that_is_none() -> None:
     for frame in ({"topic": "publicTrade.X", "ts": "1", "data": []}, {"topic": "publicTrade.X", "ts": 1, "data": {}}):
         with pytest.raises(MessageError):
             parse_public_trade(frame)
-
-
-def test_recent_trades_are_the_same_trades() -> None:
-    rest = {
-        "execId": ID,
-        "symbol": "BTCUSDT",
-        "price": "65114.20",
-        "size": "0.004",
-        "side": "Sell",
-        "time": "1786310819680",
-        "isBlockTrade": False,
-        "isRPITrade": False,
-        "seq": "7",
-    }
-    later = {**rest, "execId": ID.replace("a", "b"), "time": "1786310819681", "seq": ""}
-    envelope = {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "list": [later, rest]}, "time": 1}
-    page = parse_recent_trades(envelope)
-    assert encode_trade("BTCUSDT", page[0]) == encode_trade("BTCUSDT", ITEM)
-    assert b'"seq":0,' in encode_trade("BTCUSDT", page[1]).record
-
-
-def test_a_refusal_of_rest() -> None:
-    with pytest.raises(MessageError, match="10006"):
-        parse_recent_trades({"retCode": 10006, "retMsg": "Too many visits!", "result": {}})
-    with pytest.raises(MessageError):
-        parse_server_time([])
-
-
-def test_server_time() -> None:
-    envelope = {"retCode": 0, "result": {"timeSecond": "1786310819", "timeNano": "1786310819680123456"}}
-    assert parse_server_time(envelope) == 1786310819680123

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bitcoin_pipeline.bybit.session import (
+from bitcoin_pipeline.bybit.session import Session
+from bitcoin_pipeline.bybit.session_events import (
     Event,
     PingDue,
     Pong,
@@ -15,27 +16,27 @@ from bitcoin_pipeline.bybit.session import (
     Refused,
     Resubscribe,
     ServerTimeDue,
-    Session,
     Stale,
     Subscribed,
     Trades,
     Unknown,
-    backoff_us,
 )
-from bitcoin_pipeline.times import MS_US, SECOND_US
+from bitcoin_pipeline.times import MS_US, SECOND_US, Instant
 
 EXCHANGE_US = 1_786_310_790_000_000
 """2026-08-09T21:26:30Z, half a minute before a minute's end."""
+START = Instant(0)
 PONG = '{"success":true,"ret_msg":"pong","conn_id":"0970e817","req_id":"","op":"ping"}'
 
 
-def us(second: float) -> int:
-    return round(second * SECOND_US)
+def instant(second: float) -> Instant:
+    """The session's monotonic clock, which stands at 0 when the session begins."""
+    return Instant(round(second * SECOND_US))
 
 
 def at(second: float) -> int:
     """The exchange's time in microseconds."""
-    return EXCHANGE_US + us(second)
+    return EXCHANGE_US + round(second * SECOND_US)
 
 
 def answer(request: str, *, success: bool = True, ret_msg: str = "") -> str:
@@ -52,11 +53,11 @@ def frame(symbol: str, *seconds: float) -> str:
 
 def opened(*symbols: str) -> Session:
     """A session whose subscriptions were answered at 0, and whose clock was measured then."""
-    session = Session(symbols, 0, uniform=lambda: 1.0)
-    [request] = session.subscribe(0)
-    assert session.receive(answer(request), 0) == [Subscribed(symbol) for symbol in symbols]
-    assert session.tick(0) == [ServerTimeDue()]
-    assert session.server_time(at(0), 0, 0) == []
+    session = Session(symbols, START, uniform=lambda: 1.0)
+    [request] = session.subscribe(START)
+    assert session.receive(answer(request), START) == [Subscribed(symbol) for symbol in symbols]
+    assert session.tick(START) == [ServerTimeDue()]
+    assert session.server_time(at(0), START, START) == []
     return session
 
 
@@ -65,73 +66,73 @@ def proofs(events: list[Event]) -> list[tuple[float, str | None]]:
 
 
 def pings(session: Session, second: float) -> list[str]:
-    return [event.text for event in session.tick(us(second)) if isinstance(event, PingDue)]
+    return [event.text for event in session.tick(instant(second)) if isinstance(event, PingDue)]
 
 
 # Subscriptions.
 
 
 def test_one_request_carries_all_symbols() -> None:
-    [request] = Session(["BTCUSDT", "ETHUSDT"], 0, uniform=lambda: 1.0).subscribe(0)
+    [request] = Session(["BTCUSDT", "ETHUSDT"], START, uniform=lambda: 1.0).subscribe(START)
     assert request == '{"req_id":"1","op":"subscribe","args":["publicTrade.BTCUSDT","publicTrade.ETHUSDT"]}'
 
 
 def test_very_many_symbols_take_more_requests() -> None:
     symbols = [f"S{number:04}USDT" for number in range(2000)]
-    requests = Session(symbols, 0, uniform=lambda: 1.0).subscribe(0)
+    requests = Session(symbols, START, uniform=lambda: 1.0).subscribe(START)
     assert all(len(request) < 21_000 for request in requests)
     assert [topic for request in requests for topic in json.loads(request)["args"]] == [
         f"publicTrade.{s}" for s in symbols
     ]
 
 
-def test_a_refusal_of_many_asks_for_each_and_tells_of_the_bad_one() -> None:
-    session = Session(["BTCUSDT", "NOUSDT"], 0, uniform=lambda: 1.0)
-    [request] = session.subscribe(0)
+def test_a_refusal_of_many_requests_each_and_reports_the_bad_one() -> None:
+    session = Session(["BTCUSDT", "NOUSDT"], START, uniform=lambda: 1.0)
+    [request] = session.subscribe(START)
     refusal = "error:handler not found,topic:publicTrade.NOUSDT"
-    singles = session.receive(answer(request, success=False, ret_msg=refusal), 0)
+    singles = session.receive(answer(request, success=False, ret_msg=refusal), START)
     texts = [event.text for event in singles if isinstance(event, Resubscribe)]
     assert [json.loads(text)["args"] for text in texts] == [["publicTrade.BTCUSDT"], ["publicTrade.NOUSDT"]]
-    assert session.receive(answer(texts[0]), 0) == [Subscribed("BTCUSDT")]
-    assert session.receive(answer(texts[1], success=False, ret_msg=refusal), 0) == [Refused("NOUSDT", refusal)]
+    assert session.receive(answer(texts[0]), START) == [Subscribed("BTCUSDT")]
+    assert session.receive(answer(texts[1], success=False, ret_msg=refusal), START) == [Refused("NOUSDT", refusal)]
     # Asked again after 1 s, then after 2.
-    assert [event for event in session.tick(us(0.9)) if isinstance(event, Resubscribe)] == []
-    [again] = [event for event in session.tick(us(1)) if isinstance(event, Resubscribe)]
-    assert session.receive(answer(again.text, success=False), us(1)) == [Refused("NOUSDT", "no reason given")]
-    assert [event for event in session.tick(us(2.9)) if isinstance(event, Resubscribe)] == []
-    [again] = [event for event in session.tick(us(3)) if isinstance(event, Resubscribe)]
-    assert session.receive(answer(again.text), us(3)) == [Subscribed("NOUSDT")]
+    assert [event for event in session.tick(instant(0.9)) if isinstance(event, Resubscribe)] == []
+    [again] = [event for event in session.tick(instant(1)) if isinstance(event, Resubscribe)]
+    assert session.receive(answer(again.text, success=False), instant(1)) == [Refused("NOUSDT", "no reason given")]
+    assert [event for event in session.tick(instant(2.9)) if isinstance(event, Resubscribe)] == []
+    [again] = [event for event in session.tick(instant(3)) if isinstance(event, Resubscribe)]
+    assert session.receive(answer(again.text), instant(3)) == [Subscribed("NOUSDT")]
 
 
 def test_already_subscribed_is_as_good_as_accepted() -> None:
-    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
-    [request] = session.subscribe(0)
-    told = "error:already subscribed,topic:publicTrade.BTCUSDT"
-    assert session.receive(answer(request, success=False, ret_msg=told), 0) == [Subscribed("BTCUSDT")]
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    [request] = session.subscribe(START)
+    refusal = "error:already subscribed,topic:publicTrade.BTCUSDT"
+    assert session.receive(answer(request, success=False, ret_msg=refusal), START) == [Subscribed("BTCUSDT")]
 
 
 def test_a_subscription_that_is_not_answered_is_refused_and_asked_again() -> None:
-    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
-    session.subscribe(0)
-    session.receive("{}", us(5))  # the exchange lives
-    assert session.tick(us(9.9)) == []
-    assert session.tick(us(10)) == [Refused("BTCUSDT", "the subscription was not answered")]
-    assert isinstance(session.tick(us(11))[0], Resubscribe)
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    session.subscribe(START)
+    session.receive("{}", instant(5))  # the exchange lives
+    assert session.tick(instant(9.9)) == []
+    assert session.tick(instant(10)) == [Refused("BTCUSDT", "the subscription was not answered")]
+    assert isinstance(session.tick(instant(11))[0], Resubscribe)
 
 
 def test_a_connection_that_has_answered_nothing_is_stale() -> None:
-    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
-    session.subscribe(0)
-    assert session.tick(us(9.9)) == []
-    assert session.tick(us(10)) == [Stale("nothing came after a subscription was asked for")]
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    session.subscribe(START)
+    assert session.tick(instant(9.9)) == []
+    assert session.tick(instant(10)) == [Stale("no message came after a subscription was requested")]
 
 
 def test_a_connection_that_dies_after_a_refusal_is_stale() -> None:
-    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
-    [request] = session.subscribe(0)
-    session.receive(answer(request, success=False, ret_msg="error:handler not found"), us(0.1))
-    assert isinstance(session.tick(us(1.2))[0], Resubscribe)
-    assert session.tick(us(11.2)) == [Stale("nothing came after a subscription was asked for")]
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    [request] = session.subscribe(START)
+    session.receive(answer(request, success=False, ret_msg="error:handler not found"), instant(0.1))
+    assert isinstance(session.tick(instant(1.2))[0], Resubscribe)
+    assert session.tick(instant(11.2)) == [Stale("no message came after a subscription was requested")]
 
 
 # Proofs.
@@ -140,10 +141,10 @@ def test_a_connection_that_dies_after_a_refusal_is_stale() -> None:
 # f(1.000) f(1.000)            consecutive frames can share a T
 def test_a_frame_proves_its_symbol_and_with_a_margin_the_others() -> None:
     session = opened("BTCUSDT", "ETHUSDT")
-    events = session.receive(frame("BTCUSDT", 0.9, 1.0), us(1.05))
+    events = session.receive(frame("BTCUSDT", 0.9, 1.0), instant(1.05))
     assert isinstance(events[0], Trades)
     assert proofs(events) == [(0.999, "BTCUSDT"), (0.75, None)]
-    assert proofs(session.receive(frame("ETHUSDT", 0.9), us(1.06))) == [(0.899, "ETHUSDT")]
+    assert proofs(session.receive(frame("ETHUSDT", 0.9), instant(1.06))) == [(0.899, "ETHUSDT")]
 
 
 # p(1.0) ............. answer(1.3)    proves what was before 0.75
@@ -152,7 +153,7 @@ def test_an_answered_ping_proves_all_up_to_when_it_left() -> None:
     assert pings(session, 0.95) == []
     assert pings(session, 1.0) == ['{"op":"ping"}']
     assert pings(session, 1.1) == []
-    events = session.receive(PONG, us(1.3))
+    events = session.receive(PONG, instant(1.3))
     assert events == [Pong(300_000), ProvenUpTo(at(0.75), None)]
 
 
@@ -160,10 +161,10 @@ def test_frames_hold_pings_back_but_for_one_in_twenty_seconds() -> None:
     session = opened("BTCUSDT")
     pinged = []
     for tenth in range(1, 291):
-        session.receive(frame("BTCUSDT", tenth / 10), us(tenth / 10))
+        session.receive(frame("BTCUSDT", tenth / 10), instant(tenth / 10))
         if pings(session, tenth / 10):
             pinged.append(tenth / 10)
-            session.receive(PONG, us(tenth / 10))
+            session.receive(PONG, instant(tenth / 10))
     assert pinged == [20.0]
 
 
@@ -171,64 +172,64 @@ def test_frames_hold_pings_back_but_for_one_in_twenty_seconds() -> None:
 def test_the_minutes_end_waits_for_no_second() -> None:
     session = opened("BTCUSDT")
     assert pings(session, 20.0) == ['{"op":"ping"}']
-    session.receive(PONG, us(20.1))
-    session.receive(frame("BTCUSDT", 29.5), us(29.5))
+    session.receive(PONG, instant(20.1))
+    session.receive(frame("BTCUSDT", 29.5), instant(29.5))
     assert pings(session, 30.2) == []
     assert pings(session, 30.25) == ['{"op":"ping"}']
-    assert proofs(session.receive(PONG, us(30.3))) == [(30.0, None)]
+    assert proofs(session.receive(PONG, instant(30.3))) == [(30.0, None)]
 
 
 def test_without_the_exchanges_clock_nothing_is_proven() -> None:
-    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
-    [request] = session.subscribe(0)
-    session.receive(answer(request), 0)
-    assert session.tick(0) == [ServerTimeDue()]
-    assert proofs(session.receive(frame("BTCUSDT", 0.5), us(0.5))) == []
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    [request] = session.subscribe(START)
+    session.receive(answer(request), START)
+    assert session.tick(START) == [ServerTimeDue()]
+    assert proofs(session.receive(frame("BTCUSDT", 0.5), instant(0.5))) == []
     assert pings(session, 1.6) == ['{"op":"ping"}']
-    assert proofs(session.receive(PONG, us(1.7))) == []
-    assert proofs(session.server_time(at(1.8), us(1.7), us(1.8))) == [(0.499, "BTCUSDT"), (0.25, None)]
+    assert proofs(session.receive(PONG, instant(1.7))) == []
+    assert proofs(session.server_time(at(1.8), instant(1.7), instant(1.8))) == [(0.499, "BTCUSDT"), (0.25, None)]
 
 
 def test_a_time_asked_before_the_first_answer_counts_for_nothing() -> None:
-    """A market that is played back stands still until somebody subscribes."""
-    session = Session(["BTCUSDT"], 0, uniform=lambda: 1.0)
-    [request] = session.subscribe(0)
-    session.receive(answer(request), us(5))
-    assert session.server_time(at(0), us(4), us(5.1)) == []
-    assert session.exchange_time_us(us(6)) is None
-    session.server_time(at(0.2), us(5.1), us(5.2))
-    assert session.exchange_time_us(us(6)) == at(1)
+    """A market that is played back stands still before the first subscription."""
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    [request] = session.subscribe(START)
+    session.receive(answer(request), instant(5))
+    assert session.server_time(at(0), instant(4), instant(5.1)) == []
+    assert session.exchange_time_us(instant(6)) is None
+    session.server_time(at(0.2), instant(5.1), instant(5.2))
+    assert session.exchange_time_us(instant(6)) == at(1)
 
 
 # f(T = 5.0 at 1.0)   1 s ahead of the clock is too much: REST is asked
 def test_a_frame_ahead_of_the_clock_waits_for_it() -> None:
     session = opened("BTCUSDT")
-    assert proofs(session.receive(frame("BTCUSDT", 1.99), us(1))) == [(1.989, "BTCUSDT"), (1.74, None)]
-    assert proofs(session.receive(frame("BTCUSDT", 5.0), us(1))) == []
-    assert ServerTimeDue() in session.tick(us(1.1))
-    assert session.server_time(at(1.2), us(1.1), us(1.2)) == []
-    assert ServerTimeDue() not in session.tick(us(1.3))  # it was asked; the next one is a matter of routine
-    assert proofs(session.server_time(at(4.5), us(4.4), us(4.5))) == [(4.999, "BTCUSDT"), (4.75, None)]
+    assert proofs(session.receive(frame("BTCUSDT", 1.99), instant(1))) == [(1.989, "BTCUSDT"), (1.74, None)]
+    assert proofs(session.receive(frame("BTCUSDT", 5.0), instant(1))) == []
+    assert ServerTimeDue() in session.tick(instant(1.1))
+    assert session.server_time(at(1.2), instant(1.1), instant(1.2)) == []
+    assert ServerTimeDue() not in session.tick(instant(1.3))  # it was asked; the next one is a matter of routine
+    assert proofs(session.server_time(at(4.5), instant(4.4), instant(4.5))) == [(4.999, "BTCUSDT"), (4.75, None)]
 
 
 def test_an_absurd_time_is_asked_about_once_and_proves_nothing() -> None:
     session = opened("BTCUSDT")
-    session.receive(frame("BTCUSDT", 7200), us(1))
+    session.receive(frame("BTCUSDT", 7200), instant(1))
     asked = 0
     for tenth in range(10, 290):
-        for event in session.tick(us(tenth / 10)):
+        for event in session.tick(instant(tenth / 10)):
             asked += event == ServerTimeDue()
             if isinstance(event, PingDue):
-                session.receive(PONG, us(tenth / 10))
+                session.receive(PONG, instant(tenth / 10))
             if event == ServerTimeDue():
-                assert proofs(session.server_time(at(tenth / 10), us(tenth / 10), us(tenth / 10))) == []
+                assert proofs(session.server_time(at(tenth / 10), instant(tenth / 10), instant(tenth / 10))) == []
     assert asked == 1
 
 
 def test_a_slow_answer_proves_less_and_a_clock_of_ours_that_is_wrong_changes_nothing() -> None:
     session = opened("BTCUSDT")
-    session.server_time(at(2.0), us(2.0), us(4.0))  # two seconds under way
-    assert session.exchange_time_us(us(4.0)) == at(2.0)
+    session.server_time(at(2.0), instant(2.0), instant(4.0))  # two seconds under way
+    assert session.exchange_time_us(instant(4.0)) == at(2.0)
 
 
 # Ends.
@@ -237,8 +238,8 @@ def test_a_slow_answer_proves_less_and_a_clock_of_ours_that_is_wrong_changes_not
 def test_a_ping_without_answer_makes_it_stale() -> None:
     session = opened("BTCUSDT")
     assert pings(session, 1.0) == ['{"op":"ping"}']
-    assert session.tick(us(10.9)) == []
-    assert session.tick(us(11)) == [Stale("a ping was not answered")]
+    assert session.tick(instant(10.9)) == []
+    assert session.tick(instant(11)) == [Stale("a ping was not answered")]
 
 
 @pytest.mark.parametrize(
@@ -248,19 +249,19 @@ def test_a_ping_without_answer_makes_it_stale() -> None:
         ("[1]", "not an object", True),
         ('{"topic":"publicTrade.BTCUSDT","data":[]}', "ts must be milliseconds, got None", True),
         ('{"topic":"publicTrade.BTCUSDT","ts":1,"data":5}', "data must be a list of trades, got '5'", True),
-        ('{"topic":"publicTrade.ETHUSDT","ts":1,"data":[]}', "trades of a symbol that nobody asked for", False),
-        ('{"topic":"kline.1.BTCUSDT"}', "a message that nobody asked for", False),
-        ('{"op":"subscribe","req_id":"77","success":true}', "the answer to no subscription", False),
-        (PONG, "the answer to no ping", False),
+        ('{"topic":"publicTrade.ETHUSDT","ts":1,"data":[]}', "trades of a symbol that was not requested", False),
+        ('{"topic":"kline.1.BTCUSDT"}', "a message of no expected kind", False),
+        ('{"op":"subscribe","req_id":"77","success":true}', "an answer to no open subscription request", False),
+        (PONG, "an answer to no open ping", False),
     ],
 )
 def test_what_is_unknown(text: str, reason: str, may_hide_trades: bool) -> None:
     session = opened("BTCUSDT")
-    assert session.receive(text, 0) == [Unknown(text, reason, may_hide_trades)]
+    assert session.receive(text, START) == [Unknown(text, reason, may_hide_trades)]
 
 
 def test_bytes_that_are_no_text() -> None:
-    [event] = opened("BTCUSDT").receive(b"\xff\xfe", 0)
+    [event] = opened("BTCUSDT").receive(b"\xff\xfe", START)
     assert isinstance(event, Unknown)
     assert event.text == "\\xff\\xfe"
 
@@ -268,13 +269,6 @@ def test_bytes_that_are_no_text() -> None:
 def test_frames_without_trades_or_with_an_unreadable_last_one_prove_nothing() -> None:
     session = opened("BTCUSDT")
     empty: dict[str, Any] = {"topic": "publicTrade.BTCUSDT", "ts": at(1) // MS_US, "data": []}
-    assert [type(event) for event in session.receive(json.dumps(empty), us(1))] == [Trades]
+    assert [type(event) for event in session.receive(json.dumps(empty), instant(1))] == [Trades]
     bad = {**empty, "data": [{"T": at(1) // MS_US}, {"T": "soon"}]}
-    assert [type(event) for event in session.receive(json.dumps(bad), us(1))] == [Trades]
-
-
-def test_back_off_doubles_is_capped_and_jittered() -> None:
-    waits = [backoff_us(attempt, 1_000_000, 60_000_000, lambda: 1.0) for attempt in (0, 1, 5, 6, 1000)]
-    assert waits == [1_000_000, 2_000_000, 32_000_000, 60_000_000, 60_000_000]
-    assert backoff_us(2, 1_000_000, 60_000_000, lambda: 0.0) == 2_000_000
-    assert backoff_us(2, 1_000_000, 60_000_000, lambda: 0.5) == 3_000_000
+    assert [type(event) for event in session.receive(json.dumps(bad), instant(1))] == [Trades]

@@ -1,4 +1,4 @@
-"""The topic's records: what is written is read again, and what is no record says why."""
+"""The topic's records: what is written is read again, and what is no record is refused with the reason."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from decimal import Decimal
 
 import pytest
 
+from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade, to_trade
 from bitcoin_pipeline.live.records import (
     Gap,
     GapState,
     Heartbeat,
+    encoded_trade,
     gap_record,
     heartbeat_record,
     read_trade,
     trade_record,
 )
 from bitcoin_pipeline.trade import TakerSide, Trade
+from local.checkout import ROOT
 
 TRADE = Trade(
     symbol="1000PEPEUSDT",
@@ -29,6 +32,39 @@ TRADE = Trade(
     turnover=Decimal("1481481468.148148142"),
     order=(178_602_153_981, Decimal("-0.000000012"), "9e9b9a3c-2b06-5a0e-8b84-70d11b6d5c3d"),
 )
+
+
+CAPTURES = (
+    "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl",
+    "bybit_ws_v5_publicTrade_samples_2023-2026.jsonl",
+)
+ITEM = {
+    "T": 1786310819680,
+    "s": "BTCUSDT",
+    "S": "Sell",
+    "v": "0.004",
+    "p": "65114.20",
+    "i": "a9188a0a-82bc-50de-be60-03eedbe3cdd7",
+    "seq": 7,
+}
+
+
+def test_a_record() -> None:
+    trade = parse_trade("BTCUSDT", ITEM)
+    assert isinstance(trade, PlainTrade)
+    assert encoded_trade(trade) == (
+        b'{"type":"trade","symbol":"BTCUSDT","id":"a9188a0a-82bc-50de-be60-03eedbe3cdd7","time":1786310819680000,'
+        b'"seq":7,"side":"Sell","price":"65114.2","size":"0.004","turnover":"260.4568"}'
+    )
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_frame_s_trade_and_the_core_s_trade_have_the_same_record(name: str) -> None:
+    text = (ROOT / "tests" / "fixtures" / "bybit" / name).read_text()
+    for item in (item for line in text.splitlines() for item in json.loads(line)["data"]):
+        trade = parse_trade(item["s"], item)
+        assert isinstance(trade, PlainTrade)
+        assert encoded_trade(trade) == trade_record(to_trade(item["s"], item), item.get("seq", 0))
 
 
 def test_a_trade_is_read_as_it_was_written() -> None:

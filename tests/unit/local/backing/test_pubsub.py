@@ -1,4 +1,4 @@
-"""Where the Pub/Sub emulator is found."""
+"""The place of the Pub/Sub emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cloud, or which stack, the data commands talk to."""
+"""The cloud or the stack whose data the data commands use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 
 from bitcoin_pipeline.settings import SettingsError, read_settings
 from local.command.cloud import BackfillSettings, CloudSettings, environment
-from local.stack.services import PORTS, Stack, beside_a_stack
+from local.environment import beside_a_stack
+from local.stack.config import PORTS, StackConfig
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    stack = Stack(tmp_path, dict.fromkeys(PORTS, 1234))
+    stack = StackConfig(tmp_path, dict.fromkeys(PORTS, 1234))
     (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in stack.environ().items()))
     return tmp_path
 
@@ -55,7 +56,7 @@ def test_a_database_or_broker_of_the_users_own_never_beats_a_stacks(home: Path) 
 
 
 def test_events_are_off_where_there_is_no_emulator_whatever_the_user_has_set(home: Path) -> None:
-    stack = Stack(home, dict.fromkeys(PORTS, 1234)).environ()
+    stack = StackConfig(home, dict.fromkeys(PORTS, 1234)).environ()
     assert (stack["PUBSUB_EMULATOR_HOST"], stack["PIPELINE_EVENTS_TOPIC"]) == ("", "")
 
 

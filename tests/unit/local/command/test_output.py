@@ -1,4 +1,4 @@
-"""How rows leave the command."""
+"""Rows as a table, as CSV and as JSON."""
 
 from __future__ import annotations
 

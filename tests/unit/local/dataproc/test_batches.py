@@ -1,4 +1,4 @@
-"""The batch API's semantics, with drivers that do what the test says and the state on a real disk."""
+"""The semantics of the batch API, with drivers that the test controls and the state on a real disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = dataproc.Batch(
 
 
 class Machine(Drivers):
-    """Drivers without processes. They live on while an API comes and goes, as the real ones do."""
+    """Drivers without processes, which outlive an API as the real ones do."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -30,7 +30,7 @@ class Machine(Drivers):
         self.time = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
     def api(self, folder: Path, at_once: int = 1) -> Batches:
-        """An API that opens `folder`, whatever became of the one before."""
+        """An API that opens `folder`, which an earlier one may have used."""
         return Batches(folder, self, Limits("3.5.9", at_once), now=lambda: self.time)
 
     def start(self, folder: Path, uuid: str, job: SparkJob) -> None:

@@ -1,4 +1,4 @@
-"""How a job becomes a spark-submit, and how its failure is told."""
+"""The spark-submit of a job, and the message about its failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Dataproc stand-in accepts, and what it says to the rest."""
+"""The requests that the Dataproc stand-in accepts, and its answers to all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Java's archives of classes: used where they fit, made from what was listed, and never of jars that have changed."""
+"""Java's archives of classes: they are made from lists of loaded classes, and used with unchanged jars only."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def test_an_archive_is_made_of_a_list_and_java_takes_classes_from_it(tmp_path: P
     lists = {jvm.LISTS_VARIABLE: str(tmp_path)}
     subprocess.run((*command(classes, (), "kafka.Kafka", lists), "--version"), check=True, capture_output=True)
     (listed,) = tmp_path.glob("*.classes")
-    listed.write_text(listed.read_text() + "kafka/Cut")  # as a program that still runs has left it
+    listed.write_text(listed.read_text() + "kafka/Cut")  # the incomplete last line of a program that still runs
 
     assert make_archive(classes, tmp_path)
-    assert not make_archive(classes, tmp_path)  # it is there
-    said = subprocess.run(
+    assert not make_archive(classes, tmp_path)  # the archive exists
+    log = subprocess.run(
         (*command(classes, ("-Xshare:on", "-Xlog:class+load"), "kafka.Kafka", {}), "--version"),
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert "kafka.Kafka$ source: shared objects file" in said
+    assert "kafka.Kafka$ source: shared objects file" in log
     assert [path.name for path in prepared.iterdir() if path.suffix not in (".jsa", ".lock")] == []

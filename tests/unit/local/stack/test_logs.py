@@ -1,4 +1,4 @@
-"""Which line of a service's log is told as the reason; the logs are real ones, shortened."""
+"""Which line of a service's log is reported as the reason; the logs are real ones, shortened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports that two stacks never share, outside of what outgoing connections take."""
+"""Ports that no two stacks share, outside of the range of outgoing connections."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def test_a_block_is_claimed_once_and_again_when_it_was_given_up() -> None:
 def test_another_process_does_not_get_a_claimed_block() -> None:
     code = "from local.stack.ports import claim_block; print(*claim_block(11).ports)"
     with claim_block(11) as ours:
-        told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    theirs = set(map(int, told.split()))
+        printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    theirs = set(map(int, printed.split()))
     assert len(theirs) == BLOCK - 1
     assert not theirs & set(ours.ports)
 
 
 @pytest.mark.parametrize("number", [0, BLOCK - 2])
 def test_a_block_with_one_taken_port_is_left_alone(number: int) -> None:
-    """The supervisor's port is such a one: it keeps the block of a stack whose `up` has ended."""
+    """The supervisor's port is an example: it keeps the block of a stack whose `up` has ended."""
     with claim_block(13) as block:
         pass
     with socket.create_server(("127.0.0.1", block.ports[number])), claim_block(13) as other:

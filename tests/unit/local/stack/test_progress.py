@@ -1,4 +1,4 @@
-"""What `up` shows: a line an event in a log, and in a terminal also what is waited for."""
+"""What `up` shows: one line per event in a log, and in a terminal also what is waited for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.stack.progress import reported
 def test_a_log_gets_a_line_an_event_and_no_more() -> None:
     shown = io.StringIO()
     with reported(Console(file=shown), "up") as report:
-        report.tell("taking down what was started")
+        report.step("taking down what was started")
         for seconds in (0.1, 0.2, 0.3):
             report.waiting({"kafka": seconds})
         report.done("kafka", 0.34)

@@ -1,4 +1,4 @@
-"""The start of services that need each other, and what is told of one that does not come up."""
+"""The start of services that need each other, and the error about one that does not become ready."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from local.backing.interface import ServiceSpec
 from local.stack.ports import free_ports
-from local.stack.services import Service
 from local.stack.startup import Preparation, StartError, Startup
 from local.stack.supervision import ProcessState
 
 
 class Report:
-    """Remembers what it is told."""
+    """Keeps what is reported to it."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
         self.waited: set[str] = set()
 
-    def tell(self, text: str) -> None:
+    def step(self, text: str) -> None:
         raise AssertionError(text)
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
@@ -35,28 +35,28 @@ class Report:
 
 
 class Processes:
-    """Plays services: each has a script of what it is at each look, and listens once it is RUNNING."""
+    """Simulates services: each has a script of its states, one for each query, and listens once it is RUNNING."""
 
     def __init__(self, logs: Path, listening: ExitStack) -> None:
         self.logs = logs
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, ServiceSpec] = {}
         self.started: list[str] = []
         self._listening = listening
         self._scripts: dict[str, Iterator[tuple[str, int, str]]] = {}
 
     def add(self, name: str, script: Iterator[tuple[str, int, str]], needs: tuple[str, ...] = ()) -> None:
-        """`script`: state, process id and what is printed, look by look; the last one goes on for ever."""
+        """`script`: state, process id and output for each query of the states; the last one is repeated."""
         port = free_ports([name])[name]
-        self.services[name] = Service(name, (), f"tcp://127.0.0.1:{port}", needs=needs)
+        self.services[name] = ServiceSpec(name, (), f"tcp://127.0.0.1:{port}", needs=needs)
         self._scripts[name] = script
 
     def start_process(self, name: str) -> None:
         self.started.append(name)
 
     def states(self) -> list[ProcessState]:
-        return [self._look(name) for name in self.services]
+        return [self._next_state(name) for name in self.services]
 
-    def _look(self, name: str) -> ProcessState:
+    def _next_state(self, name: str) -> ProcessState:
         if name not in self.started:
             return ProcessState(name, "STOPPED", 0, "Not started")
         state, pid, printed = next(self._scripts[name])
@@ -68,7 +68,7 @@ class Processes:
 
     def _listen(self, name: str) -> None:
         port = int(self.services[name].ready.rpartition(":")[2])
-        with suppress(OSError):  # it does already
+        with suppress(OSError):  # it listens already
             self._listening.enter_context(closing(socket.create_server(("127.0.0.1", port))))
 
 
@@ -83,7 +83,7 @@ def working(*before: tuple[str, int, str]) -> Iterator[tuple[str, int, str]]:
 
 
 def crashing(printed: str) -> Iterator[tuple[str, int, str]]:
-    """A process that ends in each of its tries."""
+    """A process that ends after every start."""
     for pid in itertools.count(1):
         yield "STARTING", pid, printed
         yield "BACKOFF", 0, ""
@@ -148,7 +148,7 @@ def test_what_the_supervisor_has_given_up_is_told_at_once(processes: Processes) 
 
 
 def test_what_ends_again_and_again_after_it_has_answered_is_told_too(processes: Processes) -> None:
-    """Others that wait for it would wait in vain."""
+    """Otherwise services that need it would wait until the end of their time."""
     answered_once = itertools.chain([("STARTING", 1, ""), *[("RUNNING", 1, "")] * 3], crashing("ERROR no space left\n"))
     processes.add("kafka", answered_once)
     processes.add("producer", itertools.repeat(("STARTING", 9, "")), needs=("kafka",))

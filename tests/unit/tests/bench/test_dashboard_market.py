@@ -1,4 +1,4 @@
-"""What `make bench-dashboard` makes of what pages tell it."""
+"""The delays that `make bench-dashboard` computes from the records of pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance cases' own form: a mistake in a case is told, not skipped."""
+"""The form of the conformance cases: a mistake in a case is an error."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def test_a_case_as_a_file_of_the_archive() -> None:
         ({"longer": {"5m": [{"open_time": "00:00"}]}}, "missing"),
     ],
 )
-def test_a_mistake_in_a_case_is_told(change: dict[str, Any], message: str) -> None:
+def test_a_mistake_in_a_case_is_an_error(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_case("x", CASE | change)

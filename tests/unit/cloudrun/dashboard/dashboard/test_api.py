@@ -1,4 +1,4 @@
-"""What the dashboard's API writes: bars as JSON whose numbers are exact, and exports."""
+"""The answers of the dashboard's API: bars as JSON with exact numbers, and exports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AMOUNTS: Final = st.decimals(
 
 
 def view(*amounts: Decimal | None) -> View:
-    """Bars whose turnover and bought volume are the amounts."""
+    """A view of bars that have these amounts as turnover and bought volume."""
     rows = [
         {
             **dict.fromkeys(("open", "high", "low", "close", "volume"), Decimal("61234.5")),
@@ -48,7 +48,7 @@ def test_numbers_are_exact(amounts: list[Decimal | None]) -> None:
     assert content["bars"]["turnover"] == [amount or 0 for amount in amounts]
 
 
-def test_a_view_is_told_whole() -> None:
+def test_a_view_has_every_field() -> None:
     content = json.loads(orjson.dumps(columns(view(Decimal("0.000000001"), None))))
     assert content == {
         "symbol": "BTCUSDT",

@@ -1,4 +1,4 @@
-"""The dashboard's cache: bars of live minutes and history together, upstream asked once, faults survived, a bound."""
+"""The dashboard's cache: bars of live minutes and history, one read for all viewers, faults, upper bounds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
-from bitcoin_pipeline.times import SECOND_US, parse_interval
-from dashboard.cache import FRESH_S, LEAST_ROWS, MAX_QUESTIONS, RETRY_S, STALE_S, Cache, View
-from dashboard.detail import DAY, MINUTE, TILE_ROWS
-from dashboard.postgres import Stored
+from bitcoin_pipeline.times import SECOND_US, Instant, parse_interval
+from dashboard.cache import Cache, View
+from dashboard.history import FRESH_S, LEAST_ROWS, MAX_QUERIES, RETRY_S, STALE_S
+from dashboard.level_of_detail import DAY_S, MINUTE_S, TILE_ROWS
+from dashboard.postgres import StoredCandle
 from dashboard.warehouse import CANDLES, WarehouseError
 
-NOON: Final = 20_000 * DAY + DAY // 2
+NOON: Final = 20_000 * DAY_S + DAY_S // 2
 """2024-10-04T12:00:00Z."""
 
 
@@ -47,34 +48,34 @@ def table(candles: Iterable[Candle]) -> pa.Table:
 
 @dataclass
 class Warehouse:
-    """History that is asked for candles; `asked` tells how often.
+    """A source of history with these minutes. `queries`: the parameters of every query.
 
-    While `fault` is set, it fails; while `answering` is not, it makes wait.
+    While `fault` is set, queries fail; while `answering` is not set, they wait; `answered` replaces their result.
     """
 
     minutes: list[Candle] = field(default_factory=list)
     fault: str = ""
-    asked: list[tuple[str, int, int, int]] = field(default_factory=list)
+    queries: list[tuple[str, int, int, int]] = field(default_factory=list)
     answering: threading.Event = field(default_factory=threading.Event)
     answered: pa.Table | None = None
 
     def candles(self, symbol: str, level: int, start: int, end: int) -> pa.Table:
-        self.asked.append((symbol, level, start, end))
+        self.queries.append((symbol, level, start, end))
         assert self.answering.wait(30)
         if self.answered is not None:
             return self.answered
         if self.fault:
             raise WarehouseError(self.fault)
         found = [c for c in self.minutes if c.symbol == symbol and start <= c.open_time_us // SECOND_US < end]
-        return table(found if level == MINUTE else merge(found, level * SECOND_US))
+        return table(found if level == MINUTE_S else merge(found, level * SECOND_US))
 
 
 @dataclass
 class Clock:
     now: float = 1000.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
 
 class Harness:
@@ -84,20 +85,20 @@ class Harness:
         self.warehouse.answering.set()
         self.cache = Cache(self.warehouse, max_rows, self.clock, read_ahead=read_ahead)
 
-    def take(self, *candles: Candle) -> list[Stored]:
-        return self.cache.take([Stored(candle, 0) for candle in candles])
+    def take(self, *candles: Candle) -> list[StoredCandle]:
+        return self.cache.take([StoredCandle(candle, 0) for candle in candles])
 
-    def view(self, start: int, end: int, interval: int | None = MINUTE, **options: Any) -> View:
-        """What a look shows; what it has set off is over after it."""
+    def view(self, start: int, end: int, interval: int | None = MINUTE_S, **options: Any) -> View:
+        """A view; the reads that it started are over when it is returned."""
 
-        async def looked() -> View:
+        async def viewed() -> View:
             view = await self.cache.view("BTCUSDT", start, end, interval, **options)
             self.warehouse.answering.set()
-            for task in list(self.cache._asked.values()):  # what is renewed behind a look
+            for task in list(self.cache.history.reads.values()):  # renewals, for which a view does not wait
                 await task
             return view
 
-        return asyncio.run(looked())
+        return asyncio.run(viewed())
 
 
 def times(view: View) -> list[int]:
@@ -106,14 +107,14 @@ def times(view: View) -> list[int]:
 
 
 def test_live_and_history_are_one_series() -> None:
-    day = NOON - DAY // 2
-    old = [minute(t, Source.ARCHIVE) for t in range(day - 2 * DAY, day - DAY + 600, MINUTE)]
+    day = NOON - DAY_S // 2
+    old = [minute(t, Source.ARCHIVE) for t in range(day - 2 * DAY_S, day - DAY_S + 600, MINUTE_S)]
     run = Harness(old)
-    run.take(*(minute(t) for t in range(day - 600, NOON + MINUTE, MINUTE)))
-    view = run.view(day - 2 * DAY, NOON + MINUTE, limit=5000)
+    run.take(*(minute(t) for t in range(day - 600, NOON + MINUTE_S, MINUTE_S)))
+    view = run.view(day - 2 * DAY_S, NOON + MINUTE_S, limit=5000)
     assert times(view) == [
-        *range(day - 2 * DAY, day - DAY + 600, MINUTE),
-        *range(day - 600, NOON + MINUTE, MINUTE),
+        *range(day - 2 * DAY_S, day - DAY_S + 600, MINUTE_S),
+        *range(day - 600, NOON + MINUTE_S, MINUTE_S),
     ]
     assert view.bars.schema == CANDLES
 
@@ -140,29 +141,30 @@ def test_a_live_row_is_newer_than_its_copy_in_history() -> None:
 
 @pytest.mark.parametrize("word", ["5m", "15m", "1h", "4h", "1d"])
 def test_longer_bars_are_the_core_s_merge(word: str) -> None:
-    day = NOON - DAY // 2
+    day = NOON - DAY_S // 2
     history = [
-        minute(t, Source.ARCHIVE, close=f"{99 + t // 60 % 20 / 10}") for t in range(day - 4 * DAY, day - DAY, MINUTE)
+        minute(t, Source.ARCHIVE, close=f"{99 + t // 60 % 20 / 10}")
+        for t in range(day - 4 * DAY_S, day - DAY_S, MINUTE_S)
     ]
-    live = [minute(t, close=f"{99 + t // 60 % 13 / 10}") for t in range(day - DAY, NOON, MINUTE)]
+    live = [minute(t, close=f"{99 + t // 60 % 13 / 10}") for t in range(day - DAY_S, NOON, MINUTE_S)]
     run = Harness(history)
     run.take(*live)
     interval_us = parse_interval(word)
-    view = run.view(day - 4 * DAY, NOON, interval_us // SECOND_US)
+    view = run.view(day - 4 * DAY_S, NOON, interval_us // SECOND_US)
     expected = merge((replace(candle, source=Source.LIVE) for candle in (*history, *live)), interval_us)
     assert view.bars.drop_columns("source") == table(expected[-view.bars.num_rows :]).drop_columns("source")
     assert view.bars.num_rows == len(expected)
 
 
-def test_upstream_is_asked_once_whoever_looks() -> None:
+def test_history_is_read_once_for_all_viewers() -> None:
     run = Harness([minute(NOON, Source.ARCHIVE)])
 
     async def many() -> list[View]:
-        return await asyncio.gather(*(run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE) for _ in range(50)))
+        return await asyncio.gather(*(run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE_S) for _ in range(50)))
 
     views = asyncio.run(many())
     assert [times(view) for view in views] == [[NOON]] * 50
-    assert len(run.warehouse.asked) == 1
+    assert len(run.warehouse.queries) == 1
 
 
 def test_what_is_old_is_shown_and_renewed() -> None:
@@ -171,17 +173,17 @@ def test_what_is_old_is_shown_and_renewed() -> None:
     run.warehouse.minutes = [minute(NOON, Source.ARCHIVE, close="2")]
     run.clock.now += FRESH_S
     assert run.view(NOON, NOON + 60).bars["close"].to_pylist() == [Decimal(1)]
-    assert len(run.warehouse.asked) == 1
+    assert len(run.warehouse.queries) == 1
     run.clock.now += 1
     run.warehouse.answering.clear()
     old = run.view(NOON, NOON + 60)
     assert old.history_age_s == FRESH_S + 1
     assert old.bars["close"].to_pylist() == [Decimal(1)]
     assert run.view(NOON, NOON + 60).bars["close"].to_pylist() == [Decimal(2)]
-    assert len(run.warehouse.asked) == 2
+    assert len(run.warehouse.queries) == 2
 
 
-def test_a_failed_refresh_keeps_the_old_and_tells_its_age() -> None:
+def test_a_failed_renewal_keeps_the_old_rows_and_reports_their_age() -> None:
     run = Harness([minute(NOON, Source.ARCHIVE)])
     run.view(NOON, NOON + 60)
     run.warehouse.fault = "away"
@@ -189,7 +191,7 @@ def test_a_failed_refresh_keeps_the_old_and_tells_its_age() -> None:
     run.view(NOON, NOON + 60)
     view = run.view(NOON, NOON + 60)
     assert (times(view), view.history_age_s, view.fault) == ([NOON], FRESH_S + 1, "away")
-    assert len(run.warehouse.asked) == 2  # not again before RETRY_S
+    assert len(run.warehouse.queries) == 2  # no second attempt before RETRY_S
     run.warehouse.fault = ""
     run.clock.now += RETRY_S
     run.view(NOON, NOON + 60)
@@ -205,32 +207,32 @@ def test_without_history_live_minutes_are_shown() -> None:
     assert (times(view), view.history_age_s, view.fault) == ([NOON], None, "away")
 
 
-def test_the_bound_holds_and_what_was_not_looked_at_goes_first() -> None:
-    width = TILE_ROWS * MINUTE
+def test_the_bound_holds_and_tiles_that_were_not_used_for_longest_are_dropped_first() -> None:
+    width = TILE_ROWS * MINUTE_S
     first = NOON - NOON % width
-    history = [minute(t, Source.ARCHIVE) for t in range(first, first + 4 * width, MINUTE)]
+    history = [minute(t, Source.ARCHIVE) for t in range(first, first + 4 * width, MINUTE_S)]
     run = Harness(history, max_rows=2 * TILE_ROWS)
     for at in (0, 1, 0, 2):
         run.clock.now += 1
         run.view(first + at * width, first + at * width + 60)
-    assert run.cache.held_rows() == 2 * TILE_ROWS
-    asked = len(run.warehouse.asked)
+    assert run.cache.history.held_rows() == 2 * TILE_ROWS
+    count = len(run.warehouse.queries)
     run.view(first, first + 60)
-    assert len(run.warehouse.asked) == asked
+    assert len(run.warehouse.queries) == count
     assert times(run.view(first + width, first + width + 60)) == [first + width]
-    assert len(run.warehouse.asked) == asked + 1
+    assert len(run.warehouse.queries) == count + 1
 
 
 def test_an_empty_span_slides_to_the_newest_bars_before_it() -> None:
-    run = Harness([minute(NOON - 100 * DAY + t, Source.ARCHIVE) for t in range(0, 600, MINUTE)])
-    assert times(run.view(NOON - DAY, NOON)) == []
-    view = run.view(NOON - DAY, NOON, slide=True)
-    assert times(view) == [NOON - 100 * DAY + t for t in range(0, 600, MINUTE)]
-    assert view.end - view.start == DAY
-    assert times(run.view(NOON - 200 * DAY, NOON - 101 * DAY, slide=True)) == []
+    run = Harness([minute(NOON - 100 * DAY_S + t, Source.ARCHIVE) for t in range(0, 600, MINUTE_S)])
+    assert times(run.view(NOON - DAY_S, NOON)) == []
+    view = run.view(NOON - DAY_S, NOON, slide=True)
+    assert times(view) == [NOON - 100 * DAY_S + t for t in range(0, 600, MINUTE_S)]
+    assert view.end_s - view.start_s == DAY_S
+    assert times(run.view(NOON - 200 * DAY_S, NOON - 101 * DAY_S, slide=True)) == []
 
 
-def test_only_what_changed_is_told() -> None:
+def test_only_changed_rows_are_returned() -> None:
     run = Harness()
     assert len(run.take(minute(NOON), minute(NOON + 60))) == 2
     assert run.take(minute(NOON), minute(NOON + 60)) == []
@@ -239,125 +241,122 @@ def test_only_what_changed_is_told() -> None:
 
 def test_live_minutes_are_those_of_two_days() -> None:
     run = Harness()
-    day = NOON - DAY // 2
-    run.take(minute(day - DAY), minute(day - 60), minute(NOON))
-    run.take(minute(day + DAY))
-    assert times(run.view(day - DAY, day + DAY + 60, limit=5000)) == [NOON, day + DAY]
+    day = NOON - DAY_S // 2
+    run.take(minute(day - DAY_S), minute(day - 60), minute(NOON))
+    run.take(minute(day + DAY_S))
+    assert times(run.view(day - DAY_S, day + DAY_S + 60, limit=5000)) == [NOON, day + DAY_S]
     assert run.take(minute(day - 60, close="9")) == []
 
 
-def test_minutes_that_nobody_looks_at_do_not_pile_up() -> None:
+def test_minutes_without_viewers_do_not_pile_up() -> None:
     run = Harness()
     for n in range(10):
-        run.take(minute(NOON + n * DAY))
-    assert [sorted(t for t, _ in rows) for rows in run.cache._unwritten.values()] == [[NOON + 8 * DAY, NOON + 9 * DAY]]
+        run.take(minute(NOON + n * DAY_S))
+    assert [sorted(t for t, _ in rows) for rows in run.cache._unwritten.values()] == [
+        [NOON + 8 * DAY_S, NOON + 9 * DAY_S]
+    ]
 
 
 #   archive  |--live--|  archive
 def test_a_feed_that_ended_hides_nothing_that_came_after() -> None:
-    day = NOON - DAY // 2
-    run = Harness([minute(t, Source.ARCHIVE) for t in (day - 2 * DAY, day + DAY, day + 300 * DAY)])
+    day = NOON - DAY_S // 2
+    run = Harness([minute(t, Source.ARCHIVE) for t in (day - 2 * DAY_S, day + DAY_S, day + 300 * DAY_S)])
     run.take(minute(NOON))
-    view = run.view(day - 2 * DAY, day + 301 * DAY, DAY)
-    assert times(view) == [day - 2 * DAY, day, day + DAY, day + 300 * DAY]
-    minutes_asked = sum(end - start for _, level, start, end in run.warehouse.asked if level == MINUTE)
-    assert minutes_asked == 2 * TILE_ROWS * MINUTE  # those of the live days: they lie in two tiles
-    slid = run.view(day + 400 * DAY, day + 401 * DAY, slide=True)
-    assert times(slid) == [day + 300 * DAY]
+    view = run.view(day - 2 * DAY_S, day + 301 * DAY_S, DAY_S)
+    assert times(view) == [day - 2 * DAY_S, day, day + DAY_S, day + 300 * DAY_S]
+    minutes_read = sum(end - start for _, level, start, end in run.warehouse.queries if level == MINUTE_S)
+    assert minutes_read == 2 * TILE_ROWS * MINUTE_S  # the live days lie in two tiles
+    slid = run.view(day + 400 * DAY_S, day + 401 * DAY_S, slide=True)
+    assert times(slid) == [day + 300 * DAY_S]
 
 
 def test_a_tile_that_may_lack_days_which_were_live_is_waited_for() -> None:
-    run = Harness([minute(NOON - 20 * DAY, Source.ARCHIVE)])
-    run.view(NOON - 20 * DAY, NOON - 19 * DAY, 900)
-    run.warehouse.minutes.append(minute(NOON - 19 * DAY, Source.LIVE))
+    run = Harness([minute(NOON - 20 * DAY_S, Source.ARCHIVE)])
+    run.view(NOON - 20 * DAY_S, NOON - 19 * DAY_S, 900)
+    run.warehouse.minutes.append(minute(NOON - 19 * DAY_S, Source.LIVE))
     run.clock.now += STALE_S
-    assert times(run.view(NOON - 20 * DAY, NOON - 18 * DAY, 900)) == [NOON - 20 * DAY, NOON - 19 * DAY]
+    assert times(run.view(NOON - 20 * DAY_S, NOON - 18 * DAY_S, 900)) == [NOON - 20 * DAY_S, NOON - 19 * DAY_S]
     run.clock.now += STALE_S
     run.warehouse.fault = "away"
-    view = run.view(NOON - 20 * DAY, NOON - 18 * DAY, 900)
-    assert (times(view), view.fault, view.is_whole) == ([NOON - 20 * DAY, NOON - 19 * DAY], "away", True)
+    view = run.view(NOON - 20 * DAY_S, NOON - 18 * DAY_S, 900)
+    assert (times(view), view.fault, view.is_whole) == ([NOON - 20 * DAY_S, NOON - 19 * DAY_S], "away", True)
 
 
-def test_who_asks_for_much_does_not_make_the_others_wait_for_ever() -> None:
+def test_queries_are_bounded() -> None:
     warehouse = Warehouse()
     cache = Cache(warehouse, 10**6, Clock(), 0.01, read_ahead=False)
 
-    async def looks() -> View:
-        for n in range(MAX_QUESTIONS + 10):
-            view = await cache.view("BTCUSDT", n * 10 * DAY, n * 10 * DAY + 60, MINUTE)
-        assert len(cache._asked) == MAX_QUESTIONS
+    async def views() -> View:
+        for n in range(MAX_QUERIES + 10):
+            view = await cache.view("BTCUSDT", n * 10 * DAY_S, n * 10 * DAY_S + 60, MINUTE_S)
+        assert len(cache.history.reads) == MAX_QUERIES
         warehouse.answering.set()
-        await asyncio.wait(list(cache._asked.values()))
+        await asyncio.wait(list(cache.history.reads.values()))
         return view
 
-    view = asyncio.run(looks())
+    view = asyncio.run(views())
     assert (view.fault, view.is_whole) == ("too much is being read", False)
-    assert len(warehouse.asked) == MAX_QUESTIONS
+    assert len(warehouse.queries) == MAX_QUERIES
 
 
-def test_history_s_fault_is_told_until_it_answers() -> None:
+def test_the_fault_of_history_is_reported_until_it_answers() -> None:
     run = Harness()
     run.warehouse.fault = "away"
     assert not run.view(NOON, NOON + 60).is_whole
-    assert run.cache.fault == "away"
+    assert run.cache.history.fault == "away"
     run.warehouse.fault = ""
     run.clock.now += RETRY_S
     assert run.view(NOON, NOON + 60).is_whole
-    assert run.cache.fault == ""
+    assert run.cache.history.fault == ""
 
 
 def test_refreshing_for_ever_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    cleaning = 10  # refreshes; what ten of them leave behind is 5 MiB and more
-    monkeypatch.setattr("dashboard.cache.WRITES_PER_CLEANING", cleaning)
-    run = Harness(minute(NOON - NOON % (2 * DAY) + t, Source.ARCHIVE) for t in range(0, 2 * DAY, MINUTE))
-
-    def used() -> int:
-        query = "SELECT sum(memory_usage_bytes) FROM duckdb_memory()"
-        [(found,)] = run.cache._db.cursor().execute(query).fetchall()
-        return int(found)
+    writes = 10  # without a checkpoint, ten refreshes leave more than 5 MiB behind
+    monkeypatch.setattr("dashboard.tables.WRITES_PER_CHECKPOINT", writes)
+    run = Harness(minute(NOON - NOON % (2 * DAY_S) + t, Source.ARCHIVE) for t in range(0, 2 * DAY_S, MINUTE_S))
 
     async def refreshes(times: int) -> None:
         for _ in range(times):
             run.clock.now += FRESH_S + 1
-            await run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE)
-            for task in list(run.cache._asked.values()):
+            await run.cache.view("BTCUSDT", NOON, NOON + 60, MINUTE_S)
+            for task in list(run.cache.history.reads.values()):
                 await task
 
-    run.warehouse.answered = run.warehouse.candles("BTCUSDT", MINUTE, NOON - NOON % (2 * DAY), NOON + 2 * DAY)
-    asyncio.run(refreshes(cleaning))
-    before = used()
-    asyncio.run(refreshes(2 * cleaning))
-    assert used() <= before + 2**20
+    run.warehouse.answered = run.warehouse.candles("BTCUSDT", MINUTE_S, NOON - NOON % (2 * DAY_S), NOON + 2 * DAY_S)
+    asyncio.run(refreshes(writes))
+    before = run.cache._tables.memory_bytes()
+    asyncio.run(refreshes(2 * writes))
+    assert run.cache._tables.memory_bytes() <= before + 2**20
 
 
-def test_a_look_does_not_wait_for_history_that_hangs() -> None:
-    warehouse = Warehouse([minute(NOON - DAY, Source.ARCHIVE)])
+def test_a_view_does_not_wait_for_history_that_hangs() -> None:
+    warehouse = Warehouse([minute(NOON - DAY_S, Source.ARCHIVE)])
     cache = Cache(warehouse, 1000, Clock(), 0.01, read_ahead=False)
-    cache.take([Stored(minute(NOON), 0)])
+    cache.take([StoredCandle(minute(NOON), 0)])
 
-    async def looks() -> tuple[View, View]:
-        first = await cache.view("BTCUSDT", NOON - 2 * DAY, NOON + 60, MINUTE, limit=5000)
+    async def views() -> tuple[View, View]:
+        first = await cache.view("BTCUSDT", NOON - 2 * DAY_S, NOON + 60, MINUTE_S, limit=5000)
         warehouse.answering.set()
-        await asyncio.wait(list(cache._asked.values()))
-        return first, await cache.view("BTCUSDT", NOON - 2 * DAY, NOON + 60, MINUTE, limit=5000)
+        await asyncio.wait(list(cache.history.reads.values()))
+        return first, await cache.view("BTCUSDT", NOON - 2 * DAY_S, NOON + 60, MINUTE_S, limit=5000)
 
-    first, second = asyncio.run(looks())
+    first, second = asyncio.run(views())
     assert (times(first), first.fault) == ([NOON], "it is still being read")
-    assert (times(second), second.fault) == ([NOON - DAY, NOON], "")
-    assert len(warehouse.asked) == 1
+    assert (times(second), second.fault) == ([NOON - DAY_S, NOON], "")
+    assert len(warehouse.queries) == 1
 
 
 def test_days_that_are_over_leave_without_a_new_minute() -> None:
     run = Harness()
-    day = NOON - DAY // 2
+    day = NOON - DAY_S // 2
     run.take(minute(day - 60), minute(day))
     run.view(day - 60, day + 60)  # both are in DuckDB
-    run.take(minute(day + DAY))
+    run.take(minute(day + DAY_S))
     run.cache._unwritten.clear()
     assert times(run.view(day - 120, day + 60)) == [day]
 
 
-def test_a_fault_of_ours_is_not_taken_for_an_empty_history() -> None:
+def test_a_fault_of_the_program_is_not_taken_for_an_empty_history() -> None:
     run = Harness()
     run.warehouse.answered = pa.table({"t": pa.array([NOON], pa.int64())})
     with pytest.raises(duckdb.Error):
@@ -368,19 +367,19 @@ def test_empty_tiles_are_bounded_too() -> None:
     run = Harness(max_rows=10 * LEAST_ROWS)
     for n in range(30):
         run.clock.now += 1
-        run.view(n * 10 * DAY, n * 10 * DAY + 60)
-    assert run.cache.held_rows() == 10 * LEAST_ROWS
+        run.view(n * 10 * DAY_S, n * 10 * DAY_S + 60)
+    assert run.cache.history.held_rows() == 10 * LEAST_ROWS
 
 
-def test_a_look_reads_ahead_what_lies_before_it() -> None:
-    width = TILE_ROWS * MINUTE
+def test_a_view_reads_ahead_the_tile_before_it() -> None:
+    width = TILE_ROWS * MINUTE_S
     first = NOON - NOON % width
     run = Harness([minute(first - 60, Source.ARCHIVE), minute(NOON, Source.ARCHIVE)], read_ahead=True)
     run.view(NOON, NOON + 60)
-    assert [(start, end) for _, _, start, end in run.warehouse.asked] == [
+    assert [(start, end) for _, _, start, end in run.warehouse.queries] == [
         (first, first + width),
         (first - width, first),
     ]
     assert times(run.view(first - 60, first)) == [first - 60]
     run.view(NOON, NOON + 60)
-    assert [start for _, _, start, _ in run.warehouse.asked] == [first, first - width, first - 2 * width]
+    assert [start for _, _, start, _ in run.warehouse.queries] == [first, first - width, first - 2 * width]

@@ -1,31 +1,28 @@
-"""What the dashboard pushes: events in order, nothing twice, nothing lost, and a word when something may be."""
+"""The events that the dashboard pushes: in order, none twice, none lost, and a reset where some may be missing."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pytest
 
 from bitcoin_pipeline.candle import Candle, Source, Status
-from bitcoin_pipeline.times import SECOND_US
+from bitcoin_pipeline.times import SECOND_US, Instant
 from bitcoin_pipeline.trade import TakerSide, Trade, live_order
 from dashboard.cache import Cache
-from dashboard.postgres import Stored
-from dashboard.stream import BARS_KEPT, CHANGED_SENT, IDLE_S, TRADES_SENT, Channel, Hub, bar_event, trades_event
+from dashboard.level_of_detail import DAY_S
+from dashboard.postgres import StoredCandle
+from dashboard.stream import IDLE_S, MAX_BATCH_TRADES, MAX_CHANGED, MAX_HELD_BARS, Channel, Hub, bar_event, trades_event
 from dashboard.warehouse import WarehouseError
-from local.checkout import ROOT
 
-DAY: Final = 86_400
-NOON: Final = 20_000 * DAY + DAY // 2
+NOON: Final = 20_000 * DAY_S + DAY_S // 2
 
 
 def minute(t: int, close: str = "100.5", status: Status = Status.FORMING) -> Candle:
@@ -63,12 +60,12 @@ class NoHistory:
 class Clock:
     now: float = 0.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> Instant:
+        return Instant(round(self.now * SECOND_US))
 
 
 class Running:
-    """A hub with a cache, and viewers of it."""
+    """A hub with its cache, on a clock that the test controls."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -76,7 +73,7 @@ class Running:
         self.hub = Hub(self.cache, self.clock)
 
     def put(self, *candles: Candle, updated_ms: int = 7) -> None:
-        self.hub.put_candles(self.cache.take(Stored(candle, updated_ms * 1000) for candle in candles))
+        self.hub.put_candles(self.cache.take(StoredCandle(candle, updated_ms * 1000) for candle in candles))
         self.hub.send()
 
     def view(self, interval: int = 60, after: str = "") -> AsyncIterator[bytes]:
@@ -115,7 +112,7 @@ def test_trades_are_written_as_they_are() -> None:
     assert event == b'{"trades":[[5,61234.5,0.042,1],[6,61234.5,0.042,0]]}'
 
 
-def test_who_begins_is_told_to_load_and_then_gets_what_comes() -> None:
+def test_a_new_stream_begins_with_a_reset_and_goes_on_with_events() -> None:
     async def test(running: Running) -> None:
         running.put(minute(NOON - 60))
         viewer = running.view()
@@ -128,7 +125,7 @@ def test_who_begins_is_told_to_load_and_then_gets_what_comes() -> None:
     run(test)
 
 
-def test_who_comes_back_gets_what_was_missed_and_nothing_twice() -> None:
+def test_a_viewer_that_reconnects_gets_what_was_missed_and_nothing_twice() -> None:
     async def test(running: Running) -> None:
         viewer = running.view()
         await anext(viewer)
@@ -145,7 +142,7 @@ def test_who_comes_back_gets_what_was_missed_and_nothing_twice() -> None:
 
 
 @pytest.mark.parametrize("after", ["", "x", "ffffffff-1", "{epoch}-99", "{epoch}--1", "{epoch}-" + "9" * 40])
-def test_who_names_what_is_not_known_here_loads_anew(after: str) -> None:
+def test_an_unknown_event_id_is_answered_with_a_reset(after: str) -> None:
     async def test(running: Running) -> None:
         first = running.view()
         epoch = event_id(await anext(first)).partition("-")[0]
@@ -154,16 +151,16 @@ def test_who_names_what_is_not_known_here_loads_anew(after: str) -> None:
     run(test)
 
 
-def test_who_was_away_too_long_loads_anew() -> None:
-    channel = Channel("BTCUSDT", 60, 0.0)
+def test_a_viewer_that_was_away_too_long_loads_anew() -> None:
+    channel = Channel("BTCUSDT", 60, Instant(0))
     channel.put_bar(0, b"0")
     early = f"{channel.epoch}-{channel.number}"
-    for n in range(1, BARS_KEPT):
+    for n in range(1, MAX_HELD_BARS):
         channel.put_bar(n, b"%d" % n)
     assert channel.position(early) == 1
-    channel.put_bar(BARS_KEPT, b"x")
-    assert channel.position(early) == 1  # what was dropped had been seen
-    channel.put_bar(BARS_KEPT + 1, b"x")
+    channel.put_bar(MAX_HELD_BARS, b"x")
+    assert channel.position(early) == 1  # the bar that was dropped had been seen
+    channel.put_bar(MAX_HELD_BARS + 1, b"x")
     assert channel.position(early) is None
 
 
@@ -193,7 +190,7 @@ def test_bars_of_a_longer_interval_are_pushed_too() -> None:
     run(test)
 
 
-def test_a_bar_far_behind_is_to_be_asked_for() -> None:
+def test_a_bar_far_behind_has_to_be_requested() -> None:
     async def test(running: Running) -> None:
         running.put(minute(NOON - 7200), minute(NOON))
         viewer = running.view(900)
@@ -204,20 +201,20 @@ def test_a_bar_far_behind_is_to_be_asked_for() -> None:
     run(test)
 
 
-def test_who_has_much_to_ask_for_loads_anew() -> None:
+def test_many_changed_bars_are_replaced_by_a_reset() -> None:
     async def test(running: Running) -> None:
         running.put(minute(NOON))
         viewer = running.view()
         await anext(viewer)
-        running.put(*(minute(NOON - 3600 + 60 * n) for n in range(CHANGED_SENT)))
-        assert [list(event) for event in data(await anext(viewer))] == [["changed"]] * CHANGED_SENT
-        running.put(*(minute(NOON - 7200 + 60 * n) for n in range(CHANGED_SENT + 1)), minute(NOON, "7"))
+        running.put(*(minute(NOON - 3600 + 60 * n) for n in range(MAX_CHANGED)))
+        assert [list(event) for event in data(await anext(viewer))] == [["changed"]] * MAX_CHANGED
+        running.put(*(minute(NOON - 7200 + 60 * n) for n in range(MAX_CHANGED + 1)), minute(NOON, "7"))
         assert [list(event) for event in data(await anext(viewer))] == [["reset"], ["bar"]]
 
     run(test)
 
 
-def test_what_nobody_looks_at_is_forgotten() -> None:
+def test_symbols_without_viewers_are_forgotten() -> None:
     async def test(running: Running) -> None:
         for n in range(5):
             viewer = running.hub.stream(f"S{n}USDT", 60, "", 0.0)
@@ -245,7 +242,7 @@ def test_viewers_share_what_is_sent() -> None:
     run(test)
 
 
-def test_the_tape_and_the_state_are_there_from_the_beginning() -> None:
+def test_a_stream_begins_with_trades_and_state() -> None:
     async def test(running: Running) -> None:
         running.hub.put_trades("BTCUSDT", [trade(2, 6), trade(1, 5)])
         running.hub.put_state("BTCUSDT", {"lag": 250})
@@ -253,16 +250,16 @@ def test_the_tape_and_the_state_are_there_from_the_beginning() -> None:
         events = data(await anext(viewer))
         assert [list(event) for event in events] == [["reset"], ["trades"], ["state"]]
         assert [row[0] for row in events[1]["trades"]] == [5, 6]
-        running.hub.put_state("BTCUSDT", {"lag": 250})  # the same is no news
+        running.hub.put_state("BTCUSDT", {"lag": 250})  # unchanged: not sent again
         running.hub.put_trades("BTCUSDT", [trade(n, n) for n in range(100)])
         running.hub.send()
         [event] = data(await anext(viewer))
-        assert [row[0] for row in event["trades"]] == list(range(100 - TRADES_SENT, 100))
+        assert [row[0] for row in event["trades"]] == list(range(100 - MAX_BATCH_TRADES, 100))
 
     run(test)
 
 
-def test_what_belongs_to_one_moment_goes_in_one_piece() -> None:
+def test_events_of_one_moment_go_in_one_piece() -> None:
     async def test(running: Running) -> None:
         viewer = running.view()
         await anext(viewer)
@@ -290,7 +287,7 @@ def test_streams_end_in_time_and_at_the_server_s_end() -> None:
     run(test)
 
 
-def test_a_channel_that_nobody_comes_back_to_is_dropped() -> None:
+def test_an_idle_channel_is_dropped() -> None:
     async def test(running: Running) -> None:
         viewer = running.view()
         seen = event_id(await anext(viewer))
@@ -300,13 +297,3 @@ def test_a_channel_that_nobody_comes_back_to_is_dropped() -> None:
         assert data(await anext(running.view(after=seen))) == [{"reset": 1}]
 
     run(test)
-
-
-def test_the_vendored_chart_is_what_its_provenance_says() -> None:
-    folder = ROOT / "cloudrun" / "dashboard"
-    rows = re.findall(
-        r"^\| `(dashboard/assets/\S+)` \|.*`([0-9a-f]{64})`", (folder / "PROVENANCE.md").read_text(), re.MULTILINE
-    )
-    assert len(rows) == 2
-    for name, sha256 in rows:
-        assert hashlib.sha256(Path(folder / name).read_bytes()).hexdigest() == sha256

@@ -1,4 +1,4 @@
-"""What the dashboard makes of a BigQuery that does not answer."""
+"""The dashboard's reader of BigQuery, while BigQuery refuses or does not answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.warehouse import TIMEOUT_S, Warehouse, WarehouseError
 
 
 class Refusing:
-    """A client whose every question ends with an error."""
+    """A client whose every query ends with an error."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -23,11 +23,11 @@ class Refusing:
         raise self._error
 
 
-@pytest.mark.parametrize("ask", [lambda it: it.days(), lambda it: it.candles("BTCUSDT", 60, 0, 60)])
+@pytest.mark.parametrize("query", [lambda it: it.days(), lambda it: it.candles("BTCUSDT", 60, 0, 60)])
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        # What a job that goes on longer than it is waited for ends with has no words of its own.
+        # The error of a job that outlasts its timeout has no text.
         (TimeoutError(), f"BigQuery did not answer within {TIMEOUT_S} s"),
         (Forbidden("quota exceeded"), "403 quota exceeded"),
         (NotFound("no table market.candles_best"), "404 no table market.candles_best"),
@@ -39,11 +39,11 @@ class Refusing:
         (TransportError("no token"), "BigQuery cannot be reached (TransportError)"),
     ],
 )
-def test_what_bigquery_refuses_is_its_fault_in_one_line(
-    ask: Callable[[Warehouse], object], error: Exception, reason: str
+def test_errors_of_bigquery_are_reported_in_one_line(
+    query: Callable[[Warehouse], object], error: Exception, reason: str
 ) -> None:
     warehouse = Warehouse("local")
-    warehouse._made = Refusing(error)  # type: ignore[assignment]
+    warehouse._client = Refusing(error)  # type: ignore[assignment]
     with pytest.raises(WarehouseError) as raised:
-        ask(warehouse)
+        query(warehouse)
     assert str(raised.value) == reason

@@ -1,4 +1,4 @@
-"""The cluster's configuration: whole while another process reads it, and with the memory that Java is given."""
+"""The cluster's configuration, which is never read in part, and its memory sizes, which are those of Java's options."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from local.java import jvm
 PORTS = {"rest": 1, "rpc": 2, "blob": 3, "taskmanager": 4}
 
 
-def test_a_file_that_somebody_reads_is_replaced_not_rewritten(tmp_path: Path) -> None:
-    """Job manager and task manager write the same files at the same time."""
+def test_a_file_that_is_being_read_is_replaced_not_rewritten(tmp_path: Path) -> None:
+    """The job manager and the task manager write the same files at the same time."""
     write_configuration(tmp_path, {"a": "1"})
     for path in (tmp_path / "conf").iterdir():
         path.write_text("earlier")
@@ -33,13 +33,13 @@ def bytes_of(text: str) -> int:
 
 
 def memory_options(words: tuple[str, ...] | list[str]) -> dict[str, int]:
-    """What of Java's options is a size, in bytes."""
+    """The sizes (bytes) among Java's options."""
     found = (re.fullmatch(r"-(?:XX:)?(Xms|Xmx|Max\w+Size)=?(\d+m?)", word) for word in words)
     return {match[1]: bytes_of(match[2]) for match in found if match}
 
 
-@pytest.mark.parametrize(("process", "asked"), [("jobmanager", "JM"), ("taskmanager", "TM")])
-def test_java_is_given_what_flinks_own_script_would_give(tmp_path: Path, process: str, asked: str) -> None:
+@pytest.mark.parametrize(("process", "short"), [("jobmanager", "JM"), ("taskmanager", "TM")])
+def test_java_is_given_what_flinks_own_script_would_give(tmp_path: Path, process: str, short: str) -> None:
     write_configuration(tmp_path, configuration(tmp_path, PORTS))
     outcome = subprocess.run(
         [
@@ -48,7 +48,7 @@ def test_java_is_given_what_flinks_own_script_would_give(tmp_path: Path, process
             "-cp",
             f"{FLINK_HOME / 'bin' / 'bash-java-utils.jar'}:{classes().path}",
             "org.apache.flink.runtime.util.bash.BashJavaUtils",
-            f"GET_{asked}_RESOURCE_PARAMS",
+            f"GET_{short}_RESOURCE_PARAMS",
             "--configDir",
             str(tmp_path / "conf"),
         ],

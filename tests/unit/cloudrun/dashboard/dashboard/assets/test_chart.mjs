@@ -1,16 +1,16 @@
-/* The chart: what its series hold after bars were set, extended, put and amended, and which range is in sight. */
+/* The chart: the points of its series after bars were set, extended, put and amended, and the range in sight. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { MIDNIGHT, bar, barsFrom, openPage } from '../../../../../support/page.mjs';
+import { createCandleChart } from '../../../../../../cloudrun/dashboard/dashboard/assets/chart.js';
+import { CONFIG, MIDNIGHT, bar, barsFrom, openPage } from '../../../../../support/page.mjs';
 
 const DAY = 86400;
 
 /* A chart with these bars of `step` seconds and these studies. */
 function built(bars = [], { studies = [], step = 60 } = {}) {
-  const page = openPage(['format', 'chart']);
-  const { candleChart: chart } = page;
-  chart.build(page.document.createElement('div'));
+  const page = openPage();
+  const chart = createCandleChart(page.document.createElement('div'), CONFIG.statuses);
   chart.study(new Set(studies));
   chart.set(bars, step);
   const [price, volume, vwap, ma20, ma50] = page.chart.series;
@@ -184,7 +184,7 @@ test('without trades there is no VWAP, and none of whole days', () => {
   assert.deepEqual(built(barsFrom(MIDNIGHT, 2, DAY), { studies: ['vwap'], step: DAY }).vwap.data(), []);
 });
 
-test('the taker delta is what was bought less what was sold, where that is known', () => {
+test('the taker delta is what takers bought less what they sold, where that is known', () => {
   const bars = [
     bar(MIDNIGHT, { volume: 4, bought: 3 }),
     bar(MIDNIGHT + 60, { volume: 4, bought: 1 }),
@@ -272,7 +272,7 @@ function gapTexts({ price }) {
   return texts;
 }
 
-test('ten minutes without candles are told in the chart, fewer are not', async () => {
+test('ten minutes without candles are marked on the chart, fewer are not', async () => {
   const made = built([MIDNIGHT, MIDNIGHT + 600, MIDNIGHT + 1260].map((time) => bar(time)));
   made.chart.show(0, 40);
   await made.page.clock.frame();
@@ -311,15 +311,15 @@ test('the pointed bar is the newest, or the one under the crosshair, whatever co
   assert.equal(chart.pointed, -1);
 });
 
-test('the range that was asked for counts at once, and the chart’s own once it is drawn', async () => {
+test('a range that was set counts at once, and the chart’s own once it is drawn', async () => {
   const { page, chart } = built(barsFrom(MIDNIGHT, 100));
-  const told = [];
-  chart.onRange(({ from, to }) => told.push([from, to]));
+  const reported = [];
+  chart.onRange(({ from, to }) => reported.push([from, to]));
   chart.show(10, 20);
   chart.pan(0.5);
   assert.deepEqual(chart.range(), { from: 15, to: 25 });
   await page.clock.frame();
-  assert.deepEqual(told.at(-1), [15, 25]);
+  assert.deepEqual(reported.at(-1), [15, 25]);
   page.chart.timeScale.setVisibleLogicalRange({ from: 40, to: 50 }); // the user drags it
   await page.clock.frame();
   assert.deepEqual(chart.range(), { from: 40, to: 50 });
@@ -353,7 +353,7 @@ test('more bars before the first leave in sight what is', () => {
   assert.equal(chart.bars[15].time, MIDNIGHT + 5 * 60);
 });
 
-test('who looks at the newest bar goes on looking at it, who looks elsewhere stays there', () => {
+test('a view of the newest bar goes on showing it, another view stays where it is', () => {
   const { chart } = built(barsFrom(MIDNIGHT, 50));
   chart.show(30, 52);
   chart.extend(barsFrom(MIDNIGHT, 60), 0, true);

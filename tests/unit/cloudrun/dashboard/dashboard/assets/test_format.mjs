@@ -2,9 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { openPage } from '../../../../../support/page.mjs';
-
-const { format } = openPage(['format']).candles;
+import * as format from '../../../../../../cloudrun/dashboard/dashboard/assets/format.js';
 
 test('a number has the decimals that it has, and no digit of the float', () => {
   const written = [
@@ -25,7 +23,7 @@ test('a number that is not known is a dash', () => {
   assert.equal(format.short(null), '–');
 });
 
-test('a number takes the decimals that are asked for', () => {
+test('a number has the decimals that are requested', () => {
   assert.equal(format.number(1.005, 2), '1.01');
   assert.equal(format.number(100, 2), '100.00');
   assert.equal(format.number(0.5, 0), '1');
@@ -48,7 +46,7 @@ test('decimals of a number are counted without the noise of floats', () => {
     [1000000.1, 1],
     [-0.25, 2],
   ];
-  for (const [value, decimals] of counted) assert.equal(format.decimals(value), decimals, String(value));
+  for (const [value, decimals] of counted) assert.equal(format.decimalsOf(value), decimals, String(value));
 });
 
 test('a short number has six digits, or a letter', () => {
@@ -80,7 +78,7 @@ test('a share is a percentage with its sign, and never minus nothing', () => {
   for (const [share, text] of written) assert.equal(format.percent(share), text);
 });
 
-test('an age has the unit that it is best told in', () => {
+test('an age has the unit that suits its length', () => {
   const written = [
     [0, '0 s'],
     [89, '89 s'],
@@ -96,9 +94,4 @@ test('an age has the unit that it is best told in', () => {
 
 test('what did not fall is up', () => {
   assert.deepEqual([1, 0, -1].map(format.sign), ['up', 'up', 'down']);
-});
-
-test('an element has its name, text and class', () => {
-  const { name, textContent, className } = format.element('b', 12, 'up');
-  assert.deepEqual({ name, textContent, className }, { name: 'b', textContent: '12', className: 'up' });
 });

@@ -1,12 +1,12 @@
-/* The page's state, which is the URL's: what is read from it, what is written to it, and which bars it asks for. */
+/* The page as a whole: its state, which it reads from the URL and writes to it, and the bars that it requests. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { start } from '../../../../../../cloudrun/dashboard/dashboard/assets/page.js';
 import { CONFIG, INTERVALS, MIDNIGHT, Server, barsFrom, openPage, settle } from '../../../../../support/page.mjs';
 
 const DAY = 86400;
 const NEWEST = MIDNIGHT + DAY - 60;
-const SCRIPTS = ['format', 'chart', 'data', 'side', 'page'];
 
 /* A page at this address, whose server has two days of each interval up to the newest minute. */
 async function opened(search = '', days = 2) {
@@ -17,20 +17,20 @@ async function opened(search = '', days = 2) {
   const server = new Server(Object.fromEntries(bars), NEWEST);
   const answers = { '/api/symbols': () => ({ symbols: ['BTCUSDT', 'ETHUSDT'] }), '/api/coverage': () => ({}) };
   const answer = (path, query) => (answers[path] ?? (() => server.candles(query)))();
-  const page = openPage(SCRIPTS, { answer, search });
+  const page = openPage({ answer, search });
   for (const name of ['auto', ...Object.keys(INTERVALS)]) page.button('interval', name);
   for (const name of Object.keys(CONFIG.ranges)) page.button('range', name);
   for (const name of Object.keys(CONFIG.studies)) page.button('study', name);
-  page.window.dash_clientside.candles.start(CONFIG);
+  start(CONFIG);
   await settle();
   await page.clock.frame();
-  const { candles, candleChart: chart } = page;
+  const { chart, state } = page.window.candles;
   return {
     page,
     chart,
     server,
-    state: candles.state,
-    asked: () => page.asked.filter(([path]) => path === '/api/candles').map(([, query]) => query),
+    state,
+    requested: () => page.requests.filter(([path]) => path === '/api/candles').map(([, query]) => query),
     pressed: () =>
       page.buttons.filter(({ attributes }) => attributes['aria-pressed'] === 'true').map(({ dataset }) => dataset),
     notice: () => page.document.getElementById('notice').textContent,
@@ -63,7 +63,7 @@ async function drag({ page, chart }, from, to) {
 const plain = ({ studies, ...state }) => ({ ...state, studies: [...studies] });
 const DEFAULTS = { symbol: 'BTCUSDT', interval: 'auto', range: '1D', from: 0, to: 0, studies: ['vwap'] };
 
-test('without a query the page has its defaults, and says so in the URL', async () => {
+test('without a query the page has its defaults, and writes them into the URL', async () => {
   const { page, state } = await opened();
   assert.deepEqual(plain(state), DEFAULTS);
   assert.deepEqual(page.visited, ['?symbol=BTCUSDT&interval=auto&range=1D&studies=vwap']);
@@ -71,7 +71,7 @@ test('without a query the page has its defaults, and says so in the URL', async 
 
 test('the URL is the state', async () => {
   const from = NEWEST - 3600;
-  const { state, asked } = await opened(`?symbol=ETHUSDT&interval=5m&from=${from}&to=${NEWEST}&studies=ma20,delta`);
+  const { state, requested } = await opened(`?symbol=ETHUSDT&interval=5m&from=${from}&to=${NEWEST}&studies=ma20,delta`);
   assert.deepEqual(plain(state), {
     ...DEFAULTS,
     symbol: 'ETHUSDT',
@@ -80,7 +80,7 @@ test('the URL is the state', async () => {
     to: NEWEST,
     studies: ['ma20', 'delta'],
   });
-  assert.deepEqual(asked()[0], { symbol: 'ETHUSDT', interval: '5m', start: String(from), end: String(NEWEST) });
+  assert.deepEqual(requested()[0], { symbol: 'ETHUSDT', interval: '5m', start: String(from), end: String(NEWEST) });
 });
 
 const WRONG = [
@@ -102,13 +102,13 @@ const WRONG = [
 ];
 
 for (const search of WRONG) {
-  test(`what cannot be in a URL is left aside: ${search}`, async () => {
+  test(`a wrong value in the URL is ignored: ${search}`, async () => {
     const { state } = await opened(search);
     assert.deepEqual(plain(state), DEFAULTS);
   });
 }
 
-test('studies that there are not are left aside, and none may be chosen', async () => {
+test('unknown studies are ignored, and none may be chosen', async () => {
   assert.deepEqual([...(await opened('?studies=ma20,nope,__proto__')).state.studies], ['ma20']);
   assert.deepEqual([...(await opened('?studies=')).state.studies], []);
 });
@@ -128,14 +128,14 @@ test('a range that does not fit the interval is not shown as pressed', async () 
 test('a range button shows that many days in the interval that fits', async () => {
   const made = await opened('?interval=1m');
   await click(made, 'range', '5D');
-  assert.deepEqual(made.asked().at(-1), { symbol: 'BTCUSDT', interval: 'auto', span: String(5 * DAY), slide: '1' });
+  assert.deepEqual(made.requested().at(-1), { symbol: 'BTCUSDT', interval: 'auto', span: String(5 * DAY), slide: '1' });
   assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=auto&range=5D&studies=vwap');
 });
 
 test('another interval at the newest bar stays there', async () => {
   const made = await opened();
   await click(made, 'interval', '15m');
-  assert.deepEqual(made.asked().at(-1), { symbol: 'BTCUSDT', interval: '15m', span: String(DAY), slide: '1' });
+  assert.deepEqual(made.requested().at(-1), { symbol: 'BTCUSDT', interval: '15m', span: String(DAY), slide: '1' });
 });
 
 test('another interval elsewhere shows the same stretch of time', async () => {
@@ -143,18 +143,18 @@ test('another interval elsewhere shows the same stretch of time', async () => {
   await drag(made, 100, 400);
   await click(made, 'interval', '5m');
   const [from, to] = [made.state.from, made.state.to];
-  assert.deepEqual(made.asked().at(-1), { symbol: 'BTCUSDT', interval: '5m', start: String(from), end: String(to) });
+  assert.deepEqual(made.requested().at(-1), { symbol: 'BTCUSDT', interval: '5m', start: String(from), end: String(to) });
   assert.equal(to - from, 301 * 60);
 });
 
 test('a study that is clicked comes and goes', async () => {
   const made = await opened();
-  const { length } = made.asked();
+  const { length } = made.requested();
   await click(made, 'study', 'delta');
   assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=auto&range=1D&studies=vwap,delta');
   await click(made, 'study', 'vwap');
   assert.deepEqual([...made.state.studies], ['delta']);
-  assert.equal(made.asked().length, length);
+  assert.equal(made.requested().length, length);
 });
 
 test('where the chart comes to rest the URL has what is in sight', async () => {
@@ -167,7 +167,7 @@ test('where the chart comes to rest the URL has what is in sight', async () => {
   assert.equal(made.page.location.search, `?symbol=BTCUSDT&interval=1m&from=${first}&to=${last + 60}&studies=vwap`);
 });
 
-test('beyond the bars there is time, too', async () => {
+test('time goes on beyond the bars', async () => {
   const made = await opened('?interval=1m', 1);
   const { length } = made.chart.bars;
   await drag(made, length - 100, length + 20);
@@ -187,12 +187,12 @@ test('a chart that moved by itself changes no URL', async () => {
 
 test('few bars in sight become more of a shorter interval, a chosen interval stays', async () => {
   const wide = await opened('?range=5D', 8);
-  assert.equal(wide.asked()[0].interval, 'auto');
+  assert.equal(wide.requested()[0].interval, 'auto');
   const step = wide.chart.bars[1].time - wide.chart.bars[0].time;
   assert.equal(step, 300);
   await drag(wide, 1000, 1050);
   const span = wide.state.to - wide.state.from;
-  assert.deepEqual([span, wide.asked().at(-1).end - wide.asked().at(-1).start], [51 * 300, 51 * 300]);
+  assert.deepEqual([span, wide.requested().at(-1).end - wide.requested().at(-1).start], [51 * 300, 51 * 300]);
   assert.equal(wide.chart.bars[1].time - wide.chart.bars[0].time, 60);
 
   const chosen = await opened('?interval=5m&range=5D', 8);
@@ -221,7 +221,7 @@ test('back and forward show what was before', async () => {
   for (const call of made.page.window.listeners.popstate) call({});
   await settle();
   assert.deepEqual(plain(made.state), { ...DEFAULTS, symbol: 'ETHUSDT', interval: '5m', range: '5D', studies: ['ma20'] });
-  assert.deepEqual(made.asked().at(-1), { symbol: 'ETHUSDT', interval: '5m', span: String(5 * DAY), slide: '1' });
+  assert.deepEqual(made.requested().at(-1), { symbol: 'ETHUSDT', interval: '5m', span: String(5 * DAY), slide: '1' });
 });
 
 test('keys pan and zoom, and the URL follows', async () => {
@@ -259,21 +259,37 @@ test('an export has what is in sight, in the interval that is shown', async () =
   assert.equal(links.length, 1);
 });
 
-test('what history cannot give now is said, with its age', async () => {
+test('a fault of history is shown, with the age of what is there', async () => {
   const made = await opened();
   Object.assign(made.server, { fault: 'quota', age: 600 });
   await made.page.push({ reset: 1 });
-  assert.equal(made.notice(), 'History: as of 10 min ago, it is asked again. (quota)');
+  assert.equal(made.notice(), 'History: as of 10 min ago; the page retries. (quota)');
   made.server.age = null;
   await made.page.push({ reset: 1 });
-  assert.equal(made.notice(), 'History: not available, it is asked again. (quota)');
+  assert.equal(made.notice(), 'History: not available; the page retries. (quota)');
   made.server.fault = '';
   await made.page.push({ reset: 1 });
   assert.equal(made.notice(), '');
 });
 
-test('an empty chart says of what it is empty', async () => {
+test('an empty chart names what is missing', async () => {
   assert.equal((await opened('', 0)).word(), 'No candles of BTCUSDT yet');
   assert.equal((await opened('?from=60&to=3600', 0)).word(), 'No candles in this range');
   assert.equal((await opened()).word(), '');
+});
+
+test('trades and the state of the feed that come are shown at once, and go with their symbol', async () => {
+  const made = await opened();
+  const { page } = made;
+  const text = (id) => page.document.getElementById(id).textContent;
+  for (const call of page.streams[0].listeners.open) call({});
+  await page.push({ trades: [[NEWEST * 1000, 104, 2, 1]] });
+  const day = { since: NEWEST - DAY, open: 100, high: 110, low: 90, volume: 7, delta: 1 };
+  await page.push({ state: { proven: NEWEST * 1000, lag: 12, reconnects: 0, day } });
+  assert.deepEqual(['last', 'change', 'feed', 'lag'].map(text), ['104', '+4.00 %', 'live', '· 12 ms']);
+  assert.ok(text('health').includes('Last trade23:59:00 UTC'));
+  assert.ok(text('legend').startsWith('1m'));
+  page.location.search = '?symbol=ETHUSDT';
+  for (const call of page.window.listeners.popstate) call({});
+  assert.deepEqual(['last', 'change', 'trades'].map(text), ['', '', '']);
 });

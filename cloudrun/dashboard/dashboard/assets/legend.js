@@ -1,0 +1,58 @@
+/* The legend over the chart: every field of the bar under the crosshair, else of the newest, digit by digit. */
+import { byId, element } from './dom.js';
+import * as format from './format.js';
+import { takerDelta } from './studies.js';
+
+function pair(name, text, className) {
+  const made = element('span', undefined, 'pair');
+  made.append(element('span', name, 'key'), element('b', text, className));
+  return made;
+}
+
+function line(...parts) {
+  const made = element('div', undefined, 'line');
+  made.append(...parts);
+  return made;
+}
+
+/* The taker delta, with no more decimals than its parts have: those after them are the float's. */
+function exactDelta(bar) {
+  const delta = takerDelta(bar);
+  if (delta === null) return null;
+  return Number(delta.toFixed(Math.max(...[bar.bought, bar.volume].map(format.decimalsOf))));
+}
+
+/* Writes the legend. `statuses`: names, to which a bar's `doubt` is the index. */
+export function drawLegend(chart, store, statuses) {
+  const place = chart.pointed;
+  if (place < 0 || !store.shown) return byId('legend').replaceChildren();
+  const bar = chart.bars[place];
+  const gap = chart.gapBefore(place);
+  const decimals = chart.digits;
+  const change = bar.close - bar.open;
+  const delta = exactDelta(bar);
+  const price = (name, value) => pair(name, format.price(value, decimals), format.sign(change));
+  const status = statuses[bar.doubt];
+  byId('legend').replaceChildren(
+    line(
+      element('span', store.shown.interval, 'key'),
+      element('span', `${format.minute(bar.time)} UTC`, 'key'),
+      price('O', bar.open),
+      price('H', bar.high),
+      price('L', bar.low),
+      price('C', bar.close),
+      element('b', format.percent(change / bar.open), format.sign(change)),
+      element('b', status, `status ${status}`),
+      element('span', bar.source, 'key'),
+      ...(gap > 0 ? [element('span', `no candles for ${format.age(gap)} before it`, 'key')] : []),
+    ),
+    line(
+      pair('Volume', format.number(bar.volume)),
+      pair('Bought', format.number(bar.bought)),
+      pair('Delta', format.number(delta), delta === null ? '' : format.sign(delta)),
+      pair('Turnover', format.number(bar.turnover)),
+      pair('VWAP', bar.volume ? format.number(bar.turnover / bar.volume, decimals) : format.NONE),
+      pair('Trades', format.number(bar.count)),
+    ),
+  );
+}

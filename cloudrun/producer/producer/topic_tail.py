@@ -1,0 +1,65 @@
+"""The end of the topic `trades`, read once at the start of a producer.
+
+Part of the producer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.kafka import BrokerError, SilentBrokerError, partitions, read
+from bitcoin_pipeline.live.tail import Tail
+
+_TIMEOUT_S: Final = 30.0
+_FETCH_WAIT_MS: Final = 10
+_WINDOWS: Final = (2_000, 20_000, 200_000)
+"""Records per partition to read back; the next number is tried where the last proof of a symbol lies further back."""
+
+
+def read_tail(client: Mapping[str, str], symbols: Sequence[str]) -> tuple[Tail, int]:
+    """The state at the topic's end, as far back as the last proof of every symbol, and the number of partitions.
+
+    `client`: the options of librdkafka that find the broker. Raises BrokerError.
+    """
+    consumer = Consumer(
+        {
+            **client,
+            "group.id": "bitcoin-pipeline-tail",
+            "enable.auto.commit": False,
+            "check.crcs": True,
+            # At a partition's end the broker would hold the request for half a second, and those after it; meanwhile
+            # REST forgets the trades that are missing at a start.
+            "fetch.wait.max.ms": _FETCH_WAIT_MS,
+        }
+    )
+    try:
+        found = partitions(consumer, names.TRADES_TOPIC, _TIMEOUT_S)
+        for window in _WINDOWS:
+            tail, is_whole = _read_back(consumer, found, window)
+            if is_whole or tail.names_all(symbols):
+                break
+    except (KafkaException, SilentBrokerError) as error:
+        raise BrokerError(f"the topic {names.TRADES_TOPIC} cannot be read: {error}") from error
+    finally:
+        consumer.close()
+    return tail, len(found)
+
+
+def _read_back(consumer: Consumer, numbers: Sequence[int], window: int) -> tuple[Tail, bool]:
+    """The last `window` records of each partition, and whether those are all of its records."""
+    tail, is_whole = Tail(), True
+    for partition in numbers:
+        place = TopicPartition(names.TRADES_TOPIC, partition)
+        low, high = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+        place.offset = max(low, high - window)
+        is_whole &= place.offset == low
+        if place.offset == high:
+            continue
+        tail.begin(partition)
+        for message in read(consumer, place, high, _TIMEOUT_S):
+            tail.add(partition, message.value() or b"")
+    return tail, is_whole

@@ -1,0 +1,61 @@
+"""The producer's start and end: its parts are made from the settings, run, and closed in order.
+
+Part of the producer; `main.py` calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+from contextlib import AsyncExitStack
+from typing import Final
+
+import orjson
+
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.bybit.session_times import SessionTimes
+from bitcoin_pipeline.live.feed import LiveFeed
+from bitcoin_pipeline.times import MS_US
+from producer.gap_events import GapEvents
+from producer.health import serve_health
+from producer.rest import RestClient
+from producer.settings import Settings
+from producer.topic_tail import read_tail
+from producer.topic_writer import TopicWriter
+from producer.worker import Worker
+
+CLIENT_ID: Final = "bitcoin-pipeline-producer"
+"""The name of this client in the broker's logs and quotas."""
+FLUSH_SECONDS: Final = 8.0
+"""Time limit of the last flush; Cloud Run kills the process ten seconds after SIGTERM."""
+
+
+async def run(settings: Settings) -> None:
+    """Produce until SIGTERM or SIGINT. Raises BrokerError when the broker refuses records for good."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as at_exit:
+        client = {**settings.client_config(), "client.id": CLIENT_ID}
+        tail, partitions = await asyncio.to_thread(read_tail, client, settings.symbols)
+        feed = LiveFeed(
+            settings.symbols,
+            tail,
+            token=secrets.token_hex(4),
+            uniform=random.random,
+            session_times=SessionTimes(margin_us=settings.margin_ms * MS_US),
+            decode=orjson.loads,
+        )
+        writer = TopicWriter(client, partitions)
+        rest = await at_exit.enter_async_context(RestClient(settings.rest_url.rstrip("/")))
+        gap_events = at_exit.enter_context(GapEvents(settings.events_topic))
+        worker = Worker(feed, writer, rest, gap_events, settings.ws_url.rstrip("/"))
+        await at_exit.enter_async_context(serve_health(worker, settings.host, settings.port))
+        log("INFO", "producer started", symbols=settings.symbols, partitions=partitions, port=settings.port)
+        try:
+            await worker.run(stop)
+        finally:
+            unsent = await asyncio.to_thread(writer.flush, FLUSH_SECONDS)
+            log("ERROR" if unsent else "INFO", "producer stopped", unsent=unsent)

@@ -1,0 +1,52 @@
+"""The 1-minute candles of one day, by the rules of the core's `minute_candles`, computed on columns.
+
+Part of the candles job; its modules and tests import it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.arrow import table_schema
+from bitcoin_pipeline.candle import Source, Status
+from bitcoin_pipeline.times import MINUTE_US
+from candles_batch.arithmetic import sums, turnovers
+from candles_batch.arrays import decimals, fixed_width, strings
+from candles_batch.columns import Day
+
+
+def schema() -> pa.Schema:
+    """The columns of `market.candles` that do not depend on when a row is stored."""
+    return table_schema(names.CANDLES, leave_out=("updated_at",))
+
+
+def minute_candles(day: Day) -> pa.Table:
+    """The 1-minute candles of a day, with the columns of `schema`."""
+    trades = day.trades
+    minutes = trades.time_us // MINUTE_US
+    first = np.flatnonzero(np.diff(minutes, prepend=-1))
+    last = np.append(first, len(trades))[1:] - 1
+    turnover = turnovers(day.symbol, trades.price, trades.size)
+    partial = {item.minute_us for item in day.rejected}
+    open_times = minutes[first] * MINUTE_US
+    columns = {
+        "symbol": strings([day.symbol] * len(first)),
+        "open_time": fixed_width(open_times, pa.timestamp("us", "UTC")),
+        "source": strings([Source.ARCHIVE] * len(first)),
+        "open": decimals(trades.price[first]),
+        "high": decimals(np.maximum.reduceat(trades.price, first)),
+        "low": decimals(np.minimum.reduceat(trades.price, first)),
+        "close": decimals(trades.price[last]),
+        "volume": decimals(sums(trades.size, first)),
+        "turnover": decimals(sums(turnover, first)),
+        "trade_count": fixed_width(last - first + 1, pa.int64()),
+        "buy_volume": decimals(sums(trades.size * trades.bought, first)),
+        "buy_turnover": decimals(sums(turnover * trades.bought, first)),
+        "first_trade_id": strings([trades.id_text(place) for place in first.tolist()]),
+        "last_trade_id": strings([trades.id_text(place) for place in last.tolist()]),
+        "status": strings([Status.PARTIAL if time in partial else Status.FINAL for time in open_times.tolist()]),
+    }
+    wanted = schema()
+    return pa.Table.from_arrays([columns[name] for name in wanted.names], schema=wanted)

@@ -1,0 +1,214 @@
+-- Trades, heartbeats and gaps of the topic become candles, feed_status and gaps in Postgres; records that cannot be
+-- counted go to the dead-letter topic. job.py fills in the placeholders; all INSERTs are submitted as one job.
+
+CREATE TABLE records (
+  `type` STRING, symbol STRING, `time` BIGINT,
+  -- Amounts are texts, as the JSON reader would round decimals without an error.
+  id STRING, seq BIGINT, side STRING, price STRING, size STRING, turnover STRING,
+  symbols ARRAY<STRING>, lag_ms BIGINT, reconnects BIGINT,
+  gap_id STRING, `from` BIGINT, `to` BIGINT, state STRING,
+  `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL,
+  ts AS TO_TIMESTAMP_LTZ(`time` / 1000, 3),
+  -- Only heartbeats prove that time has passed, so a trade with an absurd time does not move the watermark.
+  WATERMARK FOR ts AS CASE WHEN `type` = 'heartbeat' THEN TO_TIMESTAMP_LTZ(`time` / 1000, 3) END
+) WITH (
+  'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
+  'properties.group.id' = 'candles', ${start},
+  'format' = 'json', 'json.ignore-parse-errors' = 'true'
+);
+
+-- The same topic as bytes, for records that the JSON reader drops without an error.
+CREATE TABLE lines (
+  line STRING, `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
+) WITH (
+  'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
+  'properties.group.id' = 'candles-lines', ${start},
+  'format' = 'raw'
+);
+
+CREATE TABLE dead_letters (
+  reason STRING, record STRING, `partition` INT, `offset` BIGINT
+) WITH (
+  'connector' = 'kafka', 'topic' = '${dead_letter_topic}', ${kafka},
+  'properties.compression.type' = 'lz4', 'format' = 'json'
+);
+
+-- The JDBC driver reads the password from the file that PGPASSFILE names, so no SQL, log or screen can show it.
+CREATE TABLE candles (
+  symbol STRING, open_time TIMESTAMP(3), source STRING,
+  -- A minute with a gap and no trade yet has no open; as the column is NOT NULL, the sink drops that row (job.py).
+  `open` DECIMAL(27, 9) NOT NULL, high DECIMAL(27, 9), low DECIMAL(27, 9), `close` DECIMAL(27, 9),
+  volume DECIMAL(38, 9), turnover DECIMAL(38, 9), trade_count BIGINT,
+  buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9),
+  first_trade_id STRING, last_trade_id STRING, status STRING,
+  PRIMARY KEY (symbol, open_time, source) NOT ENFORCED
+) WITH (
+  'connector' = 'jdbc', 'url' = '${jdbc_url}', 'table-name' = 'candles',
+  'sink.buffer-flush.max-rows' = '2000', 'sink.buffer-flush.interval' = '150 ms'
+);
+
+CREATE TABLE feed_status (
+  symbol STRING, proven_until TIMESTAMP(3), lag_ms BIGINT, reconnects BIGINT,
+  PRIMARY KEY (symbol) NOT ENFORCED
+) WITH (
+  'connector' = 'jdbc', 'url' = '${jdbc_url}', 'table-name' = 'feed_status', 'sink.buffer-flush.interval' = '500 ms'
+);
+
+CREATE TABLE gaps (
+  gap_id STRING, symbol STRING, from_time TIMESTAMP(3), to_time TIMESTAMP(3), state STRING,
+  PRIMARY KEY (gap_id) NOT ENFORCED
+) WITH (
+  'connector' = 'jdbc', 'url' = '${jdbc_url}', 'table-name' = 'gaps', 'sink.buffer-flush.interval' = '150 ms'
+);
+
+-- Every record with the reason why it cannot be counted, or NULL. A record that is no JSON object is not in this view.
+-- The rules admit only values that the sinks accept: Postgres refuses some texts and times at any time, and a window
+-- refuses a time that is no date.
+CREATE TEMPORARY VIEW judged AS
+SELECT *,
+  CASE
+    WHEN `type` = 'trade' THEN
+      CASE
+        -- One expression accepts an ordinary trade; the rules below find the reason for any other.
+        WHEN REGEXP(symbol || ' ' || id || ' ' || price || ' ' || size || ' ' || turnover, '${ordinary_trade}')
+          AND side IN ('Buy', 'Sell') AND `time` BETWEEN 1 AND ${max_us} AND seq >= 0 THEN
+          CASE
+            WHEN CURRENT_WATERMARK(ts) IS NOT NULL AND ts < CURRENT_WATERMARK(ts) - INTERVAL '1' HOUR THEN 'too_late'
+          END
+        WHEN REGEXP(symbol, '^${symbol}$$') IS NOT TRUE THEN 'unreadable_symbol'
+        WHEN `time` BETWEEN 1 AND ${max_us} IS NOT TRUE THEN 'unreadable_time'
+        WHEN side IN ('Buy', 'Sell') IS NOT TRUE THEN 'unknown_side'
+        WHEN REGEXP(size, '^${number}$$') IS NOT TRUE THEN 'unreadable_size'
+        WHEN NOT REGEXP(size, '^${positive}') THEN 'size_not_positive'
+        WHEN NOT REGEXP(size, '^${amount}$$') THEN 'size_out_of_range'
+        WHEN REGEXP(price, '^${number}$$') IS NOT TRUE THEN 'unreadable_price'
+        WHEN NOT REGEXP(price, '^${positive}') THEN 'price_not_positive'
+        WHEN NOT REGEXP(price, '^${amount}$$') THEN 'price_out_of_range'
+        WHEN REGEXP(id, '^${trade_id}$$') IS NOT TRUE THEN 'unreadable_trade_id'
+        WHEN seq >= 0 IS NOT TRUE THEN 'unreadable_sequence'
+        WHEN REGEXP(turnover, '^${number}$$') IS NOT TRUE THEN 'unreadable_turnover'
+        ELSE 'turnover_out_of_range'
+      END
+    WHEN `type` = 'heartbeat' THEN
+      CASE
+        WHEN `time` BETWEEN 1 AND ${max_us} IS NOT TRUE OR lag_ms IS NULL OR reconnects IS NULL
+          OR REGEXP(ARRAY_JOIN(symbols, ' ', '?'), '^(${symbol}( ${symbol})*)?$$') IS NOT TRUE THEN 'unreadable_heartbeat'
+      END
+    WHEN `type` = 'gap' THEN
+      CASE
+        WHEN REGEXP(gap_id, '^[!-~]{1,200}$$') IS NOT TRUE OR REGEXP(symbol, '^${symbol}$$') IS NOT TRUE
+          OR `from` BETWEEN 1 AND ${max_us} IS NOT TRUE OR `to` BETWEEN 1 AND ${max_us} IS FALSE
+          OR state IS NULL THEN 'unreadable_gap'
+        WHEN state NOT IN ('opened', 'closed') THEN 'unknown_state'
+      END
+    ELSE 'unknown_type'
+  END AS reason
+FROM records;
+
+CREATE TEMPORARY VIEW trades AS
+SELECT symbol, id, `time`, seq, side, ts, `partition`, `offset`,
+  CAST(price AS DECIMAL(27, 9)) AS price, CAST(size AS DECIMAL(27, 9)) AS size,
+  CAST(turnover AS DECIMAL(29, 9)) AS turnover,
+  -- A window of Flink ends a millisecond before its minute.
+  COALESCE(CURRENT_WATERMARK(ts) >= TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000 + 59999, 3), FALSE) AS closed,
+  PROCTIME() AS arrival
+FROM judged
+WHERE `type` = 'trade' AND reason IS NULL AND `time` >= ${start_us};
+
+-- sort_key orders trades as the core does, by (time, seq, price, id), price descending for a Sell: 17 characters of
+-- time, 19 of seq, 29 of 10^18 + price or 10^18 - price, then the id.
+-- The state of deduplication is one row per id: the number of its copies, and a hash of the content of the first.
+CREATE TEMPORARY VIEW counted_trades AS
+SELECT *, COUNT(*) OVER same_id AS copy, FIRST_VALUE(content) OVER same_id AS first_content
+FROM (
+  SELECT symbol, id, price, size, turnover, side = 'Buy' AS bought, closed, arrival, `partition`, `offset`,
+    CAST(TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000, 3) AS TIMESTAMP(3)) AS open_time,
+    LPAD(CAST(`time` AS STRING), 17, '0') || LPAD(CAST(seq AS STRING), 19, '0')
+      || LPAD(CAST(CASE side WHEN 'Buy' THEN CAST('1000000000000000000' AS DECIMAL(28, 9)) + price
+                             ELSE CAST('1000000000000000000' AS DECIMAL(28, 9)) - price END AS STRING), 29, '0')
+      || id AS sort_key,
+    HASH_CODE(CAST(`time` AS STRING) || side || CAST(price AS STRING) || ' ' || CAST(size AS STRING)) AS content
+  FROM trades
+)
+WINDOW same_id AS (PARTITION BY symbol, id ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW);
+
+-- The parts of a minute: its trades, its end (one row, when the heartbeats pass it), and the gaps in it.
+CREATE TEMPORARY VIEW parts AS
+SELECT *,
+  -- Always 'live', in a form that the planner does not fold: it drops a constant from the key of an aggregate.
+  CASE WHEN symbol IS NULL THEN '' ELSE 'live' END AS source
+FROM (
+SELECT symbol, open_time, sort_key, price, size, turnover, bought, closed,
+  CAST(NULL AS STRING) AS gap_id, CAST(NULL AS BOOLEAN) AS gap_closed
+FROM counted_trades WHERE copy = 1
+UNION ALL
+SELECT symbol, CAST(window_start AS TIMESTAMP(3)), CAST(NULL AS STRING), CAST(NULL AS DECIMAL(27, 9)),
+  CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN), TRUE,
+  CAST(NULL AS STRING), CAST(NULL AS BOOLEAN)
+FROM TABLE(TUMBLE(TABLE trades, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY symbol, window_start, window_end
+UNION ALL
+SELECT symbol, CAST(TO_TIMESTAMP_LTZ((`from` / 60000000) * 60000, 3) AS TIMESTAMP(3)), CAST(NULL AS STRING), CAST(NULL AS DECIMAL(27, 9)),
+  CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN), FALSE,
+  gap_id, state = 'closed'
+FROM judged
+WHERE `type` = 'gap' AND reason IS NULL AND `from` >= ${start_us}
+);
+
+-- The key of the aggregate is exactly the sink's, and no HAVING filters changes, so that only updates reach the sink.
+-- With retractions it would delete each row before it writes the row again.
+-- No sum overflows: a turnover has at most 20 integer digits and a sum 29, which only a billion trades a minute exceed.
+INSERT INTO candles
+SELECT symbol, open_time, source,
+  CAST(ABS(CAST(SUBSTRING(MIN(sort_key), 37, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
+    AS DECIMAL(27, 9)),
+  MAX(price), MIN(price),
+  CAST(ABS(CAST(SUBSTRING(MAX(sort_key), 37, 29) AS DECIMAL(28, 9)) - CAST('1000000000000000000' AS DECIMAL(28, 9)))
+    AS DECIMAL(27, 9)),
+  SUM(size), SUM(turnover), COUNT(sort_key),
+  COALESCE(SUM(size) FILTER (WHERE bought), 0), COALESCE(SUM(turnover) FILTER (WHERE bought), 0),
+  SUBSTRING(MIN(sort_key), 66), SUBSTRING(MAX(sort_key), 66),
+  CASE
+    -- A minute that is still open may lose more, so it is not repaired before its end.
+    WHEN COUNT(DISTINCT gap_id) > 0
+      AND (COUNT(DISTINCT gap_id) FILTER (WHERE gap_closed) < COUNT(DISTINCT gap_id) OR NOT MAX(closed)) THEN 'partial'
+    WHEN COUNT(DISTINCT gap_id) > 0 THEN 'repaired'
+    WHEN MAX(closed) THEN 'final'
+    ELSE 'forming'
+  END
+FROM parts
+GROUP BY symbol, open_time, source;
+
+-- Every partition has the same heartbeats, so those of one partition are enough.
+INSERT INTO feed_status
+SELECT named, CAST(ts AS TIMESTAMP(3)), lag_ms, reconnects
+FROM judged CROSS JOIN UNNEST(symbols) AS names (named)
+WHERE `type` = 'heartbeat' AND reason IS NULL AND `partition` = 0;
+
+INSERT INTO gaps
+SELECT gap_id, symbol, CAST(TO_TIMESTAMP_LTZ(`from` / 1000, 3) AS TIMESTAMP(3)),
+  CAST(TO_TIMESTAMP_LTZ(`to` / 1000, 3) AS TIMESTAMP(3)), state
+FROM judged
+WHERE `type` = 'gap' AND reason IS NULL;
+
+-- The record of a trade whose id came before with other content is rebuilt from the columns of counted_trades.
+INSERT INTO dead_letters
+SELECT reason,
+  JSON_OBJECT('type' VALUE `type`, 'symbol' VALUE symbol, 'id' VALUE id, 'time' VALUE `time`, 'seq' VALUE seq,
+    'side' VALUE side, 'price' VALUE price, 'size' VALUE size, 'turnover' VALUE turnover,
+    'gap_id' VALUE gap_id, 'from' VALUE `from`, 'to' VALUE `to`, 'state' VALUE state ABSENT ON NULL),
+  `partition`, `offset`
+FROM judged
+WHERE reason IS NOT NULL
+UNION ALL
+SELECT 'id_with_other_content',
+  JSON_OBJECT('type' VALUE 'trade', 'symbol' VALUE symbol, 'id' VALUE id,
+    'time' VALUE CAST(SUBSTRING(sort_key, 1, 17) AS BIGINT), 'seq' VALUE CAST(SUBSTRING(sort_key, 18, 19) AS BIGINT),
+    'side' VALUE CASE WHEN bought THEN 'Buy' ELSE 'Sell' END, 'price' VALUE CAST(price AS STRING),
+    'size' VALUE CAST(size AS STRING), 'turnover' VALUE CAST(turnover AS STRING)),
+  `partition`, `offset`
+FROM counted_trades
+WHERE copy > 1 AND content <> first_content
+UNION ALL
+SELECT 'not_json', line, `partition`, `offset`
+FROM lines
+WHERE line IS NULL OR line IS NOT JSON OBJECT OR POSITION(U&'\FFFD' IN line) > 0;

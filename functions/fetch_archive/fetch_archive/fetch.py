@@ -1,0 +1,103 @@
+"""One symbol-day is fetched, with retries: from the exchange's archive to the raw object and the answer.
+
+The function's modules and tests import it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, Final
+
+from google.cloud import storage
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.adapters.bybit_http import BybitArchive, version_of
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.errors import RetryableError
+from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, absent_status
+from fetch_archive.lake import discard, etag_of, is_copy, publish, raw_blob, stage
+
+PAUSES_S: Final = (0.5, 1, 2)
+"""Pauses before the second, third and fourth try."""
+
+Answer = dict[str, Any]
+"""The body of the response."""
+
+
+def fetch(
+    item: SymbolDay,
+    today: dt.date,
+    exchange: BybitArchive,
+    lake: storage.Bucket,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer:
+    """The answer for one symbol and day, after at most four tries.
+
+    Raises RetryableError when the last try fails, and FinalError and BannedError at once.
+    """
+    for pause_s in PAUSES_S:
+        try:
+            return _fetch_once(item, today, exchange, lake)
+        except RetryableError as error:
+            log("WARNING", "try failed", symbol=item.symbol, date=item.day.isoformat(), reason=str(error))
+            sleep(pause_s)
+    return _fetch_once(item, today, exchange, lake)
+
+
+def _fetch_once(item: SymbolDay, today: dt.date, exchange: BybitArchive, lake: storage.Bucket) -> Answer:
+    key = names.archive_key(item.symbol, item.day)
+    old = raw_blob(lake, item)
+    # The file of a day that has not ended is not complete, even if the exchange shows one.
+    listed = exchange.listed(key) if item.day < today else None
+    if listed and is_copy(old, listed):
+        return _answer(item, old)
+    response = exchange.open(key) if item.day < today else None
+    if response is None:
+        if listed:
+            raise RetryableError(f"{key} is listed, yet the exchange answers 404")
+        return _answer(item, old) if old else _answer_absent(item, today, exchange)
+    with closing(response):
+        version = listed or version_of(response.headers)
+        if is_copy(old, version):
+            return _answer(item, old)
+        staged = lake.blob(names.staging_object(uuid.uuid4().hex, names.archive_file(item.symbol, item.day)))
+        metadata = stage(exchange.pieces(response), version, staged)
+    try:
+        blob = publish(staged, names.raw_object(item.symbol, item.day), metadata, old)
+    finally:
+        discard(staged)
+    log("INFO", "file stored", symbol=item.symbol, date=item.day.isoformat(), bytes=blob.size, **metadata)
+    return _answer(item, blob, is_new=True)
+
+
+def _answer(item: SymbolDay, blob: storage.Blob, is_new: bool = False) -> Answer:
+    """The answer for a day whose raw object is `blob`."""
+    metadata = blob.metadata or {}
+    status = FetchStatus(metadata.get("status", FetchStatus.STORED))
+    if status is FetchStatus.STORED and not is_new:
+        status = FetchStatus.UNCHANGED
+    answer: Answer = {"symbol": item.symbol, "date": item.day.isoformat(), "status": status}
+    if status.landed:
+        answer |= {
+            "object": blob.name,
+            "bytes": blob.size,
+            "sha256": metadata.get("sha256"),
+            "etag": etag_of(blob),
+            "generation": blob.generation,
+        }
+    if status is FetchStatus.CORRUPT:
+        answer["reason"] = metadata.get("reason")
+    return answer
+
+
+def _answer_absent(item: SymbolDay, today: dt.date, exchange: BybitArchive) -> Answer:
+    """The answer for a day that has a file neither in the lake nor at the exchange."""
+    folder = exchange.open(names.archive_folder(item.symbol))
+    if folder is not None:
+        folder.close()
+    status = FetchStatus.UNKNOWN_SYMBOL if folder is None else absent_status(item.day, today)
+    return {"symbol": item.symbol, "date": item.day.isoformat(), "status": status}

@@ -1,0 +1,54 @@
+"""HTTP of the function `fetch_archive`: a request is parsed, fetched and answered.
+
+The function's main.py and its tests import it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cached_property
+from typing import Final
+
+import flask
+import requests
+from google.cloud import storage
+
+from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive
+from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.answers import failure, refusal
+from bitcoin_pipeline.errors import FinalError, RetryableError
+from fetch_archive.fetch import fetch
+from fetch_archive.request import MAX_REQUEST, BadRequestError, parse_request
+from fetch_archive.settings import Settings
+
+USER_AGENT: Final = "bitcoin-pipeline/0.1 (fetch_archive)"
+
+
+class Handler:
+    """Answers the requests of one instance, which share the request rate and a ban of the exchange."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._exchange = BybitArchive(
+            settings.archive_url, settings.listing_url, settings.ban_s, requests.Session(), log, user_agent=USER_AGENT
+        )
+
+    @cached_property
+    def _lake(self) -> storage.Bucket:
+        return storage.Client().bucket(self._settings.lake)
+
+    def handle(self, request: flask.Request) -> flask.typing.ResponseReturnValue:
+        """The answer to one request."""
+        if refused := refusal(request.method):
+            return refused
+        try:
+            item = parse_request(request.stream.read(MAX_REQUEST + 1))
+        except BadRequestError as error:
+            return {"error": str(error)}, 400
+        try:
+            return fetch(item, dt.datetime.now(dt.UTC).date(), self._exchange, self._lake)
+        except BannedError as error:
+            return {"error": str(error)}, 429, {"Retry-After": str(error.seconds)}
+        except (RetryableError, FinalError) as error:
+            log("ERROR", "fetch failed", symbol=item.symbol, date=item.day.isoformat(), reason=str(error))
+            return failure(error)

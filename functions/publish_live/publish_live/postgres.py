@@ -1,0 +1,62 @@
+"""Postgres as the function `publish_live` uses it: changed candles, and a lock that one call at a time holds.
+
+The function's modules and tests import it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.errors import RetryableError
+from publish_live.rows import Row, RowVersion
+
+OVERLAP: Final = dt.timedelta(minutes=10)
+"""Upper bound on the time from a write of `updated_at` to its commit, by which every call reads back again.
+
+Flink's flush takes well below a second; one that hangs is ended with its checkpoint, by Flink's default after 10
+minutes. The overlap costs ten rows a symbol.
+"""
+
+LOCK: Final = 0x7075626C697665
+"""Key of the advisory lock that a call holds; Postgres releases it with the connection."""
+
+_CHANGED: Final = f"""
+SELECT {", ".join(schemas.table(names.CANDLES).names)} FROM candles
+WHERE source = 'live' AND status <> 'forming'
+  -- If the newest row in BigQuery has a time from a clock that was ahead, the current time replaces it.
+  AND updated_at > LEAST(%(mark)s, clock_timestamp()) - %(overlap)s
+ORDER BY updated_at, symbol, open_time
+"""  # noqa: S608  # the names are our own, the values bound
+
+
+@contextmanager
+def connection() -> Iterator[psycopg.Connection[Row]]:
+    """A connection by libpq's own variables. Raises RetryableError in place of the errors of a failing server."""
+    # Times in UTC for any time zone of the server; no statement of the function takes long.
+    options = "-c timezone=UTC -c statement_timeout=60000"
+    try:
+        with psycopg.connect("", connect_timeout=10, options=options, row_factory=dict_row) as postgres:
+            yield postgres
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise RetryableError(f"Postgres failed: {error}") from error
+
+
+def is_only_caller(postgres: psycopg.Connection[Row]) -> bool:
+    """Takes the function's lock; False when another call holds it."""
+    row = postgres.execute("SELECT pg_try_advisory_lock(%s) AS is_ours", (LOCK,)).fetchone()
+    return row is not None and bool(row["is_ours"])
+
+
+def changed_rows(postgres: psycopg.Connection[Row], published: Iterable[RowVersion], fetch: int) -> Iterator[Row]:
+    """The rows that BigQuery may lack, in the order in which they were written, `fetch` rows in memory at once."""
+    mark = max((updated_at for _, _, updated_at in published), default=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+    with postgres.cursor(name="changed") as cursor:
+        cursor.itersize = fetch
+        yield from cursor.execute(_CHANGED, {"mark": mark, "overlap": OVERLAP})

@@ -1,0 +1,23 @@
+"""Settings of the function `publish_live`.
+
+Its modules and tests import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitcoin_pipeline.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings that the environment holds.
+
+    libpq reads PGHOST and its other variables itself; they are fields here so that a missing one stops the start.
+    """
+
+    project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
+    postgres_host: str = setting("PGHOST", "Postgres' address")
+    postgres_user: str = setting("PGUSER", "Postgres' user, who may read candles")
+    postgres_database: str = setting("PGDATABASE", "Postgres' database")

@@ -1,0 +1,127 @@
+"""BigQuery as the function `publish_live` uses it: the newest published rows, and the merge of changed ones.
+
+The function's modules and tests import it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from typing import Any, Final
+
+from google.api_core import exceptions as google_errors
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, retryable_failures
+from bitcoin_pipeline.amounts import plain
+from publish_live.rows import Row, RowVersion
+
+RECENT: Final = dt.timedelta(days=8)
+"""Age of the oldest candle that Flink can still change: the lifetime of its state. Older partitions are not read."""
+
+RETRY: Final = DEFAULT_RETRY.with_timeout(10)
+QUERY_TIMEOUT_S: Final = 120
+CONFLICT_TIMEOUT_S: Final = 60
+JOB_KIND: Final = "publish-live"
+"""Prefix of the ids of the function's BigQuery jobs."""
+
+_FIELDS: Final = {field["name"]: field["type"] for field in schemas.table(names.CANDLES).fields}
+_KEY: Final = ("symbol", "open_time", "source")
+_SQL_TYPES: Final = {"INTEGER": "INT64"}
+_CASTS: Final = ", ".join(
+    f"CAST(JSON_VALUE(item, '$.{name}') AS {_SQL_TYPES.get(kind, kind)}) AS {name}" for name, kind in _FIELDS.items()
+)
+_VALUES: Final = [name for name in _FIELDS if name not in (*_KEY, "updated_at")]
+
+_PUBLISHED: Final = f"""
+SELECT symbol, open_time, updated_at FROM `{names.CANDLES}`
+WHERE source = 'live' AND open_time >= @since
+QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
+"""  # noqa: S608  # the names are our own, the values bound
+
+_NEWER: Final = f"""EXISTS (
+  SELECT 1 FROM fresh AS new
+  WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
+    {{more}}
+)"""  # noqa: S608  # the names are our own, the values bound
+_CHANGES: Final = " OR ".join(f"new.{name} IS DISTINCT FROM stored.{name}" for name in _VALUES)
+_REPLACE: Final = schemas.replace_candles_sql(
+    fresh="fresh",
+    in_reach="stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end",
+    outdated=_NEWER.format(more=""),
+    kept=_NEWER.format(more=f"AND ({_CHANGES})"),
+    updated_at="updated_at",
+)
+
+# BigQuery has no unique keys; the lock in Postgres keeps other calls out. Conflicts are with the candles batch.
+_MERGE: Final = f"""
+CREATE TEMP TABLE fresh AS
+SELECT {_CASTS}
+FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item;
+BEGIN TRANSACTION;
+{_REPLACE}
+COMMIT TRANSACTION;
+"""  # noqa: S608  # the names are our own, the values bound
+
+
+def located_client(project: str) -> bigquery.Client:
+    """A client whose jobs run in the location of the dataset: the first statement of the merge names no table of it.
+
+    Raises RetryableError.
+    """
+    with retryable_failures():
+        dataset = bigquery.Client(project).get_dataset(names.DATASET, retry=RETRY, timeout=30)
+    return bigquery.Client(project, location=dataset.location)
+
+
+def await_killed_call(warehouse: bigquery.Client, now: dt.datetime) -> None:
+    """Waits for the transaction of a call that was killed: its lock is released while its job still runs."""
+    with retryable_failures():
+        jobs = warehouse.list_jobs(
+            state_filter="running", min_creation_time=now - dt.timedelta(hours=6), retry=RETRY, timeout=30
+        )
+        for job in jobs:
+            if job.job_id.startswith(JOB_KIND):
+                try:
+                    job.result(retry=RETRY, timeout=QUERY_TIMEOUT_S)
+                except google_errors.GoogleAPICallError:
+                    if job.state != "DONE":  # a job that failed has ended, and without effect
+                        raise
+
+
+def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt.timedelta) -> set[RowVersion]:
+    """The versions of the live rows whose `updated_at` is within `overlap` of the newest one.
+
+    Every older row of Postgres has been published. Raises RetryableError.
+    """
+    for since in (now - RECENT, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)):  # all candles only after a long absence
+        config = query_config(since=since, overlap_s=int(overlap.total_seconds()))
+        if rows := _query(warehouse, _PUBLISHED, config):
+            return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
+    return set()
+
+
+def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None:
+    """Inserts the rows, or replaces older rows by them, in one transaction; older values go into the history.
+
+    Raises RetryableError, also when the candles batch holds the table for longer than CONFLICT_TIMEOUT_S.
+    """
+    times = [row["open_time"] for row in rows]
+    run = f"{JOB_KIND}-{uuid.uuid4()}"
+    config = query_config(rows=json.dumps(rows, default=_text), start=min(times), end=max(times), now=now, run=run)
+    again = conflict_retry(maximum_s=10, timeout_s=CONFLICT_TIMEOUT_S)
+    with retryable_failures():
+        again(lambda: _query(warehouse, _MERGE, config, job_id_prefix=f"{run}-"))()
+
+
+def _query(warehouse: bigquery.Client, query: str, config: bigquery.QueryJobConfig, **options: Any) -> list[Any]:
+    with retryable_failures():
+        job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options)
+        return list(job.result(retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S))
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, dt.datetime) else plain(value)

@@ -1,0 +1,143 @@
+"""Builds the artifacts that ship, from this checkout.
+
+`make build` (`python -m local.build`) makes all of them in `dist/`. `pipeline up` makes the same folders in the home of
+its stack and runs them, so that what runs on one machine is what is deployed. Imports nothing else of `local`.
+
+The same sources give the same bytes: files are in the order of their names, without times, and archives are stored
+without compression, whose output depends on the version of zlib. The wheel alone is compressed, by hatchling.
+
+    functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes
+    functions/NAME.zip     the same, as Cloud Functions takes it
+    cloudrun/NAME/         the same for a container: the context of its image's build
+    flink/NAME/            the same for the master of a Flink cluster
+    flink/NAME.zip         the same with the connectors' jars in jars/
+    dataproc_jobs/NAME/    the files of a batch: main.py, and its package and the core as zips, which Spark imports from
+    bitcoin_pipeline-*.whl the core and its adapters as a wheel
+    SHA256SUMS             of all these, to be checked by `sha256sum -c`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import shutil
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from local.checkout import ROOT
+
+KINDS: Final = ("functions", "cloudrun", "flink", "dataproc_jobs")
+"""The folders whose subfolders are deployables."""
+
+CORE: Final = "bitcoin_pipeline"
+BATCHES: Final = "dataproc_jobs"
+ARCHIVED: Final = ("functions", "flink")
+"""Kinds that are deployed as one zip."""
+
+_TIME: Final = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip can hold."""
+
+Files = dict[str, bytes]
+"""The content of an artifact by its path, which is relative and has forward slashes."""
+
+
+def main() -> None:
+    """Build everything in `dist/` and print what is there."""
+    target = ROOT / "dist"
+    shutil.rmtree(target, ignore_errors=True)
+    build(target)
+    for name in deployables():
+        if name.partition("/")[0] in ARCHIVED:
+            (target / f"{name}.zip").write_bytes(zip_of({**artifact(name), **_jars(name)}))
+    build_wheel(target)
+    sums = {path: hashlib.sha256(content).hexdigest() for path, content in _read(target).items()}
+    (target / "SHA256SUMS").write_text("".join(f"{digest}  {path}\n" for path, digest in sums.items()))
+    for path in sorted(item for item in target.glob("*/*") if item.is_dir()):
+        sys.stdout.write(f"{path.relative_to(ROOT)}/\n")
+    for path in sorted((*target.glob("*/*.zip"), *target.glob("*.whl"))):
+        sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes\n")
+
+
+def deployables() -> list[str]:
+    """The deployables of this checkout, such as `functions/fetch_archive`."""
+    return [f"{kind}/{path.parent.name}" for kind in KINDS for path in sorted((ROOT / kind).glob("*/main.py"))]
+
+
+def build(target: Path) -> None:
+    """Make the folder of every deployable in `target`, and remove what is in the way.
+
+    A file that is right already is not written again, so that Python's compiled files beside it stay valid.
+    """
+    for name in deployables():
+        _write(target / name, artifact(name))
+
+
+def artifact(name: str) -> Files:
+    """The files of a deployable as they ship, the jars of Flink's connectors aside."""
+    own = _read(ROOT / name)
+    core = {f"{CORE}/{path}": content for path, content in _read(ROOT / "src" / CORE).items()}
+    if not name.startswith(f"{BATCHES}/"):
+        return {**own, **core}
+    packages = {path.partition("/")[0] for path in own if path.endswith("/__init__.py")}
+    modules = {path: own[path] for path in own if path.partition("/")[0] in packages}
+    zips = {f"{package}.zip": zip_of(modules) for package in sorted(packages)}
+    return {"main.py": own["main.py"], **zips, f"{CORE}.zip": zip_of(core)}
+
+
+def zip_of(files: Mapping[str, bytes]) -> bytes:
+    """A zip of these files, whose bytes follow from them alone."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(path, _TIME)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[path])
+    return buffer.getvalue()
+
+
+def build_wheel(target: Path) -> Path:
+    """The wheel, built into `target`."""
+    import hatchling.build
+
+    with contextlib.chdir(ROOT):  # a build backend builds the project in the current folder
+        return target / str(hatchling.build.build_wheel(str(target)))
+
+
+def _jars(name: str) -> Files:
+    if not name.startswith("flink/"):
+        return {}
+    jars = sorted((ROOT / ".jars" / "flink").glob("*.jar"))
+    if not jars:
+        raise FileNotFoundError(f"{ROOT / '.jars' / 'flink'} has no jars; run `make setup`")
+    return {f"jars/{jar.name}": jar.read_bytes() for jar in jars}
+
+
+def _is_left_out(name: str) -> bool:
+    return name == "__pycache__" or name.startswith(".")
+
+
+def _read(folder: Path) -> Files:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part == "__pycache__" or part[0] == "." for part in path.relative_to(folder).parts)
+    }
+
+
+def _write(folder: Path, files: Files) -> None:
+    present = _read(folder) if folder.exists() else {}
+    for path in present.keys() - files.keys():
+        (folder / path).unlink()
+    for path, content in files.items():
+        if present.get(path) != content:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

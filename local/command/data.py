@@ -1,0 +1,161 @@
+"""The data commands of `pipeline`: backfill, candles, trades, sql, replay and tail.
+
+Imported by `local.command.__main__`. They work on a running stack or on Google Cloud, and import nothing of the stack.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated
+
+import typer
+
+from bitcoin_pipeline.ingests import IngestStatus
+from bitcoin_pipeline.names import REPLAY_TOPIC
+from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.times import parse_interval
+from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of
+from local.command.backfill import Summary
+from local.command.backfill import backfill as run_backfill
+from local.command.cloud import Cloud, environment
+from local.command.output import STDERR, Format, write_rows
+from local.command.progress import shown_progress
+from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row, lake_trades
+from local.command.queries import candles as read_candles
+from local.command.queries import sql as run_sql
+from local.command.queries import trades as read_trades
+from local.environment import replace_process_environ, stack_home
+
+app = typer.Typer()
+
+
+@app.command()
+def backfill(
+    symbol: Symbol,
+    start: Start,
+    end: End = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also days that are loaded already, whose files may have changed."),
+    ] = False,
+) -> None:
+    """Load the days that are missing: fetch their files, compute candles, publish."""
+    span = span_of(symbol, start, end)
+    cloud = _cloud()
+    began = time.monotonic()
+    with shown_progress() as progress:
+        summary = run_backfill(cloud, span, progress, again=again)
+    _print_summary(span, summary, time.monotonic() - began)
+    if summary.not_fetched or any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests):
+        raise typer.Exit(1)
+
+
+@app.command()
+def candles(  # noqa: PLR0913, PLR0917  # a command's options
+    symbol: Symbol,
+    start: Start,
+    end: End = None,
+    interval: Annotated[
+        str, typer.Option(metavar="1m|5m|15m|1h|4h|1d", help="Length of a candle; any that divides a day.")
+    ] = "1m",
+    plane: Annotated[str, typer.Option(metavar="best|archive|live", help="The plane of the candles.")] = "best",
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Print candles."""
+    if plane not in ("best", "archive", "live"):
+        raise typer.BadParameter(f"must be best, archive or live, got {plane}", param_hint="--plane")
+    span = span_of(symbol, start, end)
+    interval_us = parsed("--interval", parse_interval, interval)
+    rows = map(candle_row, read_candles(_cloud(), span, plane, interval_us))
+    if not write_rows(CANDLE_COLUMNS, rows, output_format):
+        STDERR.print(f"No candles; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+
+
+@app.command()
+def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputFormat = Format.TABLE) -> None:
+    """Print the trades in the lake, in matching order."""
+    span = span_of(symbol, start, end)
+    if not write_rows(TRADE_COLUMNS, read_trades(_cloud(), span), output_format):
+        STDERR.print(f"No trades; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best, candle_history and ingests.")
+    ],
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Run a query on the lake's trades, the candles and the ingests."""
+    import duckdb
+
+    try:
+        names, rows = run_sql(_cloud(), query)
+        write_rows(names, rows, output_format)
+    except duckdb.Error as error:
+        raise CommandError(str(error).strip().replace("\n", " | ")) from error
+
+
+@app.command()
+def replay(
+    symbol: Symbol,
+    start: Start,
+    end: End = None,
+    speed: Annotated[float, typer.Option(min=0, help="Multiple of real time; 0 is as fast as possible.")] = 1.0,
+    topic: Annotated[str, typer.Option(help="The topic to send to; created if it is absent.")] = REPLAY_TOPIC,
+) -> None:
+    """Send days of the lake to a topic as if they were live, heartbeats included."""
+    from local.command.replay import due_records
+    from local.command.replay import replay as run_replay
+
+    span = span_of(symbol, start, end)
+    cloud = _cloud()
+    with shown_progress() as progress:
+        progress.step(f"replaying {span.symbol}", None)
+        records = due_records(lake_trades(cloud, span))
+        sent = run_replay(records, topic, cloud.kafka(), speed, progress.advance)
+    STDERR.print(f"Sent {sent} trades to {topic}.")
+
+
+@app.command()
+def tail(symbol: Symbol) -> None:
+    """Show the forming candle and the latest trades until interrupted."""
+    from local.command.tail import show
+
+    show(parsed("SYMBOL", parse_symbol, symbol), _cloud().kafka())
+
+
+def _cloud() -> Cloud:
+    """The clients of the running stack or of Google Cloud, whose variables this process has from here on."""
+    environ = environment(stack_home(os.environ), os.environ)
+    replace_process_environ(environ)
+    return Cloud(environ)
+
+
+def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
+    if not summary.planned:
+        STDERR.print(f"Nothing is missing of {span.symbol} from {span.start} to {span.end}.")
+        return
+    loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
+    rows = [
+        ("days planned", len(summary.planned)),
+        ("days loaded", len(loaded)),
+        ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
+        ("days not published yet", len(summary.not_published)),
+        ("days not fetched", len(summary.not_fetched)),
+        ("days failed", sum(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)),
+        ("trades", sum(ingest.trades for ingest in loaded)),
+        ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
+        ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
+        ("candles", summary.candles),
+        ("seconds", round(seconds, 1)),
+    ]
+    write_rows((f"{span.symbol} {span.start} to {span.end}", ""), rows, Format.TABLE)
+    for item in summary.not_published:
+        STDERR.print(f"not published yet: {item.day}")
+    for item, reason in sorted(summary.not_fetched.items()):
+        STDERR.print(f"not fetched: {item.day}: {reason}")
+    for ingest in summary.ingests:
+        if ingest.status is IngestStatus.FAILED:
+            STDERR.print(f"failed: {ingest.item.day}: {ingest.reason}")

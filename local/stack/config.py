@@ -1,0 +1,125 @@
+"""The configuration of one stack: its ports, its services, and the environment that leads clients to it.
+
+Imported by the rest of `local.stack` and by tests; nothing here starts a process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
+from bitcoin_pipeline.settings import read_settings
+from local.backing import gcs, kafka, metadata, postgres, pubsub
+from local.backing.bigquery import service as bigquery
+from local.backing.flink import service as flink
+from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec
+from local.stack import deployables, stand_ins
+from local.stack.options import BybitSettings, SyntheticMarket
+
+REGION: Final = "europe-west1"
+LAKE: Final = "lake"
+ARTIFACTS: Final = "artifacts"
+"""The bucket from which batches take their code."""
+
+
+def backing_services(emulator: Path | None) -> list[BackingService]:
+    """Every backing service, in the order in which `status` lists them. `emulator`: the jar of Pub/Sub's, or None."""
+    services = [metadata.METADATA, gcs.GCS, bigquery.BIGQUERY, pubsub.pubsub(emulator), kafka.KAFKA, postgres.POSTGRES]
+    return [*services, flink.FLINK]
+
+
+PORTS: Final = (
+    *(port for service in backing_services(None) for port in service.ports),
+    *stand_ins.PORTS,
+    *deployables.PORTS,
+)
+"""The names of the ports on which a stack listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackConfig:
+    """What one stack consists of.
+
+    `ports`: a port for each of PORTS. `archive_dir`: real files that the simulated archive serves, or None. `capture`:
+    recorded frames that the simulator plays at `speed` (0: as fast as possible), or None for the synthetic `market`.
+    `bybit`: the variables of the real exchange, which is then not simulated. `pubsub`: the jar of the Pub/Sub emulator;
+    without it, events are off.
+    """
+
+    home: Path
+    ports: Mapping[str, int]
+    archive_dir: Path | None = None
+    capture: Path | None = None
+    speed: float = 1.0
+    market: SyntheticMarket = field(default_factory=SyntheticMarket)
+    bybit: Mapping[str, str] | None = None
+    pubsub: Path | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the stack runs."""
+        return Place(self.home, self.ports)
+
+    def url(self, name: str) -> str:
+        """The HTTP address of what listens on the port of that name."""
+        return self.place.url(name)
+
+    def environ(self) -> dict[str, str]:
+        """The variables by which any program finds this stack: Google's own where they exist, else the project's."""
+        variables = {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+            "no_grpc_proxy": "127.0.0.1,localhost",
+            "PIPELINE_REGION": REGION,
+            "PIPELINE_LAKE": LAKE,
+            "PIPELINE_CANDLES_JOB": f"gs://{ARTIFACTS}/candles/main.py",
+            "PIPELINE_CANDLES_JOB_FILES": (
+                f"gs://{ARTIFACTS}/candles/candles_batch.zip,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
+            ),
+        }
+        for service in backing_services(self.pubsub):
+            variables |= service.client_environ(self.place)
+        exchange = stand_ins.exchange_environ(self.place) if self.bybit is None else self.bybit
+        return {
+            **variables,
+            **stand_ins.dataproc_environ(self.place),
+            **deployables.client_environ(self.place),
+            **exchange,
+            "PIPELINE_SYMBOLS": ",".join(self.symbols()),
+        }
+
+    def services(self) -> list[ServiceSpec]:
+        """Every service, in the order in which `status` lists them."""
+        return [
+            *(spec for service in backing_services(self.pubsub) for spec in service.processes(self.place)),
+            *([stand_ins.exchange(self.place, self._market())] if self.bybit is None else []),
+            stand_ins.dataproc(self.place),
+            *deployables.deployables(self.place),
+            stand_ins.schedule(self.place),
+        ]
+
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that the producer subscribes to: of the real exchange, of the capture or of the market."""
+        if self.bybit is not None:
+            return read_settings(BybitSettings, self.bybit).symbols
+        if self.capture is None:
+            return self.market.symbols
+        topics = re.findall(rf'"topic":\s*"{re.escape(TOPIC_PREFIX)}([^"]+)"', self.capture.read_text("utf-8"))
+        return tuple(sorted(set(topics)))
+
+    def _market(self) -> tuple[str, ...]:
+        """The simulator's arguments that choose what is published and traded."""
+        published = (f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()
+        if self.capture:
+            return (*published, f"--capture={self.capture}", f"--speed={self.speed:g}")
+        return (
+            *published,
+            f"--symbols={','.join(self.market.symbols)}",
+            f"--trades-per-second={self.market.rate:g}",
+            f"--clock-offset-ms={self.market.clock_offset_ms}",
+        )

@@ -1,0 +1,176 @@
+"""The job that sets up topics and tables, as the process that `up` and the cloud run: again, over an older schema."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from bitcoin_pipeline import names, schemas
+from local.checkout import ROOT
+from local.stack.ports import free_ports
+from local.stack.startup import StartError
+from local.stack.stores import set_up
+from tests.support.live import conninfo
+from tests.support.processes import RunningStack
+
+PROGRAM: Final = ROOT / "cloudrun" / "store_setup" / "main.py"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with RunningStack(tmp_path_factory.mktemp("set-up"), ("kafka", "postgres")) as running:
+        yield running
+
+
+def run(stack: RunningStack, *arguments: str, **variables: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of the job, and its log."""
+    outcome = subprocess.run(
+        (sys.executable, str(PROGRAM), *arguments),
+        env={**stack.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in outcome.stderr
+    return outcome.returncode, [json.loads(line) for line in outcome.stdout.splitlines()]
+
+
+def schema_of(stack: RunningStack) -> list[tuple[Any, ...]]:
+    """Columns, functions, triggers, constraints, indexes and grants of the live tables."""
+    query = """
+        SELECT 'column', table_name, column_name, data_type || is_nullable FROM information_schema.columns
+        WHERE table_schema = 'public'
+        UNION ALL SELECT 'function', proname, '', prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, tgtype::text || tgenabled::text FROM pg_trigger
+        WHERE NOT tgisinternal
+        UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace
+        UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL SELECT 'grant', table_name, grantee, privilege_type FROM information_schema.role_table_grants
+        WHERE grantee IN ('live_reader', 'live_writer')
+        ORDER BY 1, 2, 3, 4
+    """
+    with psycopg.connect(conninfo(stack)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def topics_of(stack: RunningStack) -> dict[str, int]:
+    """The partitions of each topic that is not Kafka's own."""
+    found = AdminClient({"bootstrap.servers": stack.environ["KAFKA_BOOTSTRAP_SERVERS"]}).list_topics(timeout=30).topics
+    return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+
+
+@pytest.fixture(scope="module")
+def first(stack: RunningStack) -> tuple[int, list[dict[str, Any]]]:
+    return run(stack)
+
+
+def test_a_first_run_makes_all_of_it(stack: RunningStack, first: tuple[int, list[dict[str, Any]]]) -> None:
+    code, log = first
+    assert code == 0
+    assert [(line["severity"], line["message"]) for line in log] == [
+        ("INFO", "topics are set up"),
+        ("INFO", "tables are set up"),
+    ]
+    assert sorted(log[0]["created"]) == sorted([names.TRADES_TOPIC, names.DEAD_LETTER_TOPIC, names.REPLAY_TOPIC])
+    assert topics_of(stack) == {topic.name: topic.partitions for topic in schemas.topics()}
+    assert {row[1] for row in schema_of(stack) if row[0] == "column"} == {"candles", "feed_status", "gaps"}
+
+
+@pytest.mark.usefixtures("first")
+def test_a_second_run_changes_nothing(stack: RunningStack) -> None:
+    with psycopg.connect(conninfo(stack), autocommit=True) as connection:
+        connection.execute("INSERT INTO feed_status VALUES ('SECOND', now(), 5, 0)")
+    before = schema_of(stack), topics_of(stack)
+    assert run(stack, "topics") == (0, [{"severity": "INFO", "message": "topics are set up", "created": []}])
+    assert run(stack, "tables") == (0, [{"severity": "INFO", "message": "tables are set up"}])
+    assert (schema_of(stack), topics_of(stack)) == before
+    with psycopg.connect(conninfo(stack)) as connection:
+        assert connection.execute("SELECT lag_ms FROM feed_status WHERE symbol = 'SECOND'").fetchall() == [(5,)]
+
+
+@pytest.mark.usefixtures("first")
+def test_over_an_older_schema_guards_are_renewed_and_rows_stay(stack: RunningStack) -> None:
+    whole = schema_of(stack)
+    with psycopg.connect(conninfo(stack), autocommit=True) as connection:
+        connection.execute("INSERT INTO feed_status VALUES ('OLDER', now(), 5, 0)")
+        connection.execute("DROP TRIGGER guard_gap ON gaps")
+        connection.execute("DROP INDEX gaps_symbol")
+        connection.execute("DROP TABLE candles")
+        connection.execute("REVOKE ALL ON gaps FROM live_reader, live_writer")
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION guard_feed_status() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+        )
+    assert schema_of(stack) != whole
+    assert run(stack, "tables")[0] == 0
+    assert schema_of(stack) == whole
+    with psycopg.connect(conninfo(stack)) as connection:
+        assert connection.execute("SELECT lag_ms FROM feed_status WHERE symbol = 'OLDER'").fetchall() == [(5,)]
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize("table", ["candles", "feed_status", "gaps"])
+@pytest.mark.parametrize(
+    ("role", "allowed"), [("live_reader", {"SELECT"}), ("live_writer", {"SELECT", "INSERT", "UPDATE"})]
+)
+def test_a_role_has_the_rights_that_its_users_need(
+    stack: RunningStack, role: str, allowed: set[str], table: str
+) -> None:
+    statements = {
+        "SELECT": "SELECT * FROM {}",
+        "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
+        "UPDATE": "UPDATE {} SET symbol = symbol",
+        "DELETE": "DELETE FROM {}",
+        "TRUNCATE": "TRUNCATE {}",
+        "DROP": "DROP TABLE {}",
+    }
+    found = set()
+    for name, statement in statements.items():
+        with psycopg.connect(conninfo(stack)) as connection:
+            connection.execute(f"SET ROLE {role}")
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.format(table, table))
+                found.add(name)
+            connection.rollback()
+    assert found == allowed
+
+
+@pytest.mark.usefixtures("first")
+def test_a_writer_upserts_through_the_guards(stack: RunningStack) -> None:
+    upsert = """
+        INSERT INTO feed_status VALUES ('WRITER', %s, %s, 0) ON CONFLICT (symbol)
+        DO UPDATE SET proven_until = excluded.proven_until, lag_ms = excluded.lag_ms
+    """
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("SET ROLE live_writer")
+        for proven_until, lag_ms in (("2026-08-09 19:20Z", 1), ("2026-08-09 19:21Z", 2), ("2026-08-09 19:19Z", 3)):
+            connection.execute(upsert, (proven_until, lag_ms))
+        query = "SELECT lag_ms FROM feed_status WHERE symbol = 'WRITER'"
+        assert connection.execute(query).fetchall() == [(2,)]
+
+
+def test_a_store_that_refuses_is_one_line_with_the_reason(stack: RunningStack) -> None:
+    port = str(free_ports(["nothing"])["nothing"])
+    code, [line] = run(stack, "tables", PGPORT=port)
+    assert (code, line["severity"], line["message"]) == (1, "CRITICAL", "set-up failed")
+    assert "Connection refused" in line["reason"]
+
+
+def test_a_setting_that_is_missing_is_named(stack: RunningStack) -> None:
+    reason = "KAFKA_BOOTSTRAP_SERVERS is not set (the broker, host:port)"
+    failed = {"severity": "CRITICAL", "message": "set-up failed", "reason": reason}
+    assert run(stack, "topics", KAFKA_BOOTSTRAP_SERVERS="") == (1, [failed])
+
+
+def test_the_start_of_a_stack_reports_the_reason(stack: RunningStack) -> None:
+    port = str(free_ports(["nothing"])["nothing"])
+    with pytest.raises(StartError, match=r"tables cannot be set up \(.*Connection refused"):
+        set_up(stack.stack.home, "tables", {**stack.environ, "PGPORT": port})

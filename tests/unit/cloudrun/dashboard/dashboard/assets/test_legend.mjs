@@ -1,0 +1,53 @@
+/* The texts of the legend. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { drawLegend } from '../../../../../../cloudrun/dashboard/dashboard/assets/legend.js';
+import { CONFIG, MIDNIGHT, bar } from '../../../../../support/page.mjs';
+import { pairs, shown } from '../../../../../support/store.mjs';
+
+/* A page with these bars; `write()` writes its legend. */
+async function written(bars) {
+  const made = await shown(bars);
+  return { ...made, write: () => drawLegend(made.chart, made.store, CONFIG.statuses) };
+}
+
+test('the legend has every field of the newest candle, exact', async () => {
+  const one = bar(MIDNIGHT, { open: 61000, high: 61000.5, low: 60999.5, close: 60999.75, volume: 0.3, bought: 0.1 });
+  const { texts, write } = await written([{ ...one, turnover: 18300, count: 1234, doubt: 3, source: 'archive' }]);
+  write();
+  const [interval, time, ...rest] = texts('legend');
+  assert.deepEqual([interval, time], ['1m', '2024-10-04 00:00 UTC']);
+  assert.deepEqual(rest.slice(0, 8), ['O', '61,000.00', 'H', '61,000.50', 'L', '60,999.50', 'C', '60,999.75']);
+  assert.deepEqual(rest.slice(8, 11), ['+0.00 %', 'partial', 'archive']);
+  assert.deepEqual(pairs(rest.slice(11)), {
+    Volume: '0.3',
+    Bought: '0.1',
+    Delta: '-0.1',
+    Turnover: '18,300',
+    VWAP: '61,000.00',
+    Trades: '1,234',
+  });
+});
+
+test('the legend is of the candle under the crosshair, with the time without candles before it', async () => {
+  const { page, texts, write } = await written([bar(MIDNIGHT), bar(MIDNIGHT + 180, { close: 99 }), bar(MIDNIGHT + 240)]);
+  page.chart.crosshair({ point: {}, logical: 1 });
+  write();
+  assert.equal(texts('legend')[1], '2024-10-04 00:03 UTC');
+  assert.ok(texts('legend').includes('-1.00 %'));
+  assert.ok(texts('legend').includes('no candles for 2 min before it'));
+});
+
+test('what is not known is a dash in the legend', async () => {
+  const { texts, write } = await written([bar(MIDNIGHT, { bought: null, count: null, volume: 0, turnover: 0 })]);
+  write();
+  const { Bought, Delta, VWAP, Trades } = pairs(texts('legend').slice(13));
+  assert.deepEqual([Bought, Delta, VWAP, Trades], ['–', '–', '–', '–']);
+});
+
+test('without candles there is no legend', async () => {
+  const { text, write } = await written([]);
+  write();
+  assert.equal(text('legend'), '');
+});

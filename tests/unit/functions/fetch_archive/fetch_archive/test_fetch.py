@@ -1,0 +1,165 @@
+"""The function's tries, and two calls at the same time.
+
+The GCS stand-in accepts every rewrite, so the effect of two calls on each other is shown here, on a small lake with the
+service's rule: a write with a generation precondition is refused unless that generation is current.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+
+import pytest
+import requests
+from google.api_core.exceptions import PreconditionFailed, ServiceUnavailable
+
+from bitcoin_pipeline.errors import RetryableError
+from bitcoin_pipeline.ingests import SymbolDay
+from fetch_archive.fetch import fetch
+from tests.support.archive_host import HTML, Clock, Host, archive_at, listing
+
+ITEM = SymbolDay("BTCUSDT", dt.date(2020, 3, 25))
+TODAY = dt.date(2020, 4, 1)
+NAME = "raw/bybit/trading/symbol=BTCUSDT/date=2020-03-25/BTCUSDT2020-03-25.csv.gz"
+CSV = b"timestamp,symbol,side,size,price,trdMatchID\n1585132800.0,BTCUSDT,Buy,1,6500,x\n"
+MD5 = "2a2ed0f1a9d5ab1c0a53b3eeb0b7cd2d"
+
+
+class Lake:
+    """A bucket with generations: a write whose precondition does not hold is refused."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Blob] = {}
+        self.writes = 0
+
+    def blob(self, name: str) -> Blob:
+        return Blob(self, name)
+
+    def get_blob(self, name: str, retry: object) -> Blob | None:
+        return self.objects.get(name)
+
+
+class Blob:
+    def __init__(self, bucket: Lake, name: str) -> None:
+        self.bucket, self.name = bucket, name
+        self.metadata: dict[str, str] | None = None
+        self.content_type: str | None = None
+        self.content = b""
+        self.generation: int | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def open(self, mode: str, **kwargs: object) -> Upload:
+        return Upload(self)
+
+    def put(self, content: bytes) -> None:
+        self.bucket.writes += 1
+        self.content, self.generation = content, self.bucket.writes
+        self.bucket.objects[self.name] = self
+
+    def rewrite(self, source: Blob, token: None, if_generation_match: int, retry: object) -> tuple[None, int, int]:
+        current = self.bucket.objects.get(self.name)
+        if if_generation_match != (current.generation if current else 0):
+            raise PreconditionFailed("conditionNotMet")
+        self.put(source.content)
+        return None, self.size, self.size
+
+    def delete(self, retry: object) -> None:
+        del self.bucket.objects[self.name]
+
+
+class Upload:
+    """An upload that creates its object only at a normal end."""
+
+    def __init__(self, blob: Blob) -> None:
+        self.blob, self.written = blob, b""
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.blob.put(self.written)
+
+    def write(self, piece: bytes) -> None:
+        self.written += piece
+
+
+def serving(csv: bytes, etag: str) -> Callable[[str], tuple[int, dict[str, str], bytes]]:
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        if path.startswith("/public.bybit.com/"):
+            return 200, {}, listing(etag, len(csv))
+        return 200, {"Content-Length": str(len(csv)), "ETag": f'"{etag}"'}, csv
+
+    return answer
+
+
+def test_the_second_of_two_calls_finds_the_work_done(capsys: pytest.CaptureFixture[str]) -> None:
+    # first:  reads the lake, downloads .................. publishes: refused, tries again: unchanged
+    # second:                            whole call: stored
+    lake, clock = Lake(), Clock()
+    serve = serving(CSV, "e-1")
+    second = archive_at(Host(clock, serve))
+    answers = []
+
+    def serve_first(path: str) -> tuple[int, dict[str, str], bytes]:
+        if path.startswith("/trading/"):
+            answers.append(fetch(ITEM, TODAY, second, lake, clock.sleep))
+        return serve(path)
+
+    answers.append(fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), lake, clock.sleep))
+    assert [answer["status"] for answer in answers] == ["stored", "unchanged"]
+    assert answers[0]["generation"] == answers[1]["generation"] == lake.objects[NAME].generation
+    assert {name: blob.content for name, blob in lake.objects.items()} == {NAME: CSV}
+    events = [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
+    assert events == ["file stored", "try failed"]
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    # first:  reads the lake, downloads version 1 .................. publishes: refused, tries again: version 2 is there
+    # second:                                     stores version 2
+    lake, clock = Lake(), Clock()
+    newer = CSV + CSV.splitlines(keepends=True)[1]
+    second = archive_at(Host(clock, serving(newer, "e-2")))
+    served: list[str] = []
+
+    def serve_first(path: str) -> tuple[int, dict[str, str], bytes]:
+        if served:
+            return serving(newer, "e-2")(path)
+        if path.startswith("/trading/"):
+            served.append(path)
+            fetch(ITEM, TODAY, second, lake, clock.sleep)
+        return serving(CSV, "e-1")(path)
+
+    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), lake, clock.sleep)
+    assert (answer["status"], answer["etag"], answer["bytes"]) == ("unchanged", "e-2", len(newer))
+    assert {name: blob.content for name, blob in lake.objects.items()} == {NAME: newer}
+
+
+def test_a_listed_file_that_is_not_there_is_no_day_without_trades() -> None:
+    clock = Clock()
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        return (200, {}, listing(MD5, 10)) if path.startswith("/public.bybit.com/") else (404, HTML, b"")
+
+    with pytest.raises(RetryableError, match=r"csv\.gz is listed, yet the exchange answers 404"):
+        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+    assert clock.now >= 1003.5  # 0.5 + 1 + 2 s between four tries
+
+
+def test_after_a_failure_of_the_lake_it_tries_again() -> None:
+    clock, lake = Clock(), Lake()
+    failures = [ServiceUnavailable("no"), requests.ConnectionError("gone")]
+    get = lake.get_blob
+
+    def get_blob(name: str, retry: object) -> Blob | None:
+        if failures:
+            raise failures.pop()
+        return get(name, retry)
+
+    lake.get_blob = get_blob  # type: ignore[method-assign]
+    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), lake, clock.sleep)
+    assert answer["status"] == "stored"

@@ -1,0 +1,141 @@
+"""What each artifact holds, that the same sources give the same bytes, and that a build replaces the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local import build
+from local.checkout import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small checkout with one deployable of each kind."""
+    files = {
+        "src/bitcoin_pipeline/__init__.py": "",
+        "src/bitcoin_pipeline/schemas/market/candles.sql": "SELECT 1",
+        "functions/fetch/main.py": "import fetch",
+        "functions/fetch/fetch/__init__.py": "",
+        "functions/fetch/requirements.txt": "requests==2 --hash=sha256:00",
+        "cloudrun/page/main.py": "import page",
+        "cloudrun/page/page/assets/style.css": "body {}",
+        "flink/candles/main.py": "import stream",
+        "flink/candles/candles.sql": "SELECT 2",
+        "dataproc_jobs/candles/main.py": "import batch",
+        "dataproc_jobs/candles/batch/__init__.py": "",
+        "dataproc_jobs/candles/batch/read.py": "x = 1",
+        "dataproc_jobs/candles/requirements.txt": "pyarrow==1",
+        ".jars/flink/connector.jar": "jar",
+        "functions/fetch/fetch/__pycache__/x.pyc": "compiled",
+        "functions/fetch/.mypy_cache/x": "types",
+        "functions/not_one/README.md": "without main.py",
+    }
+    for name, content in files.items():
+        path = tmp_path / "checkout" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr(build, "ROOT", tmp_path / "checkout")
+    return tmp_path / "checkout"
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_deployable_is_built_with_the_core_inside(checkout: Path, tmp_path: Path) -> None:
+    build.build(tmp_path / "out")
+    batch = tmp_path / "out" / "dataproc_jobs" / "candles"
+    names = {path.name: sorted(zipfile.ZipFile(path).namelist()) for path in batch.glob("*.zip")}
+    core = {"__init__.py": "", "schemas/market/candles.sql": "SELECT 1"}
+    in_folder = {f"bitcoin_pipeline/{name}": content for name, content in core.items()}
+    assert names == {
+        "batch.zip": ["batch/__init__.py", "batch/read.py"],
+        "bitcoin_pipeline.zip": [f"bitcoin_pipeline/{name}" for name in core],
+    }
+    assert (batch / "main.py").read_text() == "import batch"
+    assert sorted(path.name for path in batch.iterdir()) == ["batch.zip", "bitcoin_pipeline.zip", "main.py"]
+    shutil.rmtree(batch)
+    expected = {
+        "functions/fetch/": {
+            "main.py": "import fetch",
+            "fetch/__init__.py": "",
+            "requirements.txt": "requests==2 --hash=sha256:00",
+        },
+        "cloudrun/page/": {"main.py": "import page", "page/assets/style.css": "body {}"},
+        "flink/candles/": {"main.py": "import stream", "candles.sql": "SELECT 2"},
+    }
+    assert files_in(tmp_path / "out") == {
+        f"{folder}{name}": content for folder, own in expected.items() for name, content in {**own, **in_folder}.items()
+    }
+
+
+def test_the_same_sources_give_the_same_bytes(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build.zip_of(build.artifact("functions/fetch"))
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(checkout, copy, copy_function=shutil.copyfile)
+    for path in sorted(copy.rglob("*"), reverse=True):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        path.chmod(0o755)
+    monkeypatch.setattr(build, "ROOT", copy)
+    assert build.zip_of(build.artifact("functions/fetch")) == first
+    (copy / "functions" / "fetch" / "main.py").write_text("import fetch # changed")
+    assert build.zip_of(build.artifact("functions/fetch")) != first
+
+
+def test_a_build_replaces_the_one_before_and_leaves_what_is_right(checkout: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build.build(out)
+    kept, changed = out / "cloudrun/page/main.py", out / "flink/candles/candles.sql"
+    os.utime(kept, ns=(5, 5))
+    (out / "cloudrun/page/page/gone.py").write_text("of an earlier version")
+    changed.write_text("altered by hand")
+    build.build(out)
+    assert kept.stat().st_mtime_ns == 5
+    assert changed.read_text() == "SELECT 2"
+    assert not (out / "cloudrun/page/page/gone.py").exists()
+
+
+def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout / name)
+    (checkout / "local" / "command").mkdir(parents=True)
+    (checkout / "dist").mkdir()
+    (checkout / "dist" / "old.zip").touch()
+    build.main()
+    dist = checkout / "dist"
+    assert sorted(path.name for path in dist.rglob("*.zip")) == [
+        *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip")
+    ]
+    assert zipfile.ZipFile(dist / "flink" / "candles.zip").read("jars/connector.jar") == b"jar"
+    wheels = [path.name for path in dist.glob("*.whl")]
+    assert wheels == ["bitcoin_pipeline-0.1.0-py3-none-any.whl"]
+    sums = dict(line.split("  ")[::-1] for line in (dist / "SHA256SUMS").read_text().splitlines())
+    assert len(sums) == sum(path.is_file() for path in dist.rglob("*")) - 1
+    assert sums["functions/fetch.zip"] == hashlib.sha256((dist / "functions" / "fetch.zip").read_bytes()).hexdigest()
+    assert "dist/functions/fetch.zip" in capsys.readouterr().out
+
+
+def test_the_wheel_has_the_same_bytes_each_time_and_depends_on_nothing(tmp_path: Path) -> None:
+    wheels = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        wheels.append(build.build_wheel(tmp_path / name).read_bytes())
+    assert wheels[0] == wheels[1]
+    archive = zipfile.ZipFile(io.BytesIO(wheels[0]))
+    [metadata] = [name for name in archive.namelist() if name.endswith("METADATA")]
+    needs = [line for line in archive.read(metadata).decode().splitlines() if line.startswith("Requires-Dist")]
+    assert needs
+    assert [line for line in needs if "extra ==" not in line] == []
+
+
+def test_missing_jars_are_reported(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".jars")
+    with pytest.raises(FileNotFoundError, match="make setup"):
+        build.main()
