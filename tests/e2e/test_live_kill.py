@@ -189,7 +189,7 @@ def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:
 
 
 def reached_back(pages: list[ServedPage], topic: TopicContent, gap: StoredGap) -> bool:
-    """True when the producer's page of recent trades held all missing trades as it opened the gap."""
+    """True when the page of recent trades that the producer had at the gap's record held all missing trades."""
     opened_us = topic.gap_opened_us[gap.gap_id] + CLOCK_OFFSET_US
     had = [page for page in pages if page.symbol == gap.symbol and page.at_us <= opened_us]
     return not had or not had[-1].is_full or had[-1].oldest_us <= gap.from_us
