@@ -63,7 +63,7 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 def _end_interrupted() -> None:
-    STDERR.print("error: interrupted; the same command goes on where it stopped")
+    STDERR.print("error: interrupted; the same command continues where it stopped")
     sys.stdout.flush()
     os._exit(_INTERRUPTED)  # does not wait for threads that still work
 

@@ -68,7 +68,7 @@ def classpath(name: str) -> str:
 def fetch(sets: Iterable[JarSet], folder: Path = FOLDER) -> None:
     """Make `folder`/<set> hold exactly the locked jars. Raises JarsError when one differs from its checksum.
 
-    Jars that are complete stay as they are, so an interrupted run goes on where it stopped.
+    Jars that are complete stay as they are, so an interrupted run continues where it stopped.
     """
     for jars in sets:
         names = jars.file_names()

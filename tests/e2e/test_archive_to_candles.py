@@ -217,4 +217,4 @@ def test_an_interrupt_ends_a_backfill_that_waits_for_the_exchange(pipeline: Pipe
     finally:
         set_fault(pipeline, None)
     assert process.returncode == 130
-    assert "error: interrupted; the same command goes on where it stopped" in rest
+    assert "error: interrupted; the same command continues where it stopped" in rest

@@ -163,7 +163,7 @@ def test_an_interrupted_up_leaves_nothing(pipeline: Pipeline) -> None:
     starting.send_signal(signal.SIGINT)
     printed = starting.communicate(timeout=120)[1]
     assert starting.returncode == 130, printed
-    assert "interrupted; the same command goes on where it stopped" in printed
+    assert "interrupted; the same command continues where it stopped" in printed
     assert stack_processes(pipeline.home) == []
     assert pipeline.status()["up"] is False
 
