@@ -174,16 +174,16 @@ def test_a_deployable_without_requirements_is_found() -> None:
 
 
 MIRRORED: Final = [
-    *("src/bitcoin_pipeline/trade.py", "src/bitcoin_pipeline/schemas/__init__.py", "local/exchange/tape.py"),
-    *("cloudrun/dashboard/tape.py", "cloudrun/dashboard/assets/chart.js", "tests/support/cases.py"),
+    *("src/bitcoin_pipeline/trade.py", "src/bitcoin_pipeline/schemas/__init__.py", "local/exchange/server.py"),
+    *("cloudrun/dashboard/cache.py", "cloudrun/dashboard/assets/chart.js", "tests/support/cases.py"),
 ]
 
 
 @pytest.mark.parametrize(
     "test",
     [
-        *("bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_schemas.py", "local/exchange/test_tape.py"),
-        *("cloudrun/dashboard/test_tape.py", "cloudrun/dashboard/assets/test_chart.mjs", "tests/support/test_cases.py"),
+        *("bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_schemas.py", "local/exchange/test_server.py"),
+        *("cloudrun/dashboard/test_cache.py", "cloudrun/dashboard/assets/test_chart.mjs", "tests/support/test_cases.py"),
         *("test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_unit_test_beside_its_module_is_fine(test: str) -> None:
     "test",
     [
         *("test_trade.py", "src/bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_trades.py"),
-        *("bitcoin_pipeline/trade.py", "bitcoin_pipeline/test_trade.txt", "local/test_tape.py", "test_cases.py"),
+        *("bitcoin_pipeline/trade.py", "bitcoin_pipeline/test_trade.txt", "local/test_server.py", "test_cases.py"),
         *("cloudrun/dashboard/assets/test_chart.py", "cloudrun/dashboard/test_chart.mjs", "local/exchange/__init__.py"),
     ],
 )
