@@ -42,29 +42,34 @@ WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
 """  # noqa: S608  # the names are our own, the values bound
 
+_IN_REACH: Final = "stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end"
 _NEWER: Final = f"""EXISTS (
   SELECT 1 FROM fresh AS new
   WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
     {{more}}
 )"""  # noqa: S608  # the names are our own, the values bound
 _CHANGES: Final = " OR ".join(f"new.{name} IS DISTINCT FROM stored.{name}" for name in _VALUES)
-_REPLACE: Final = schemas.replace_candles_sql(
+
+# Of rows that are stored more than once, the newest version of each key is published anew with the changed rows.
+_FRESH: Final = f"""
+CREATE TEMP TABLE fresh AS
+SELECT * FROM (
+  SELECT {_CASTS} FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item
+  UNION ALL
+  SELECT {", ".join(_FIELDS)} FROM `{names.CANDLES}` AS stored
+  WHERE ({_IN_REACH}) AND {schemas.doubled_candle_sql(_IN_REACH)}
+)
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY updated_at DESC) = 1;"""  # noqa: S608  # as above
+
+_MERGE: Final = schemas.replace_candles_sql(
     fresh="fresh",
-    in_reach="stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end",
+    in_reach=_IN_REACH,
     outdated=_NEWER.format(more=""),
     kept=_NEWER.format(more=f"AND ({_CHANGES})"),
     updated_at="updated_at",
+    prepare=_FRESH,
 )
-
-# BigQuery has no unique keys; the lock in Postgres keeps other calls out. Conflicts are with the candles batch.
-_MERGE: Final = f"""
-CREATE TEMP TABLE fresh AS
-SELECT {_CASTS}
-FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item;
-BEGIN TRANSACTION;
-{_REPLACE}
-COMMIT TRANSACTION;
-"""  # noqa: S608  # the names are our own, the values bound
 
 
 def located_client(project: str) -> bigquery.Client:

@@ -70,13 +70,25 @@ def views(folder: str = "market") -> list[str]:
     return sorted(f"{folder}.{name.removesuffix('.sql')}" for name in names if name.endswith(".sql"))
 
 
-def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at: str, kept: str = "") -> str:
-    """BigQuery statements that replace candles of one source by the rows of the table `fresh`.
+def replace_candles_sql(
+    *,
+    fresh: str,
+    in_reach: str,
+    outdated: str,
+    updated_at: str,
+    replaceable: str = "TRUE",
+    kept: str = "",
+    prepare: str = "",
+    finish: str = "",
+) -> str:
+    """A BigQuery script that replaces candles of one source by the rows of the table `fresh`, which has unique keys.
 
-    The script runs them in a transaction, with the parameters now (TIMESTAMP) and run (STRING). Three arguments are
-    conditions on a row `stored` of `market.candles`: `in_reach` selects the rows that the statements may touch (it
-    prunes partitions and fixes the source), `outdated` those of them that are deleted, and `kept` those of the deleted
-    ones whose values the history keeps, by default all. `updated_at`: an expression for that column of a fresh row.
+    It is one transaction that conflicts with every other one of these scripts, and takes the parameters now (TIMESTAMP)
+    and run (STRING). Four arguments are conditions on a row `stored` of `market.candles`: `in_reach` selects the rows
+    that the statements may read and touch (it prunes partitions and fixes the source), `replaceable` those of them of
+    whose keys `fresh` has all rows, `outdated` those of the replaceable ones that are deleted, as are rows whose key is
+    stored more than once, and `kept` those whose values the history keeps, by default the outdated ones. `updated_at`:
+    an expression for that column of a fresh row. `prepare`, `finish`: further statements of the transaction.
     """
     columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
     text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
@@ -84,10 +96,25 @@ def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at:
         columns=columns,
         fresh=fresh,
         in_reach=in_reach,
+        replaceable=replaceable,
         outdated=outdated,
+        doubled=doubled_candle_sql(in_reach),
         updated_at=updated_at,
         kept=kept or outdated,
+        prepare=prepare,
+        finish=finish,
     )
+
+
+def doubled_candle_sql(in_reach: str) -> str:
+    """A condition on a row `stored` of `market.candles`: true when several rows among those in reach have its key."""
+    return f"""EXISTS (
+  SELECT 1 FROM (
+    SELECT symbol, open_time, source FROM `market.candles` AS stored
+    WHERE ({in_reach}) GROUP BY symbol, open_time, source HAVING COUNT(*) > 1
+  ) AS doubled
+  WHERE doubled.symbol = stored.symbol AND doubled.open_time = stored.open_time AND doubled.source = stored.source
+)"""  # noqa: S608  # the names are our own, the values bound
 
 
 def live_sql() -> str:
