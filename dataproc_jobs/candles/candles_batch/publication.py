@@ -112,14 +112,14 @@ def replace_sql(stage_candles: str, stage_ingests: str, ranges: int) -> str:
     """
     stages = {"stage_candles": stage_candles, "stage_ingests": stage_ingests}
     times = (f"stored.open_time >= @from_{n} AND stored.open_time < @to_{n}" for n in range(ranges))
-    return schemas.replace_candles_sql(
+    return schemas.CandleReplacement(
         fresh=f"`{stage_candles}`",
         in_reach=f"stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols) AND ({' OR '.join(times)})",
         replaceable=_LANDED.format(**stages),
         outdated=_DIFFERS.format(**stages),
         updated_at="@now",
         finish=_REPLACE_INGESTS.format(**stages),
-    )
+    ).sql()
 
 
 def _create_stage(

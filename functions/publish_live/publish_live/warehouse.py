@@ -10,7 +10,6 @@ import json
 import uuid
 from typing import Any, Final
 
-from google.api_core import exceptions as google_errors
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
@@ -62,39 +61,14 @@ SELECT * FROM (
 WHERE TRUE
 QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY updated_at DESC) = 1;"""  # noqa: S608  # as above
 
-_MERGE: Final = schemas.replace_candles_sql(
+_MERGE: Final = schemas.CandleReplacement(
     fresh="fresh",
     in_reach=_IN_REACH,
     outdated=_NEWER.format(more=""),
     kept=_NEWER.format(more=f"AND ({_CHANGES})"),
     updated_at="updated_at",
     prepare=_FRESH,
-)
-
-
-def located_client(project: str) -> bigquery.Client:
-    """A client whose jobs run in the location of the dataset: the first statement of the merge names no table of it.
-
-    Raises RetryableError.
-    """
-    with retryable_failures():
-        dataset = bigquery.Client(project).get_dataset(names.DATASET, retry=RETRY, timeout=30)
-    return bigquery.Client(project, location=dataset.location)
-
-
-def await_killed_call(warehouse: bigquery.Client, now: dt.datetime) -> None:
-    """Waits for the transaction of a call that was killed: its lock is released while its job still runs."""
-    with retryable_failures():
-        jobs = warehouse.list_jobs(
-            state_filter="running", min_creation_time=now - dt.timedelta(hours=6), retry=RETRY, timeout=30
-        )
-        for job in jobs:
-            if job.job_id.startswith(JOB_KIND):
-                try:
-                    job.result(retry=RETRY, timeout=QUERY_TIMEOUT_S)
-                except google_errors.GoogleAPICallError:
-                    if job.state != "DONE":  # a job that failed has ended, and without effect
-                        raise
+).sql()
 
 
 def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt.timedelta) -> set[RowVersion]:
@@ -104,7 +78,9 @@ def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt
     """
     for since in (now - RECENT, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)):  # all candles only after a long absence
         config = query_config(since=since, overlap_s=int(overlap.total_seconds()))
-        if rows := _query(warehouse, _PUBLISHED, config):
+        with retryable_failures():
+            rows = _query(warehouse, _PUBLISHED, config)
+        if rows:
             return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
     return set()
 
@@ -112,7 +88,8 @@ def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt
 def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None:
     """Inserts the rows, or replaces older rows by them, in one transaction; older values go into the history.
 
-    Raises RetryableError, also when the candles batch holds the table for longer than CONFLICT_TIMEOUT_S.
+    A repeated or delayed merge of the same rows changes nothing, because an older row never replaces a newer one.
+    Raises RetryableError, also when other transactions conflict for longer than CONFLICT_TIMEOUT_S.
     """
     times = [row["open_time"] for row in rows]
     run = f"{JOB_KIND}-{uuid.uuid4()}"
@@ -123,9 +100,8 @@ def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None
 
 
 def _query(warehouse: bigquery.Client, query: str, config: bigquery.QueryJobConfig, **options: Any) -> list[Any]:
-    with retryable_failures():
-        job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options)
-        return list(job.result(retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S))
+    job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options)
+    return list(job.result(retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S))
 
 
 def _text(value: Any) -> str:

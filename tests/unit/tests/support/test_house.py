@@ -183,11 +183,7 @@ MIRRORED: Final = [
     "test",
     [
         *("bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_schemas.py", "local/exchange/test_server.py"),
-        *(
-            "cloudrun/dashboard/test_cache.py",
-            "cloudrun/dashboard/assets/test_chart.mjs",
-            "tests/support/test_cases.py",
-        ),
+        *("cloudrun/dashboard/test_cache.py", "cloudrun/dashboard/assets/test_chart.mjs", "tests/support/test_cases.py"),
         *("test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
     ],
 )
