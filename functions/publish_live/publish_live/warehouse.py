@@ -22,8 +22,14 @@ RECENT: Final = dt.timedelta(days=8)
 """Age of the oldest candle that Flink can still change: the lifetime of its state. Older partitions are not read."""
 
 RETRY: Final = DEFAULT_RETRY.with_timeout(10)
+"""Repeats a request that BigQuery's server did not answer, for ten seconds."""
+
 QUERY_TIMEOUT_S: Final = 120
+"""Time limit of one BigQuery job, after which the call answers 503."""
+
 CONFLICT_TIMEOUT_S: Final = 60
+"""Time for which a merge that loses conflicts is repeated, after which the call answers 503."""
+
 JOB_KIND: Final = "publish-live"
 """Prefix of the ids of the function's BigQuery jobs."""
 

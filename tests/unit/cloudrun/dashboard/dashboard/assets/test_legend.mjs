@@ -42,7 +42,7 @@ test('the legend is of the candle under the crosshair, with the time without can
 test('the source in the legend says how it was chosen', async () => {
   const { write } = await written([{ ...bar(MIDNIGHT), source: 'live' }]);
   write();
-  const [line] = document.getElementById('legend').children;
+  const [line] = globalThis.document.getElementById('legend').children;
   const source = line.children.find(({ textContent }) => textContent === 'live');
   assert.match(source.title, /a complete one goes before a partial one, then the archive before live/);
 });
