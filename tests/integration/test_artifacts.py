@@ -1,4 +1,4 @@
-"""Every deployable of a stack imports the core of its own artifact, not the checkout's, which is installed beside it."""
+"""Every deployable of a stack imports the core of its own artifact, although the checkout's is installed, too."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FOLDERS: Final = {
     *("src", "functions", "cloudrun", "composer_dags", "dataproc_jobs", "flink", "terraform"),
     *("local", "tests"),
 }
-"""The only folders at the top, beside those whose name begins with a dot."""
+"""The only folders allowed at the top, beside those whose name begins with a dot."""
 
 CORE: Final = "bitcoin_pipeline"
 DEPLOYABLE_KINDS: Final = ("functions", "cloudrun", "dataproc_jobs", "flink")
@@ -123,7 +123,7 @@ def adapters_of(source: str) -> set[str]:
 
 
 def import_faults(path: PurePosixPath, source: str, modules: Mapping[PurePosixPath, set[str]]) -> list[str]:
-    """Imports that the design's table does not allow to this file."""
+    """Imports that the README's table of folders does not allow to this file."""
     part = part_of(path)
     if part.name == "tests":
         return []
@@ -195,9 +195,9 @@ def setup_faults(path: PurePosixPath, source: str) -> list[str]:
 
 
 def folder_faults(paths: list[PurePosixPath]) -> list[str]:
-    """Top-level folders that the design does not know."""
+    """Top-level folders that are not in FOLDERS."""
     tops = {path.parts[0] for path in paths if len(path.parts) > 1}
-    return [f"{top}/ is not a folder of the design" for top in sorted(tops - FOLDERS) if not top.startswith(".")]
+    return [f"{top}/ is not in FOLDERS" for top in sorted(tops - FOLDERS) if not top.startswith(".")]
 
 
 def lock_faults(paths: list[PurePosixPath]) -> list[str]:
@@ -209,7 +209,10 @@ def lock_faults(paths: list[PurePosixPath]) -> list[str]:
 
 
 def mirror_faults(paths: list[PurePosixPath]) -> list[str]:
-    """Files of `tests/unit` that do not stand where their module does: `local/test_kafka.py` for `local/kafka.py`."""
+    """Files of `tests/unit` that are not at the place of their module.
+
+    The test of `local/java/jvm.py` is `tests/unit/local/java/test_jvm.py`.
+    """
     unit = PurePosixPath("tests/unit")
     modules = {str(PurePosixPath(*path.parts[1:]) if path.parts[0] == "src" else path) for path in paths}
     faults = []

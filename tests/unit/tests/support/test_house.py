@@ -162,7 +162,7 @@ def test_a_set_up_that_needs_more_than_an_old_python_is_found(source: str) -> No
 
 def test_a_folder_beyond_the_design_is_found() -> None:
     some = [PurePosixPath(name) for name in ("utils/x.py", "README.md", ".ci/run", "src/bitcoin_pipeline/trade.py")]
-    assert folder_faults(some) == ["utils/ is not a folder of the design"]
+    assert folder_faults(some) == ["utils/ is not in FOLDERS"]
 
 
 def test_a_deployable_without_requirements_is_found() -> None:
@@ -183,8 +183,8 @@ MIRRORED: Final = [
     "test",
     [
         *("bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_schemas.py", "local/exchange/test_server.py"),
-        *("cloudrun/dashboard/test_cache.py", "cloudrun/dashboard/assets/test_chart.mjs", "tests/support/test_cases.py"),
-        *("test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
+        *("cloudrun/dashboard/test_cache.py", "cloudrun/dashboard/assets/test_chart.mjs"),
+        *("tests/support/test_cases.py", "test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
     ],
 )
 def test_a_unit_test_beside_its_module_is_fine(test: str) -> None:
