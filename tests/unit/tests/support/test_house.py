@@ -18,6 +18,7 @@ from tests.support.house import (
     folder_faults,
     graph_of,
     import_faults,
+    library_faults,
     lock_faults,
     mirror_faults,
     modules_of,
@@ -305,3 +306,23 @@ def test_a_package_without_a_name_of_its_own_is_found() -> None:
         "local is a package of flink/c and of local",
         "a is a package of cloudrun/b and of functions/a",
     ]
+
+
+def test_a_library_that_the_requirements_lack_is_found() -> None:
+    path, distributions = PurePosixPath("functions/a/a/x.py"), {"yaml": ["PyYAML"], "requests": ["requests"]}
+    source = """
+import json, requests.adapters, yaml
+import bitcoin_pipeline.names
+from google.cloud import storage
+from google.cloud.storage.blob import Blob
+from a.settings import Settings
+"""
+    lock = "requests==2.32.0 \\\ngoogle-cloud-storage==3.0 \\\npyyaml==6 \\\n"
+    own = {"a", "bitcoin_pipeline"}
+    assert library_faults(path, source, lock, distributions, own) == []
+    assert library_faults(path, source, "", distributions, own) == [
+        f"functions/a/a/x.py imports {name}, which the requirements of functions/a do not install"
+        for name in ("google.cloud.storage", "google.cloud.storage.blob", "requests.adapters", "yaml")
+    ]
+    spark = PurePosixPath("dataproc_jobs/candles/main.py")
+    assert library_faults(spark, "from pyspark.sql import SparkSession", "", {"pyspark": ["pyspark"]}, own) == []
