@@ -75,7 +75,7 @@ class ShownReport(PlainReport):
 @contextmanager
 def reported(console: Console, word: str) -> Iterator[Report]:
     """A report on `console`. `word`: the state of a service that is done, up or down."""
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         yield PlainReport(console, word)
         return
     with console.status("", refresh_per_second=4) as status:

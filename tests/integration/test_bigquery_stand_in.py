@@ -38,7 +38,7 @@ def test_a_job_that_died_with_it_ends_with_an_error(running: RunningStack) -> No
     running.start("bigquery")
     again = running.bigquery().get_job(job.job_id)
     assert isinstance(again, bigquery.QueryJob)
-    with pytest.raises(GoogleAPICallError, match="the stand-in was restarted while it ran"):
+    with pytest.raises(GoogleAPICallError, match="the emulator was restarted while it ran"):
         again.result(timeout=60, job_retry=None)
     rows = running.bigquery().query_and_wait("SELECT symbol, status FROM market.ingests")
     assert [tuple(row) for row in rows] == [("BTCUSDT", "loaded")]
