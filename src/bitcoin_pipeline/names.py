@@ -1,6 +1,6 @@
 """Names of tables, topics, objects in the lake and batches.
 
-Part of the core; any module may import it. No other file spells these names.
+Part of the core; any module may import it. Python code takes these names from here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTTP of the function `publish_live`.
+"""The HTTP handler of the function `publish_live`.
 
 The function's main.py and its tests import it.
 """
