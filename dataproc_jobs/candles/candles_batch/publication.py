@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from pyarrow import fs
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, table_fields
+from bitcoin_pipeline.adapters.bigquery import conflict_retry, script_config, table_fields
 from bitcoin_pipeline.ingests import IngestStatus
 from bitcoin_pipeline.times import DAY_US, day_start_us, to_datetime
 from candles_batch.task import Row
@@ -71,7 +71,7 @@ def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row
     ranges = time_ranges(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
     replace = replace_sql(stage_candles, stage_ingests, len(ranges))
     symbols = sorted({ingest["symbol"] for ingest in ingests})
-    parameters = query_config(run=batch_id, now=now, symbols=symbols, **range_parameters(ranges))
+    parameters = script_config(run=batch_id, now=now, symbols=symbols, **range_parameters(ranges))
     retry = conflict_retry(maximum_s=20, timeout_s=600)
     retry(lambda: client.query(replace, job_config=parameters, job_id_prefix=f"{batch_id}-").result())()
     for stage in (stage_candles, stage_ingests):

@@ -14,7 +14,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, retryable_failures
+from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, retryable_failures, script_config
 from bitcoin_pipeline.amounts import plain
 from publish_live.rows import Row, RowVersion
 
@@ -99,7 +99,7 @@ def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None
     """
     times = [row["open_time"] for row in rows]
     run = f"{JOB_KIND}-{uuid.uuid4()}"
-    config = query_config(rows=json.dumps(rows, default=_text), start=min(times), end=max(times), now=now, run=run)
+    config = script_config(rows=json.dumps(rows, default=_text), start=min(times), end=max(times), now=now, run=run)
     again = conflict_retry(maximum_s=10, timeout_s=CONFLICT_TIMEOUT_S)
     with retryable_failures():
         again(lambda: _query(warehouse, _MERGE, config, job_id_prefix=f"{run}-"))()

@@ -29,14 +29,23 @@ _KINDS: Final = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP", dt.date:
 def query_config(**values: Any) -> bigquery.QueryJobConfig:
     """A query's configuration with `values` as its named parameters, limited to MAXIMUM_BYTES_BILLED.
 
-    The limit holds for each statement of a script, too. A value is a str, an int, a date, an aware datetime, or a
-    non-empty list of one of these types. Raises KeyError for any other type.
+    A value is a str, an int, a date, an aware datetime, or a non-empty list of one of these types. Raises KeyError for
+    any other type.
     """
     return bigquery.QueryJobConfig(
         query_parameters=[_parameter(name, value) for name, value in values.items()],
         maximum_bytes_billed=MAXIMUM_BYTES_BILLED,
-        script_options=bigquery.ScriptOptions(statement_byte_budget=MAXIMUM_BYTES_BILLED),
     )
+
+
+def script_config(**values: Any) -> bigquery.QueryJobConfig:
+    """`query_config` of a script, whose statements are limited to MAXIMUM_BYTES_BILLED each, as is the whole.
+
+    The client sends single queries in one request only without this option.
+    """
+    config = query_config(**values)
+    config.script_options = bigquery.ScriptOptions(statement_byte_budget=MAXIMUM_BYTES_BILLED)
+    return config
 
 
 def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:

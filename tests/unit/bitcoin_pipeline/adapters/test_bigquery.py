@@ -17,6 +17,7 @@ from bitcoin_pipeline.adapters.bigquery import (
     is_conflict,
     query_config,
     retryable_failures,
+    script_config,
     table_fields,
 )
 from bitcoin_pipeline.errors import RetryableError
@@ -28,7 +29,6 @@ NOON = dt.datetime(2020, 3, 25, 12, tzinfo=dt.UTC)
 def test_a_query_is_bound_and_limited() -> None:
     config = query_config(symbol="BTCUSDT", level=60, at=NOON, day=NOON.date(), days=[NOON.date()])
     assert config.maximum_bytes_billed == MAXIMUM_BYTES_BILLED == 10 * 2**30
-    assert config.script_options.statement_byte_budget == MAXIMUM_BYTES_BILLED
     found = {
         item["name"]: (item["parameterType"], item["parameterValue"])
         for item in (parameter.to_api_repr() for parameter in config.query_parameters)
@@ -40,6 +40,11 @@ def test_a_query_is_bound_and_limited() -> None:
         "day": ({"type": "DATE"}, {"value": "2020-03-25"}),
         "days": ({"type": "ARRAY", "arrayType": {"type": "DATE"}}, {"arrayValues": [{"value": "2020-03-25"}]}),
     }
+
+
+def test_each_statement_of_a_script_is_limited_too() -> None:
+    config = script_config(symbol="BTCUSDT")
+    assert config.maximum_bytes_billed == config.script_options.statement_byte_budget == MAXIMUM_BYTES_BILLED
 
 
 def test_a_value_of_another_type_is_refused() -> None:
