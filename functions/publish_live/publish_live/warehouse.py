@@ -91,7 +91,7 @@ def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None
 
 
 def merge_sql(in_days: str) -> str:
-    """The script that merges the rows in the parameter `rows`. `in_days`: the condition that selects their partitions."""
+    """The script that merges the rows in its parameter `rows`. `in_days`: the condition on a row of their days."""
     in_reach = f"stored.source = 'live' AND ({in_days})"
     # Of rows that are stored more than once, the newest version of each key is published anew with the changed rows.
     fresh = f"""
