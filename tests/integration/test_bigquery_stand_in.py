@@ -6,13 +6,14 @@ And which transactions conflict, with BigQuery's message.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
-from bitcoin_pipeline import names
+from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.adapters.bigquery import is_conflict
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
@@ -78,6 +79,18 @@ def _session(client: bigquery.Client) -> bigquery.QueryJobConfig:
     return bigquery.QueryJobConfig(connection_properties=[new_session(client)])
 
 
+def test_a_view_of_an_older_version_is_renewed(running: RunningStack) -> None:
+    client = running.bigquery()
+    client.create_dataset(names.DATASET)
+    older = bigquery.Table(f"{PROJECT}.{names.CANDLES_BEST}")
+    older.view_query = "SELECT 1 AS one"
+    client.create_table(older)
+    for _ in range(2):
+        create_warehouse(client)
+        assert client.get_table(older).view_query == schemas.view_sql(names.CANDLES_BEST, PROJECT)
+        assert list(client.query_and_wait(f"SELECT symbol, open_time FROM {names.CANDLES_BEST}")) == []
+
+
 def test_the_first_loads_at_the_same_moment_both_succeed(tmp_path: Path) -> None:
     with RunningStack(tmp_path, ("gcs", "bigquery")) as running:
         bucket = running.storage().create_bucket("loads")
@@ -85,7 +98,11 @@ def test_the_first_loads_at_the_same_moment_both_succeed(tmp_path: Path) -> None
         bucket.blob("one.json").upload_from_string('{"table_name": "t"}')
         config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
         client, table = running.bigquery(), f"{PROJECT}.{names.LOCKS}"
-        jobs = [client.load_table_from_uri("gs://loads/one.json", table, job_config=config) for _ in range(4)]
-        for job in jobs:
-            job.result()
-        assert [tuple(row) for row in client.query_and_wait(f"SELECT COUNT(*) FROM {names.LOCKS}")] == [(4,)]
+
+        def load() -> None:
+            running.bigquery().load_table_from_uri("gs://loads/one.json", table, job_config=config).result()
+
+        with ThreadPoolExecutor(6) as pool:
+            for loading in [pool.submit(load) for _ in range(6)]:
+                loading.result()
+        assert [tuple(row) for row in client.query_and_wait(f"SELECT COUNT(*) FROM {names.LOCKS}")] == [(6,)]
