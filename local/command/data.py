@@ -16,8 +16,7 @@ from bitcoin_pipeline.names import REPLAY_TOPIC
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_interval
 from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of
-from local.command.backfill import Summary
-from local.command.backfill import backfill as run_backfill
+from local.command.backfill import Backfill, Summary
 from local.command.cloud import Cloud, environment
 from local.command.output import STDERR, Format, write_rows
 from local.command.progress import shown_progress
@@ -37,7 +36,7 @@ def backfill(
     end: End = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Also days that are loaded already, whose files may have changed."),
+        typer.Option("--again", help="Also check loaded days for changed files, and compute failed days again."),
     ] = False,
 ) -> None:
     """Load the days that are missing: fetch their files, compute candles, publish."""
@@ -45,9 +44,10 @@ def backfill(
     cloud = _cloud()
     began = time.monotonic()
     with shown_progress() as progress:
-        summary = run_backfill(cloud, span, progress, again=again)
+        summary = Backfill(cloud, [span.symbol], span.start, span.end, progress).run(again=again)
     _print_summary(span, summary, time.monotonic() - began)
-    if summary.not_fetched or any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests):
+    failed = any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)
+    if summary.not_fetched or summary.still_failed or failed:
         raise typer.Exit(1)
 
 
@@ -138,13 +138,15 @@ def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
         STDERR.print(f"Nothing is missing of {span.symbol} from {span.start} to {span.end}.")
         return
     loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
+    failed = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.FAILED]
     rows = [
         ("days planned", len(summary.planned)),
         ("days loaded", len(loaded)),
         ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
+        ("days unchanged", len(summary.unchanged)),
         ("days not published yet", len(summary.not_published)),
         ("days not fetched", len(summary.not_fetched)),
-        ("days failed", sum(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)),
+        ("days failed", len(failed) + len(summary.still_failed)),
         ("trades", sum(ingest.trades for ingest in loaded)),
         ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
         ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
@@ -156,6 +158,7 @@ def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
         STDERR.print(f"not published yet: {item.day}")
     for item, reason in sorted(summary.not_fetched.items()):
         STDERR.print(f"not fetched: {item.day}: {reason}")
-    for ingest in summary.ingests:
-        if ingest.status is IngestStatus.FAILED:
-            STDERR.print(f"failed: {ingest.item.day}: {ingest.reason}")
+    for ingest in failed:
+        STDERR.print(f"failed: {ingest.item.day}: {ingest.reason}")
+    for ingest in summary.still_failed:
+        STDERR.print(f"still failed, file unchanged, not computed again: {ingest.item.day}: {ingest.reason}")

@@ -9,14 +9,14 @@ import datetime as dt
 import heapq
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
-from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.settings import SettingsError
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
@@ -44,8 +44,8 @@ _TICK_COLUMNS: Final = ["time", "match_order", "price", "size", "side", "id"]
 
 _INGESTS = f"""
 SELECT * FROM `{names.INGESTS}`
-WHERE symbol = @symbol AND date BETWEEN @start AND @end
-ORDER BY date
+WHERE symbol IN UNNEST(@symbols) AND date BETWEEN @start AND @end
+ORDER BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
 
 _CANDLES = """
@@ -61,9 +61,9 @@ ORDER BY open_time
 """
 
 _COUNT = f"""
-SELECT COUNT(*) FROM `{names.CANDLES}`
-WHERE symbol = @symbol AND source = 'archive' AND open_time >= @lo AND open_time < @hi
-  AND DATE(open_time) IN UNNEST(@days)
+SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}`
+WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND open_time >= @lo AND open_time < @hi
+GROUP BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
 
 
@@ -78,8 +78,7 @@ class Span:
     @property
     def times(self) -> dict[str, Any]:
         """Query parameters: symbol, and the half-open range of times lo to hi."""
-        lo, hi = to_datetime(day_start_us(self.start)), to_datetime(day_start_us(self.end) + DAY_US)
-        return {"symbol": self.symbol, "lo": lo, "hi": hi}
+        return {"symbol": self.symbol, "lo": to_datetime(day_start_us(self.start)), "hi": _end(self.end)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,16 @@ class Ingest:
     """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless it is loaded."""
 
     item: SymbolDay
-    status: IngestStatus
+    recorded: Recorded
     reason: str
     row_count: int
     duplicates: int
     quarantined: int
-    batch_id: str
+
+    @property
+    def status(self) -> IngestStatus:
+        """The state of the day."""
+        return self.recorded.status
 
     @property
     def trades(self) -> int:
@@ -100,27 +103,34 @@ class Ingest:
         return self.row_count - self.duplicates - self.quarantined
 
 
-def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
-    """The rows of the table `ingests` for these days."""
-    rows = _query(cloud, _INGESTS, symbol=span.symbol, start=span.start, end=span.end)
+def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) -> dict[SymbolDay, Ingest]:
+    """The rows of the table `ingests` for these symbols and days, `end` included."""
     found = (
         Ingest(
             SymbolDay(row["symbol"], row["date"]),
-            IngestStatus(row["status"]),
+            Recorded(IngestStatus(row["status"]), row["sha256"] or "", row["etag"] or "", row["batch_id"]),
             row["reason"] or "",
             row["row_count"] or 0,
             row["duplicates"] or 0,
             row["quarantined"] or 0,
-            row["batch_id"],
         )
-        for row in rows
+        for row in _query(cloud, _INGESTS, symbols=list(symbols), start=start, end=end)
     )
     return {ingest.item: ingest for ingest in found}
 
 
-def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
-    """Number of 1-minute archive candles on the days `loaded` within `span`."""
-    return int(next(iter(_query(cloud, _COUNT, **span.times, days=loaded)))[0]) if loaded else 0
+def candle_count(cloud: Cloud, loaded: Collection[SymbolDay]) -> int:
+    """Number of 1-minute archive candles of the days `loaded`."""
+    if not loaded:
+        return 0
+    first, last = min(item.day for item in loaded), max(item.day for item in loaded)
+    symbols = sorted({item.symbol for item in loaded})
+    rows = _query(cloud, _COUNT, symbols=symbols, lo=to_datetime(day_start_us(first)), hi=_end(last))
+    return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
+
+
+def _end(day: dt.date) -> dt.datetime:
+    return to_datetime(day_start_us(day) + DAY_US)
 
 
 def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[Candle]:

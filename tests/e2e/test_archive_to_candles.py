@@ -138,6 +138,18 @@ def test_a_corrupt_day_fails_alone_and_empty_days_are_told(pipeline: Pipeline) -
     assert len(pipeline.done("candles", "BTCUSDT", "2020-03-25", "2020-03-31", "--format", "csv").rows) == 442
 
 
+def test_a_failed_day_is_computed_again_only_when_requested_or_revised(pipeline: Pipeline) -> None:
+    query = "SELECT batch_id FROM ingests WHERE date = DATE '2020-03-26'"
+    before = pipeline.done("sql", query, "--format", "csv").rows
+    outcome = pipeline.run("backfill", "BTCUSDT", "2020-03-25", "2020-03-31")
+    assert outcome.code == 1
+    assert "still failed, file unchanged, not computed again: 2020-03-26: gzip" in outcome.err
+    assert pipeline.done("sql", query, "--format", "csv").rows == before
+    outcome = pipeline.run("backfill", "BTCUSDT", "2020-03-26", "--again")
+    assert "\nfailed: 2020-03-26: gzip" in outcome.err
+    assert pipeline.done("sql", query, "--format", "csv").rows != before
+
+
 def test_a_day_that_cannot_be_fetched_keeps_no_other_from_loading(pipeline: Pipeline, archive: Path) -> None:
     shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-25.csv.gz")  # rows of another symbol, which all go to quarantine
     shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-26.csv.gz")
@@ -162,6 +174,14 @@ def test_a_revised_file_is_loaded_again_when_asked(pipeline: Pipeline, archive: 
     assert pipeline.done("sql", query, "--format", "csv").rows == [{"status": "loaded", "quarantined": "2"}]
     pipeline.done("backfill", "BTCUSDT", "2020-03-31", "--again")
     assert pipeline.done("sql", query, "--format", "csv").rows == [{"status": "no_trades", "quarantined": ""}]
+
+
+def test_again_computes_nothing_of_unchanged_days(pipeline: Pipeline) -> None:
+    query = "SELECT symbol, date, batch_id FROM ingests ORDER BY ALL"
+    before = pipeline.done("sql", query, "--format", "csv").rows
+    outcome = pipeline.done("backfill", "BTCUSDT", "2020-03-25", "2020-03-25", "--again")
+    assert "computing candles" not in outcome.err
+    assert pipeline.done("sql", query, "--format", "csv").rows == before
 
 
 def set_fault(pipeline: Pipeline, fault: dict[str, object] | None) -> None:

@@ -56,7 +56,8 @@ def load_day(item: SymbolDay, lake: str) -> tuple[Row, pa.Table | None]:
     except FileNotFoundError:
         return _ingest(item, IngestStatus.FAILED, reason=f"no raw file: gs://{raw}"), None
     except UnusableFileError as error:
-        return _ingest(item, IngestStatus.FAILED, reason=str(error)), None
+        etag = metadata.get("metadata.etag", b"").decode() or None
+        return _ingest(item, IngestStatus.FAILED, reason=str(error), etag=etag), None
     figures = {
         "bytes": size,
         "sha256": sha256.hexdigest(),

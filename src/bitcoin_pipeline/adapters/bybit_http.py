@@ -43,6 +43,10 @@ class BannedError(Exception):
         super().__init__(f"the exchange bans this address for another {self.seconds} s")
 
 
+class ListingError(RetryableError):
+    """The listing of the archive's bucket does not answer, so it is unknown whether the bucket has a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileVersion:
     """A version of a file at its source. `size`: bytes. `md5`: in hex, where the ETag is known to be one."""
@@ -86,10 +90,10 @@ class BybitArchive:
         session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
 
     def listed(self, key: str) -> FileVersion | None:
-        """The version of a file by the bucket's listing, or None when the listing lacks it or cannot be read.
+        """The version of a file by the bucket's listing, or None when the listing lacks it.
 
-        The listing only adds the md5; whether a file exists is decided by `open`. It is on another host, without a rate
-        limit.
+        The listing is on another host, without a rate limit. Raises ListingError when it does not answer or cannot be
+        read.
         """
         self._refuse_while_banned()
         try:
@@ -98,7 +102,7 @@ class BybitArchive:
                 return _find_in_listing(response.content, key)
         except (requests.RequestException, ElementTree.ParseError, ValueError) as error:
             self._log("WARNING", "listing does not answer", key=key, reason=str(error))
-            return None
+            raise ListingError(f"the listing does not answer: {error}") from error
 
     def open(self, key: str) -> requests.Response | None:
         """The response whose body is the file, not read yet, or None when the file does not exist."""
@@ -159,6 +163,8 @@ def version_of(headers: Mapping[str, str]) -> FileVersion:
 
 def _find_in_listing(document: bytes, key: str) -> FileVersion | None:
     root = ElementTree.fromstring(document)  # noqa: S314  # expat bounds the expansion of entities
+    if root.tag.rpartition("}")[2] != "ListBucketResult":
+        raise ValueError(f"a listing has the root element ListBucketResult, got {root.tag[:100]}")
     for entry in root.iterfind("{*}Contents"):
         if entry.findtext("{*}Key") == key:
             etag = entry.findtext("{*}ETag", "").strip('"')
