@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from typing import Any, Final
-
-from google.api_core import exceptions
+from typing import Any, Final, TypeVar
 
 from bitcoin_pipeline.backoff import backoff_us
 from bitcoin_pipeline.times import SECOND_US
@@ -23,22 +21,12 @@ from local.command.steps import BackfillError, Progress, through_outages
 BATCH_TRIES: Final = 3
 """Number of batches that one run of the command sees fail before it gives up."""
 
-PASSING: Final = (
-    exceptions.ServiceUnavailable,
-    exceptions.DeadlineExceeded,
-    exceptions.InternalServerError,
-    exceptions.Unknown,
-    exceptions.Aborted,
-)
-"""Errors of Dataproc after which the same call may succeed."""
-
-QUOTA: Final = (exceptions.TooManyRequests,)
-"""Errors of Dataproc when a quota is exhausted; over gRPC, RESOURCE_EXHAUSTED."""
-
 _POLL_S = 0.5
 _PAUSE_US = 10 * SECOND_US
 _QUOTA_PAUSE_US = 300 * SECOND_US
 _LONGEST_PAUSE_US = 900 * SECOND_US
+
+_T = TypeVar("_T")
 
 
 def run_batch(
@@ -74,8 +62,23 @@ def run_batch(
         time.sleep(backoff_us(failures - 1, first_us, _LONGEST_PAUSE_US, random.random) / SECOND_US)
 
 
+def dataproc_call(call: Callable[[], _T]) -> _T:
+    """The result of a call of Dataproc's API, which is repeated after errors that pass."""
+    from google.api_core import exceptions
+
+    passing = (
+        exceptions.ServiceUnavailable,
+        exceptions.DeadlineExceeded,
+        exceptions.InternalServerError,
+        exceptions.Unknown,
+        exceptions.Aborted,
+    )
+    return through_outages("Dataproc", call, passing, quota=(exceptions.TooManyRequests,))
+
+
 def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress: Progress) -> tuple[Any, bool]:
     """The batch `name` once it has ended, and whether it had before this call; it is created if it does not exist."""
+    from google.api_core import exceptions
     from google.cloud.dataproc_v1 import Batch
 
     parent = f"projects/{cloud.settings.project}/locations/{cloud.settings.region}"
@@ -96,14 +99,14 @@ def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress:
     batch = None
     try:
         # A batch exists also when an earlier request was accepted and yet answered with an error.
-        is_new = through_outages("Dataproc", create, PASSING, QUOTA)
-        batch = through_outages("Dataproc", get, PASSING, QUOTA)
+        is_new = dataproc_call(create)
+        batch = dataproc_call(get)
         had_ended = not is_new and batch.state in ended
         if not is_new and not had_ended:
             progress.note(f"batch {name} is {batch.state.name.lower()} already; waiting for it")
         while batch.state not in ended:
             time.sleep(_POLL_S)
-            batch = through_outages("Dataproc", get, PASSING, QUOTA)
+            batch = dataproc_call(get)
     except KeyboardInterrupt:
         # The batch would go on without the command, and be paid for.
         if batch is not None:

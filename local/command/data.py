@@ -22,8 +22,8 @@ from local.command.output import STDERR, Format, write_rows
 from local.command.progress import shown_progress
 from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row, lake_trades
 from local.command.queries import candles as read_candles
-from local.command.queries import sql as run_sql
 from local.command.queries import trades as read_trades
+from local.command.sql import sql as run_sql
 from local.environment import replace_process_environ, stack_home
 
 app = typer.Typer()

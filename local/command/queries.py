@@ -1,4 +1,4 @@
-"""The queries of the data commands: candles and ingests in BigQuery, trades in the lake, all of them through DuckDB.
+"""The queries of the data commands: candles and ingests in BigQuery, live candles in Postgres, trades in the lake.
 
 Imported by the other modules of `local.command`. Every BigQuery query has bound parameters and a limit on billed bytes.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
-from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
 from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.settings import SettingsError
@@ -114,7 +113,7 @@ def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) 
             row["duplicates"] or 0,
             row["quarantined"] or 0,
         )
-        for row in _query(cloud, _INGESTS, symbols=list(symbols), start=start, end=end)
+        for row in run_query(cloud, _INGESTS, symbols=list(symbols), start=start, end=end)
     )
     return {ingest.item: ingest for ingest in found}
 
@@ -125,7 +124,7 @@ def candle_count(cloud: Cloud, loaded: Collection[SymbolDay]) -> int:
         return 0
     first, last = min(item.day for item in loaded), max(item.day for item in loaded)
     symbols = sorted({item.symbol for item in loaded})
-    rows = _query(cloud, _COUNT, symbols=symbols, lo=to_datetime(day_start_us(first)), hi=_end(last))
+    rows = run_query(cloud, _COUNT, symbols=symbols, lo=to_datetime(day_start_us(first)), hi=_end(last))
     return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
 
 
@@ -159,7 +158,7 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
 
 
 def _warehouse_minutes(cloud: Cloud, span: Span, table: str, condition: str) -> Iterator[Candle]:
-    rows = _query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
+    rows = run_query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
     return (_candle(dict(row.items())) for row in rows)
 
 
@@ -220,82 +219,18 @@ def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
         with file, pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
                 # The reader returns columns in the order of the file.
-                for row in _rows([batch.select(_TICK_COLUMNS)]):
+                for row in rows_of([batch.select(_TICK_COLUMNS)]):
                     yield *row[:-1], uuid.UUID(bytes=row[-1])
 
 
-def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
-
-    Only the tables that the query names are read: trades from the lake's Parquet files, pruned by symbol, date and
-    column; the others from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
-    """
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": False,  # nothing is downloaded
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,  # a name in the query is a table, never a Python variable
-        }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    # A word that only looks like a table costs one needless read; DuckDB's own list of tables fails on joins and PIVOT.
-    words = set(re.findall(r"\w+", query.lower()))
-    if "trades" in words:
-        connection.register("lake_trades", _lake_dataset(cloud))
-        connection.execute(_TRADES_VIEW)
-    for name in (*schemas.tables(), *schemas.views()):
-        short = name.rpartition(".")[2]
-        if short in words:
-            connection.register(short, _arrow_table(cloud, name))
-    relation = connection.sql(query)
-    if relation is None:
-        raise duckdb.InvalidInputException("the query must return rows")
-    reader = relation.to_arrow_reader(10_000)
-    return reader.schema.names, _rows(reader)
-
-
-_TRADES_VIEW = """
-CREATE VIEW trades AS
-SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id
-FROM lake_trades
-"""
-
-
-def _lake_schema() -> Any:
-    import pyarrow as pa
-
-    from bitcoin_pipeline.adapters.arrow import table_schema
-
-    partitions = [pa.field("symbol", pa.string()), pa.field("date", pa.date32())]
-    return pa.schema([*table_schema("lake.trades"), *partitions])
-
-
-def _lake_dataset(cloud: Cloud) -> Any:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
-    schema = _lake_schema()
-    root = f"{cloud.settings.lake}/{names.TRADES_PREFIX.rstrip('/')}"
-    partitioning = ds.partitioning(pa.schema([schema.field("symbol"), schema.field("date")]), flavor="hive")
-    try:
-        return ds.dataset(root, schema=schema, format="parquet", filesystem=cloud.lake(), partitioning=partitioning)
-    except FileNotFoundError:
-        return schema.empty_table()
-
-
-def _arrow_table(cloud: Cloud, name: str) -> Any:
-    rows = _query(cloud, f"SELECT * FROM `{name}`")  # noqa: S608  # one of our own names
-    return rows.to_arrow(bqstorage_client=cloud.bigquery_storage())
-
-
-def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:
+def rows_of(reader: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of Arrow record batches as tuples of Python values."""
     for batch in reader:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _query(cloud: Cloud, query: str, **values: Any) -> Any:
+def run_query(cloud: Cloud, query: str, **values: Any) -> Any:
+    """The rows of a BigQuery query with `values` as its parameters."""
     from bitcoin_pipeline.adapters.bigquery import query_config
 
     return cloud.bigquery().query_and_wait(query, job_config=query_config(**values))

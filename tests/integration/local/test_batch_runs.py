@@ -46,9 +46,10 @@ def description(name):
     return {"pyspark_batch": job, "runtime_config": {"version": "2.3", "properties": properties}}
 
 batch_runs._PAUSE_US = 1
-batch_runs.run_batch(
-    Cloud(os.environ), lambda attempt: f"{sys.argv[2]}-{attempt}", description, lambda: sys.argv[3] == "recorded", Printed()
-)
+def batch_id(attempt):
+    return f"{sys.argv[2]}-{attempt}"
+
+batch_runs.run_batch(Cloud(os.environ), batch_id, description, lambda: sys.argv[3] == "recorded", Printed())
 print("done", flush=True)
 """
 

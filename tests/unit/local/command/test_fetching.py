@@ -80,7 +80,7 @@ def test_only_the_function_s_own_429_is_a_ban_of_the_exchange() -> None:
 
 def test_a_platform_that_never_has_an_instance_ends_the_backfill() -> None:
     pause = Recorded()
-    with pytest.raises(BackfillError, match="no instance of fetch_archive is free: .* 429: Rate exceeded"):
+    with pytest.raises(BackfillError, match=r"no instance of fetch_archive is free: .* 429: Rate exceeded"):
         fetched(pause, NO_INSTANCE)
     assert len(pause.waits) == REFUSALS
     assert 200 < sum(pause.waits) < 600
@@ -126,9 +126,7 @@ def test_an_answer_that_another_call_does_not_change(answer: tuple[int, str], me
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_caller_without_permission_ends_the_backfill(status: int) -> None:
-    with pytest.raises(
-        BackfillError, match=f"fetch_archive refuses this caller: fetch_archive answers {status}: <html>"
-    ):
+    with pytest.raises(BackfillError, match=f"refuses this caller: fetch_archive answers {status}: <html>"):
         fetched(Recorded(), (status, "<html>"))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from google.api_core import exceptions
 
-from local.command.batch_runs import PASSING, QUOTA
-from local.command.steps import OUTAGE_S, QUOTA_S, BackfillError, through_outages
+from local.command.batch_runs import dataproc_call
+from local.command.steps import OUTAGE_S, QUOTA_S, BackfillError
 
 
 class Clock:
@@ -56,13 +56,13 @@ def failing(*errors: Exception) -> Callable[[], str]:
 )
 def test_an_outage_is_retried_with_growing_pauses(clock: Clock, kind: type[exceptions.GoogleAPICallError]) -> None:
     errors = [kind("away") for _ in range(5)]
-    assert through_outages("Dataproc", failing(*errors), PASSING, QUOTA) == "done"
+    assert dataproc_call(failing(*errors)) == "done"
     assert clock.sleeps == [0.5, 1, 2, 4, 8]
 
 
 def test_an_exhausted_quota_waits_longer(clock: Clock) -> None:
     errors = [exceptions.ResourceExhausted("quota") for _ in range(5)]
-    assert through_outages("Dataproc", failing(*errors), PASSING, QUOTA) == "done"
+    assert dataproc_call(failing(*errors)) == "done"
     assert clock.sleeps == [20, 40, 80, 160, 300]
 
 
@@ -72,7 +72,7 @@ def test_an_exhausted_quota_waits_longer(clock: Clock) -> None:
 )
 def test_retries_have_an_end(clock: Clock, error: Exception, seconds: int) -> None:
     with pytest.raises(BackfillError, match=f"Dataproc has failed for {seconds} s: "):
-        through_outages("Dataproc", failing(*[error] * 1000), PASSING, QUOTA)
+        dataproc_call(failing(*[error] * 1000))
     assert seconds / 2 < clock.now - 1000 <= seconds
 
 
@@ -81,5 +81,5 @@ def test_an_error_that_another_call_does_not_change_is_raised(
     clock: Clock, kind: type[exceptions.GoogleAPICallError]
 ) -> None:
     with pytest.raises(kind):
-        through_outages("Dataproc", failing(kind("no")), PASSING, QUOTA)
+        dataproc_call(failing(kind("no")))
     assert clock.sleeps == []
