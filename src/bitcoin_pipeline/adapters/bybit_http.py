@@ -82,7 +82,7 @@ class BybitArchive:
         self._log = log
         self._monotonic = monotonic
         self._sleep = sleep
-        self._turn = threading.Lock()
+        self._pace = threading.Lock()
         self._next_request = 0.0
         self._banned_until = -math.inf
         self._session = session
@@ -106,7 +106,7 @@ class BybitArchive:
 
     def open(self, key: str) -> requests.Response | None:
         """The response whose body is the file, not read yet, or None when the file does not exist."""
-        self._wait_for_turn()
+        self._keep_pace()
         try:
             response = self._get(f"{self._archive_url}/{key}")
         except requests.RequestException as error:
@@ -133,9 +133,9 @@ class BybitArchive:
     def _get(self, url: str, params: Mapping[str, str] | None = None) -> requests.Response:
         return self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
 
-    def _wait_for_turn(self) -> None:
+    def _keep_pace(self) -> None:
         # The lock is held during the sleep, so that a waiting thread sees a ban before its request.
-        with self._turn:
+        with self._pace:
             self._refuse_while_banned()
             now = self._monotonic()
             if now < self._next_request:

@@ -45,7 +45,7 @@ class Recorded(Pause):
 
 
 class Silent:
-    """Progress that nobody sees."""
+    """Progress without output."""
 
     def step(self, title: str, total: int | None) -> None: ...
 
