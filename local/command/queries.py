@@ -84,7 +84,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless it is loaded."""
+    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless its file could be read."""
 
     item: SymbolDay
     status: IngestStatus
@@ -92,12 +92,13 @@ class Ingest:
     row_count: int
     duplicates: int
     quarantined: int
+    zero_size_rows: int
     batch_id: str
 
     @property
     def trades(self) -> int:
         """Number of trades that the day has in the lake."""
-        return self.row_count - self.duplicates - self.quarantined
+        return self.row_count - self.duplicates - self.quarantined - self.zero_size_rows
 
 
 def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
@@ -111,6 +112,7 @@ def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
             row["row_count"] or 0,
             row["duplicates"] or 0,
             row["quarantined"] or 0,
+            row["zero_size_rows"] or 0,
             row["batch_id"],
         )
         for row in rows
