@@ -42,7 +42,8 @@ def main() -> None:
     tables = (outcome.candles for outcome in outcomes if outcome.candles is not None)
     loaded = pa.concat_tables([candles.schema().empty_table(), *tables])
     log("INFO", "days read", batch_id=options.batch_id, seconds=_since(started), **_figures(ingests))
-    publish(bigquery.Client(options.project), options.lake, options.batch_id, ingests, loaded)
+    warehouse = bigquery.Client(options.project, location=options.location)
+    publish(warehouse, options.lake, options.batch_id, ingests, loaded)
     log("INFO", "batch finished", batch_id=options.batch_id, candles=loaded.num_rows, seconds=_since(started))
     spark.stop()
 
@@ -51,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="candles", description=__doc__)
     parser.add_argument("--project", required=True)
     parser.add_argument("--lake", required=True, help="bucket")
+    parser.add_argument("--location", required=True, help="of BigQuery's dataset, such as EU")
     parser.add_argument("--batch-id", required=True)
     for name, meaning in (("--day", "a day whose raw file is in the lake"), ("--no-trades", "a day without a file")):
         parser.add_argument(

@@ -48,11 +48,7 @@ WHERE symbol = @symbol AND date BETWEEN @start AND @end
 ORDER BY date
 """  # noqa: S608  # the names are our own, the values bound
 
-_CANDLES = """
-SELECT * FROM `{table}`
-WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi {condition}
-ORDER BY open_time
-"""
+_IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
 
 _LIVE_CANDLES = """
 SELECT * FROM candles
@@ -133,10 +129,12 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
             raise SettingsError("PGHOST is not set (the live plane's Postgres); --plane archive does without it")
         minutes = _live_minutes(span)
     elif plane == "best":
-        minutes = _warehouse_minutes(cloud, span, names.CANDLES_BEST, "")
+        query = schemas.view_sql(names.CANDLES_BEST, cloud.settings.project, _IN_SPAN)
+        minutes = _warehouse_minutes(cloud, span, query)
         minutes = _best(minutes, _live_minutes(span)) if has_live else minutes
     else:
-        minutes = _warehouse_minutes(cloud, span, names.CANDLES, f"AND source = '{Source(plane)}'")
+        query = f"SELECT * FROM `{names.CANDLES}` WHERE {_IN_SPAN} AND source = '{Source(plane)}'"  # noqa: S608  # bound
+        minutes = _warehouse_minutes(cloud, span, query)
     if interval_us == MINUTE_US:
         yield from minutes
         return
@@ -150,8 +148,8 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
     yield from merge(bucket, interval_us)
 
 
-def _warehouse_minutes(cloud: Cloud, span: Span, table: str, condition: str) -> Iterator[Candle]:
-    rows = _query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
+def _warehouse_minutes(cloud: Cloud, span: Span, query: str) -> Iterator[Candle]:
+    rows = _query(cloud, f"{query} ORDER BY open_time", **span.times)
     return (_candle(dict(row.items())) for row in rows)
 
 

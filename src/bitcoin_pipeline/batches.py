@@ -6,7 +6,7 @@ Part of the core; any module may import it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 from bitcoin_pipeline.ingests import SymbolDay
@@ -23,6 +23,7 @@ class CandlesJob:
     """The candles job's artifacts, and the project and the lake that it works on.
 
     `main_uri`, `file_uris`: gs:// objects. `lake`: bucket. `service_account`, `subnetwork`: empty for the default.
+    `location`: of BigQuery's dataset, such as EU.
     """
 
     project: str
@@ -31,6 +32,8 @@ class CandlesJob:
     file_uris: tuple[str, ...]
     service_account: str = ""
     subnetwork: str = ""
+    _: KW_ONLY
+    location: str
 
 
 def candles_batch(
@@ -45,6 +48,7 @@ def candles_batch(
             "args": [
                 f"--project={job.project}",
                 f"--lake={job.lake}",
+                f"--location={job.location}",
                 f"--batch-id={batch_id}",
                 *(f"--day={item}" for item in load),
                 *(f"--no-trades={item}" for item in no_trades),

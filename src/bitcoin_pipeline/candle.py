@@ -81,20 +81,31 @@ class Candle:
 COMPLETE: Final = (Status.FINAL, Status.REPAIRED)
 """Statuses of candles that lack no trade."""
 
-# Sources from the best on; True where only complete candles have that rank. Every other candle has the last rank.
-_PRECEDENCE: Final = ((Source.ARCHIVE, False), (Source.LIVE, True), (Source.KLINE, False))
+# From the best on: a source, and whether only its complete candles have that rank. A partial candle lacks trades, so
+# status goes before source; a kline has no status of its own, and stands between the two.
+_PRECEDENCE: Final = (
+    (Source.ARCHIVE, True),
+    (Source.LIVE, True),
+    (Source.KLINE, False),
+    (Source.ARCHIVE, False),
+    (Source.LIVE, False),
+)
 
 
 def precedence(candle: Candle) -> int:
     """The rank of a candle among those of one symbol and minute; the lowest is the best, as in `candles_best`."""
-    for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1):
-        if candle.source is source and (not complete_only or candle.status in COMPLETE):
-            return rank
-    return len(_PRECEDENCE) + 1
+    return next(
+        rank
+        for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1)
+        if candle.source is source and (not complete_only or candle.status in COMPLETE)
+    )
 
 
 def precedence_sql(complete: str) -> str:
-    """`precedence` as an SQL expression over the column `source`; `complete` is the condition of a complete row."""
+    """`precedence` as an SQL expression over the column `source`; `complete` is the condition of a complete row.
+
+    A longer candle of several sources has the last rank.
+    """
     whens = [
         f"WHEN source = '{source}'{f' AND {complete}' if complete_only else ''} THEN {rank}"
         for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1)

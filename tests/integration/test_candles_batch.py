@@ -32,6 +32,7 @@ from bitcoin_pipeline.trade import Reason
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.reading import read_day
+from local.backing.bigquery.service import LOCATION
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
@@ -82,7 +83,7 @@ class Lake:
         blob.upload_from_string(content)
 
     def start(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> subprocess.Popen[str]:
-        job = batches.CandlesJob(PROJECT, LAKE, "main.py", ())
+        job = batches.CandlesJob(PROJECT, LAKE, "main.py", (), location=LOCATION)
         arguments = batches.candles_batch(job, batch_id, load, no_trades)["pyspark_batch"]["args"]
         submit = (
             str(Path(sys.executable).parent / "spark-submit"),

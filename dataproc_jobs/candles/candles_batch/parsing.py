@@ -103,7 +103,7 @@ def _parse_whole(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
 def _parse_lines(
     block: bytes, header: Header, symbol: str, day: dt.date, row: int
 ) -> tuple[Columns, list[RejectedRow], int]:
-    """`parse_block` by the core."""
+    """The same as `parse_block`, line by line, by the core's rules."""
     trades: list[Trade] = []
     rejected: list[RejectedRow] = []
     for line in block.split(b"\n"):

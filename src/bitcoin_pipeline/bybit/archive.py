@@ -1,8 +1,8 @@
 """Bybit's daily archive file: its columns over the years, its order, its rows, a whole day, and its bytes.
 
-Source of the format: files of `public.bybit.com/trading/` (README, "Bybit's files").
-Part of the core; any module may import it. `read_day` states the rules plainly, one row at a time; the Spark job
-implements the same faster, and the conformance cases compare the two.
+Source of the format: files of `public.bybit.com/trading/` (README, "Bybit's files"). Part of the core; every module but
+the base modules may import it. `read_day` states the rules plainly, one row at a time; the Spark job implements the
+same faster, and the conformance cases compare the two.
 """
 
 from __future__ import annotations
