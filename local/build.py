@@ -1,7 +1,7 @@
 """Builds the artifacts that ship, from this checkout.
 
 `make build` (`python -m local.build`) makes all of them in `dist/`. `pipeline up` makes the same folders in the home of
-its stack and runs them, so that what runs on one machine is what is deployed. Imports nothing else of `local`.
+its stack and runs them, so that what runs on one machine is what is deployed. Imported by `local.stack` and tests.
 
 The same sources give the same bytes: files are in the order of their names, without times, and archives are stored
 without compression, whose output depends on the version of zlib. The wheel alone is compressed, by hatchling.
@@ -124,8 +124,7 @@ def _read(folder: Path) -> Files:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part == "__pycache__" or part[0] == "." for part in path.relative_to(folder).parts)
+        if path.is_file() and not any(map(_is_left_out, path.relative_to(folder).parts))
     }
 
 

@@ -15,5 +15,5 @@ _HANDLER = Handler(read_settings(Settings, os.environ))
 
 
 def archive_live(request: flask.Request) -> flask.typing.ResponseReturnValue:
-    """Answers one request."""
+    """Handle one HTTP request of the function."""
     return _HANDLER.handle(request)

@@ -15,5 +15,5 @@ _HANDLER = Handler(read_settings(Settings, os.environ))
 
 
 def fetch_archive(request: flask.Request) -> flask.typing.ResponseReturnValue:
-    """Answers one request."""
+    """Handle one HTTP request of the function."""
     return _HANDLER.handle(request)

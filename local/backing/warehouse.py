@@ -32,5 +32,5 @@ def _table(client: bigquery.Client, name: str) -> bigquery.Table:
 
 def _view(client: bigquery.Client, name: str) -> bigquery.Table:
     view = bigquery.Table(f"{client.project}.{name}")
-    view.view_query = schemas.view_sql(name)
+    view.view_query = schemas.view_sql(name, client.project)
     return view

@@ -29,6 +29,7 @@ class CloudSettings:
     project: str = setting(PROJECT_VARIABLE, "the Google Cloud project")
     region: str = setting("PIPELINE_REGION", "where batches run, such as europe-west1")
     lake: str = setting("PIPELINE_LAKE", "the lake's bucket")
+    location: str = setting("BIGQUERY_LOCATION", "the location of the dataset market, such as EU")
     dataproc_emulator: str = setting("DATAPROC_EMULATOR_HOST", "host:port of Dataproc's stand-in", default="")
     bigquery_storage_emulator: str = setting(
         "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
@@ -55,6 +56,7 @@ class BackfillSettings:
         return CandlesJob(
             project=cloud.project,
             lake=cloud.lake,
+            location=cloud.location,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,
             service_account=self.job_account,
@@ -102,7 +104,7 @@ class Cloud:
         """A google.cloud.bigquery.Client."""
         from google.cloud import bigquery
 
-        return bigquery.Client(self.settings.project)
+        return bigquery.Client(self.settings.project, location=self.settings.location)
 
     def bigquery_storage(self) -> Any:
         """A BigQueryReadClient, which returns rows as Arrow."""

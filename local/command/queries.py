@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
-from bitcoin_pipeline import names
+from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
 from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.settings import SettingsError
@@ -47,11 +47,7 @@ WHERE symbol IN UNNEST(@symbols) AND date BETWEEN @start AND @end
 ORDER BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
 
-_CANDLES = """
-SELECT * FROM `{table}`
-WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi {condition}
-ORDER BY open_time
-"""
+_IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
 
 _LIVE_CANDLES = """
 SELECT * FROM candles
@@ -82,7 +78,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless it is loaded."""
+    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless its file could be read."""
 
     item: SymbolDay
     recorded: Recorded
@@ -90,6 +86,7 @@ class Ingest:
     row_count: int
     duplicates: int
     quarantined: int
+    zero_size_rows: int
 
     @property
     def status(self) -> IngestStatus:
@@ -99,7 +96,7 @@ class Ingest:
     @property
     def trades(self) -> int:
         """Number of trades that the day has in the lake."""
-        return self.row_count - self.duplicates - self.quarantined
+        return self.row_count - self.duplicates - self.quarantined - self.zero_size_rows
 
 
 def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) -> dict[SymbolDay, Ingest]:
@@ -112,6 +109,7 @@ def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) 
             row["row_count"] or 0,
             row["duplicates"] or 0,
             row["quarantined"] or 0,
+            row["zero_size_rows"] or 0,
         )
         for row in run_query(cloud, _INGESTS, symbols=list(symbols), start=start, end=end)
     )
@@ -140,10 +138,12 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
             raise SettingsError("PGHOST is not set (the live plane's Postgres); --plane archive does without it")
         minutes = _live_minutes(span)
     elif plane == "best":
-        minutes = _warehouse_minutes(cloud, span, names.CANDLES_BEST, "")
+        query = schemas.view_sql(names.CANDLES_BEST, cloud.settings.project, _IN_SPAN)
+        minutes = _warehouse_minutes(cloud, span, query)
         minutes = _best(minutes, _live_minutes(span)) if has_live else minutes
     else:
-        minutes = _warehouse_minutes(cloud, span, names.CANDLES, f"AND source = '{Source(plane)}'")
+        query = f"SELECT * FROM `{names.CANDLES}` WHERE {_IN_SPAN} AND source = '{Source(plane)}'"  # noqa: S608  # bound
+        minutes = _warehouse_minutes(cloud, span, query)
     if interval_us == MINUTE_US:
         yield from minutes
         return
@@ -157,8 +157,8 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
     yield from merge(bucket, interval_us)
 
 
-def _warehouse_minutes(cloud: Cloud, span: Span, table: str, condition: str) -> Iterator[Candle]:
-    rows = run_query(cloud, _CANDLES.format(table=table, condition=condition), **span.times)
+def _warehouse_minutes(cloud: Cloud, span: Span, query: str) -> Iterator[Candle]:
+    rows = run_query(cloud, f"{query} ORDER BY open_time", **span.times)
     return (_candle(dict(row.items())) for row in rows)
 
 

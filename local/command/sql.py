@@ -18,9 +18,8 @@ from local.command.queries import rows_of, run_query
 def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
 
-    Nothing is read but the columns that the query needs and the rows that its conditions on symbol and times select, in
-    constant memory: trades from the lake's Parquet files, the others from BigQuery. Raises duckdb.Error when the query
-    is wrong or reads too many rows.
+    Only the columns are read that the query needs, and of BigQuery's tables the rows that its conditions on symbol and
+    open_time select, in constant memory. Raises duckdb.Error when the query is wrong or reads too many rows.
     """
     import duckdb
 
@@ -78,6 +77,12 @@ def _warehouse_dataset(cloud: Cloud, name: str) -> Any:
     from bitcoin_pipeline.adapters.arrow import table_schema
     from local.command.warehouse_dataset import WarehouseDataset
 
+    is_table = name in schemas.tables()
+
+    def source(condition: str) -> str:
+        return f"`{name}` WHERE {condition}" if is_table else f"({schemas.view_sql(name, project, condition)})"
+
+    project = cloud.settings.project
     # The views have the columns of the candles.
-    schema = table_schema(name if name in schemas.tables() else names.CANDLES)
-    return WarehouseDataset(name, schema, partial(run_query, cloud), cloud.bigquery_storage)
+    schema = table_schema(name if is_table else names.CANDLES)
+    return WarehouseDataset(schema, source, partial(run_query, cloud), cloud.bigquery_storage)

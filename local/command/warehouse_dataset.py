@@ -18,7 +18,10 @@ MAX_ROWS: Final = 50_000_000
 """Upper bound on the rows that one scan of a table reads: the minutes of a hundred years of one symbol."""
 
 _SYMBOL = re.compile(r'\(symbol == "([A-Z0-9]+)"\)')
-_TIME = re.compile(r"\((\w+) (>=|>|<=|<|==) ([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+)Z\)")
+_TIME = re.compile(r"\((open_time) (>=|>|<=|<|==) ([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+)Z\)")
+
+Source = Callable[[str], str]
+"""The SQL after FROM that gives a table's rows for which a condition is true."""
 
 Query = Callable[..., Any]
 """Runs a query with named parameters; returns BigQuery's RowIterator."""
@@ -27,15 +30,15 @@ Query = Callable[..., Any]
 class WarehouseDataset(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no types
     """A table or view of BigQuery, read anew by each scan, in constant memory.
 
-    A scan queries the columns that it needs, and the rows by those of its conditions on `symbol` and on times that
+    A scan queries the columns that it needs, and the rows by those of its conditions on `symbol` and `open_time` that
     stand at the top level of the filter; the whole filter is applied to what comes. DuckDB passes its filters to any
     subclass of Dataset, as arguments of `scanner`. A scan raises ValueError when it would read more than MAX_ROWS.
     `storage`: makes a BigQueryReadClient.
     """
 
-    def __init__(self, name: str, schema: pa.Schema, query: Query, storage: Callable[[], Any]) -> None:
-        self._name = name
+    def __init__(self, schema: pa.Schema, source: Source, query: Query, storage: Callable[[], Any]) -> None:
         self._columns = schema
+        self._source = source
         self._query = query
         self._storage = storage
 
@@ -52,11 +55,11 @@ class WarehouseDataset(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no ty
         names = [name for name in self._columns.names if name in words] or self._columns.names[:1]
         schema = pa.schema([self._columns.field(name) for name in names])
         conditions, values = conditions_of(text)
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._query(f"SELECT {', '.join(names)} FROM `{self._name}`{where}", **values)  # noqa: S608  # our names
+        source = self._source(" AND ".join(conditions) or "TRUE")
+        rows = self._query(f"SELECT {', '.join(names)} FROM {source}", **values)  # noqa: S608  # the names are our own
         if rows.total_rows is not None and rows.total_rows > MAX_ROWS:
             raise ValueError(
-                f"{rows.total_rows} rows of {self._name} would be read, and at most {MAX_ROWS} are; "
+                f"{rows.total_rows} rows would be read, and at most {MAX_ROWS} are; "
                 "add conditions such as symbol = 'BTCUSDT' AND open_time >= '2024-01-01'"
             )
         return ds.Scanner.from_batches(self._batches(rows, schema), schema=schema, columns=columns, filter=filter)

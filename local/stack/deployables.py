@@ -60,7 +60,8 @@ def _function(place: Place, name: str) -> ServiceSpec:
         "--host=127.0.0.1",
         f"--port={place.ports[name]}",
     )
-    environ = {"THREADS": str(_THREADS[name])}
+    # functions-framework appends the source's folder to Python's path, behind the checkout's core.
+    environ = {"THREADS": str(_THREADS[name]), "PYTHONPATH": str(artifact_of(place.home, name))}
     return ServiceSpec(name, command, f"tcp://{place.address(name)}", environ, needs=LONGEST_CHAIN)
 
 

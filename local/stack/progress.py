@@ -30,13 +30,13 @@ class Silent:
     """A report that drops everything, for tests and programs."""
 
     def step(self, text: str) -> None:
-        """See Report."""
+        """Implements `Report`."""
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
-        """See Report."""
+        """Implements `Report`."""
 
     def done(self, name: str, seconds: float) -> None:
-        """See Report."""
+        """Implements `Report`."""
 
 
 class PlainReport:
@@ -47,14 +47,14 @@ class PlainReport:
         self._word = word
 
     def step(self, text: str) -> None:
-        """See Report."""
+        """Implements `Report`."""
         self._console.print(text, markup=False, highlight=False)
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
         """Prints nothing, since waiting is no event."""
 
     def done(self, name: str, seconds: float) -> None:
-        """See Report."""
+        """Implements `Report`."""
         self.step(f"{self._word}: {name} ({seconds:.1f} s)")
 
 
@@ -66,7 +66,7 @@ class ShownReport(PlainReport):
         self._status = status
 
     def waiting(self, seconds: Mapping[str, float]) -> None:
-        """See Report."""
+        """Implements `Report`."""
         longest_first = sorted(seconds.items(), key=lambda item: -item[1])
         words = ", ".join(f"{name} {waited:.0f} s" for name, waited in longest_first)
         self._status.update(f"waiting for {words}" if words else "")
@@ -75,7 +75,7 @@ class ShownReport(PlainReport):
 @contextmanager
 def reported(console: Console, word: str) -> Iterator[Report]:
     """A report on `console`. `word`: the state of a service that is done, up or down."""
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         yield PlainReport(console, word)
         return
     with console.status("", refresh_per_second=4) as status:

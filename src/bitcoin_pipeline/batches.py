@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
@@ -25,6 +25,7 @@ class CandlesJob:
     """The candles job's artifacts, and the project and the lake that it works on.
 
     `main_uri`, `file_uris`: gs:// objects. `lake`: bucket. `service_account`, `subnetwork`: empty for the default.
+    `location`: of BigQuery's dataset, such as EU.
     """
 
     project: str
@@ -33,6 +34,8 @@ class CandlesJob:
     file_uris: tuple[str, ...]
     service_account: str = ""
     subnetwork: str = ""
+    _: KW_ONLY
+    location: str
 
 
 def candles_batch(
@@ -47,6 +50,7 @@ def candles_batch(
             "args": [
                 f"--project={job.project}",
                 f"--lake={job.lake}",
+                f"--location={job.location}",
                 f"--batch-id={batch_id}",
                 *(f"--day={item}" for item in load),
                 *(f"--no-trades={item}" for item in no_trades),

@@ -81,20 +81,31 @@ class Candle:
 COMPLETE: Final = (Status.FINAL, Status.REPAIRED)
 """Statuses of candles that lack no trade."""
 
-# Sources from the best on; True where only complete candles have that rank. Every other candle has the last rank.
-_PRECEDENCE: Final = ((Source.ARCHIVE, False), (Source.LIVE, True), (Source.KLINE, False))
+# From the best on: a source, and whether only its complete candles have that rank. A partial candle lacks trades, so
+# status goes before source; a kline has no status of its own, and stands between the two.
+_PRECEDENCE: Final = (
+    (Source.ARCHIVE, True),
+    (Source.LIVE, True),
+    (Source.KLINE, False),
+    (Source.ARCHIVE, False),
+    (Source.LIVE, False),
+)
 
 
 def precedence(candle: Candle) -> int:
     """The rank of a candle among those of one symbol and minute; the lowest is the best, as in `candles_best`."""
-    for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1):
-        if candle.source is source and (not complete_only or candle.status in COMPLETE):
-            return rank
-    return len(_PRECEDENCE) + 1
+    return next(
+        rank
+        for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1)
+        if candle.source is source and (not complete_only or candle.status in COMPLETE)
+    )
 
 
 def precedence_sql(complete: str) -> str:
-    """`precedence` as an SQL expression over the column `source`; `complete` is the condition of a complete row."""
+    """`precedence` as an SQL expression over the column `source`; `complete` is the condition of a complete row.
+
+    A longer candle of several sources has the last rank.
+    """
     whens = [
         f"WHEN source = '{source}'{f' AND {complete}' if complete_only else ''} THEN {rank}"
         for rank, (source, complete_only) in enumerate(_PRECEDENCE, 1)
@@ -118,12 +129,14 @@ def minute_candles(trades: Iterable[Trade], source: Source, *, partial_minutes: 
     ]
 
 
-def merge(candles: Iterable[Candle], interval_us: int) -> list[Candle]:
+def merge(candles: Iterable[Candle], interval_us: int, *, lost_minutes: Iterable[int] = ()) -> list[Candle]:
     """Candles of `interval_us` from shorter ones, by symbol, source and open time.
 
-    Associative and commutative: neither order nor intermediate intervals change the result. Raises ValueError
+    `lost_minutes`: open times (us) of minutes that had trades and have no candle; a longer candle over one of them is
+    partial. Associative and commutative: neither order nor intermediate intervals change the result. Raises ValueError
     when two candles of one symbol and source share an open time, because one of them would count twice.
     """
+    partial = {floor_us(time, interval_us) for time in lost_minutes}
     groups: dict[tuple[str, Source, int], dict[int, Candle]] = {}
     for candle in candles:
         key = (candle.symbol, candle.source, floor_us(candle.open_time_us, interval_us))
@@ -131,7 +144,7 @@ def merge(candles: Iterable[Candle], interval_us: int) -> list[Candle]:
         if candle.open_time_us in parts:
             raise ValueError(f"two candles of {candle.symbol} {candle.source} open at {iso(candle.open_time_us)}")
         parts[candle.open_time_us] = candle
-    return [_merged(groups[key], key[2]) for key in sorted(groups)]
+    return [_merged(groups[key], key[2], is_partial=key[2] in partial) for key in sorted(groups)]
 
 
 def _minute(trades: list[Trade], open_time_us: int, source: Source, status: Status) -> Candle:
@@ -159,10 +172,11 @@ def _minute(trades: list[Trade], open_time_us: int, source: Source, status: Stat
     )
 
 
-def _merged(parts: Mapping[int, Candle], open_time_us: int) -> Candle:
+def _merged(parts: Mapping[int, Candle], open_time_us: int, *, is_partial: bool) -> Candle:
     candles = [parts[time] for time in sorted(parts)]
     first, last = candles[0], candles[-1]
     counts = [candle.trade_count for candle in candles]
+    statuses = [candle.status for candle in candles] + [Status.PARTIAL] * is_partial
     return Candle(
         symbol=first.symbol,
         open_time_us=open_time_us,
@@ -178,7 +192,7 @@ def _merged(parts: Mapping[int, Candle], open_time_us: int) -> Candle:
         buy_turnover=_total_or_none([candle.buy_turnover for candle in candles]),
         first_trade_id=first.first_trade_id,
         last_trade_id=last.last_trade_id,
-        status=max((candle.status for candle in candles), key=lambda status: status.doubt),
+        status=max(statuses, key=lambda status: status.doubt),
     )
 
 

@@ -1,6 +1,6 @@
 """Names of tables, topics, objects in the lake and batches.
 
-Part of the core; any module may import it. No other file spells these names.
+Part of the core; any module may import it. Python code takes these names from here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ CANDLES: Final = f"{DATASET}.candles"
 CANDLE_HISTORY: Final = f"{DATASET}.candle_history"
 CANDLES_BEST: Final = f"{DATASET}.candles_best"
 INGESTS: Final = f"{DATASET}.ingests"
+LOCKS: Final = f"{DATASET}.locks"
 
 TRADES_TOPIC: Final = "trades"
 DEAD_LETTER_TOPIC: Final = "trades.dlq"

@@ -189,7 +189,7 @@ def duckdb_day(out: Path, file: Path) -> None:
 
 
 def spark(out: Path, files: list[Path]) -> Work:
-    """The plain DataFrame job: schema given, window by minute, first and last."""
+    """The job as Spark DataFrames: CSV with a schema, grouped by minute windows, with first and last in file order."""
     session = spark_session()
     session.range(2 * CORES).count()
     schema = (

@@ -74,7 +74,7 @@ def test_a_capture_comes_out_exact(
     try:
         wait_for(f"{symbol}'s candles to be exact", lambda: stored() == expected, deadline - time.monotonic(), 0.2)
     except TimeoutError:
-        assert stored() == expected
+        assert stored() == expected, (stack.home / "logs" / "producer.log").read_text()[-5000:]
 
 
 def test_disorder_reached_the_topic(stack: WholeStack) -> None:

@@ -1,6 +1,6 @@
 """The BigQuery stand-in after kill -9: what was committed is there, and no client waits for what died with it.
 
-And what it answers to a transaction that loses a conflict: BigQuery's message.
+And which transactions conflict, with BigQuery's message.
 """
 
 from __future__ import annotations
@@ -15,9 +15,16 @@ from google.cloud import bigquery
 from bitcoin_pipeline.adapters.bigquery import is_conflict
 from local.backing.warehouse import create_warehouse
 from tests.support.processes import RunningStack
+from tests.support.stepped import new_session
 
 # Minutes of work, so that it is surely still at work when it is killed.
 ENDLESS = "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 200000)) AS a, UNNEST(GENERATE_ARRAY(1, 200000)) AS b"
+
+
+INSERT = (
+    "INSERT INTO market.ingests (symbol, date, status, batch_id, ingested_at) "
+    "VALUES ('BTCUSDT', DATE '2020-03-25', 'loaded', 'b', CURRENT_TIMESTAMP())"
+)
 
 
 @pytest.fixture
@@ -28,17 +35,14 @@ def running(tmp_path: Path) -> Iterator[RunningStack]:
 
 def test_a_job_that_died_with_it_ends_with_an_error(running: RunningStack) -> None:
     create_warehouse(running.bigquery())
-    running.bigquery().query_and_wait(
-        "INSERT INTO market.ingests (symbol, date, status, batch_id, ingested_at) "
-        "VALUES ('BTCUSDT', DATE '2020-03-25', 'loaded', 'b', CURRENT_TIMESTAMP())"
-    )
+    running.bigquery().query_and_wait(INSERT)
     job = running.bigquery().query(ENDLESS, job_retry=None)
     assert job.state == "RUNNING"
     running.kill("bigquery")
     running.start("bigquery")
     again = running.bigquery().get_job(job.job_id)
     assert isinstance(again, bigquery.QueryJob)
-    with pytest.raises(GoogleAPICallError, match="the stand-in was restarted while it ran"):
+    with pytest.raises(GoogleAPICallError, match="the emulator was restarted while it ran"):
         again.result(timeout=60, job_retry=None)
     rows = running.bigquery().query_and_wait("SELECT symbol, status FROM market.ingests")
     assert [tuple(row) for row in rows] == [("BTCUSDT", "loaded")]
@@ -47,10 +51,7 @@ def test_a_job_that_died_with_it_ends_with_an_error(running: RunningStack) -> No
 def test_a_transaction_that_loses_a_conflict_gets_bigquery_s_message(running: RunningStack) -> None:
     client = running.bigquery()
     create_warehouse(client)
-    client.query_and_wait(
-        "INSERT INTO market.ingests (symbol, date, status, batch_id, ingested_at) "
-        "VALUES ('BTCUSDT', DATE '2020-03-25', 'loaded', 'b', CURRENT_TIMESTAMP())"
-    )
+    client.query_and_wait(INSERT)
     first, second = (_session(client) for _ in range(2))
     for session in (first, second):
         for statement in ("BEGIN TRANSACTION", "DELETE FROM market.ingests WHERE symbol = 'BTCUSDT'"):
@@ -61,9 +62,15 @@ def test_a_transaction_that_loses_a_conflict_gets_bigquery_s_message(running: Ru
     assert is_conflict(raised.value)
 
 
+def test_transactions_that_only_insert_both_commit_as_in_bigquery(running: RunningStack) -> None:
+    client = running.bigquery()
+    create_warehouse(client)
+    sessions = [_session(client) for _ in range(2)]
+    for statement in ("BEGIN TRANSACTION", INSERT, "COMMIT TRANSACTION"):
+        for session in sessions:
+            client.query_and_wait(statement, job_config=session)
+    assert [tuple(row) for row in client.query_and_wait("SELECT symbol FROM market.ingests")] == [("BTCUSDT",)] * 2
+
+
 def _session(client: bigquery.Client) -> bigquery.QueryJobConfig:
-    job = client.query("SELECT 1", job_config=bigquery.QueryJobConfig(create_session=True))
-    job.result()
-    assert job.session_info is not None and job.session_info.session_id is not None
-    session = bigquery.ConnectionProperty("session_id", job.session_info.session_id)
-    return bigquery.QueryJobConfig(connection_properties=[session])
+    return bigquery.QueryJobConfig(connection_properties=[new_session(client)])

@@ -24,6 +24,7 @@ from google.cloud import bigquery
 from bitcoin_pipeline import batches, names, schemas
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.bybit.archive import DayTrades
+from bitcoin_pipeline.bybit.rejected_rows import count_unplaced, count_zero_size, partial_minutes
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import to_datetime
@@ -31,6 +32,7 @@ from bitcoin_pipeline.trade import Reason
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.reading import read_day
+from local.backing.bigquery.service import LOCATION
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
@@ -81,7 +83,7 @@ class Lake:
         blob.upload_from_string(content)
 
     def start(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> subprocess.Popen[str]:
-        job = batches.CandlesJob(PROJECT, LAKE, "main.py", ())
+        job = batches.CandlesJob(PROJECT, LAKE, "main.py", (), location=LOCATION)
         arguments = batches.candles_batch(job, batch_id, load, no_trades)["pyspark_batch"]["args"]
         submit = (
             str(Path(sys.executable).parent / "spark-submit"),
@@ -150,8 +152,7 @@ def core_day(item: SymbolDay, file: bytes) -> DayTrades:
 
 
 def core_candles(day: DayTrades) -> list[Candle]:
-    partial = [row.minute_us for row in day.rejected if row.minute_us is not None]
-    return minute_candles(day.trades, Source.ARCHIVE, partial_minutes=partial)
+    return minute_candles(day.trades, Source.ARCHIVE, partial_minutes=partial_minutes(day.rejected))
 
 
 def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
@@ -179,7 +180,9 @@ def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
         "etag": f"etag of {item}",
         "row_count": day.rows,
         "duplicates": day.duplicates,
-        "quarantined": len(day.rejected),
+        "quarantined": len(day.rejected) - count_zero_size(day.rejected),
+        "zero_size_rows": count_zero_size(day.rejected),
+        "unplaced_rows": count_unplaced(day.rejected),
         "first_time": to_datetime(day.trades[0].time_us) if day.trades else None,
         "last_time": to_datetime(day.trades[-1].time_us) if day.trades else None,
         "size_sum": sum((trade.size for trade in day.trades), Decimal(0)),
@@ -199,7 +202,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
             lake.put(item, file)
         events = lake.run("candles-first", [*files, ABSENT], [NEVER_PUBLISHED])
         assert [event["message"] for event in events] == ["batch started", "days read", "batch finished"]
-        assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 4)
+        assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 5)
         yield lake
 
 
@@ -256,7 +259,7 @@ def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
         *(Reason.PRICE_NOT_POSITIVE, Reason.PRICE_NOT_POSITIVE),
         *[Reason.UNREADABLE_PRICE] * 4,
         *(Reason.PRICE_OUT_OF_RANGE, Reason.PRICE_OUT_OF_RANGE),
-        *(Reason.SIZE_NOT_POSITIVE, Reason.SIZE_NOT_POSITIVE, Reason.UNREADABLE_SIZE, Reason.SIZE_OUT_OF_RANGE),
+        *(Reason.ZERO_SIZE, Reason.SIZE_NOT_POSITIVE, Reason.UNREADABLE_SIZE, Reason.SIZE_OUT_OF_RANGE),
         Reason.UNREADABLE_TRADE_ID,
         Reason.UNKNOWN_SIDE,
         *(Reason.COLUMN_COUNT, Reason.COLUMN_COUNT),
@@ -267,10 +270,12 @@ def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
     assert [row["status"] for row in lake.candles(BAD_DAY)] == ["partial", "final", "final"]
 
 
-def test_a_day_of_bad_rows_only_is_loaded_without_candles(lake: Lake) -> None:
+def test_a_file_in_an_unknown_form_fails_with_its_rows_in_quarantine(lake: Lake) -> None:
     ingest = lake.ingests()[str(ALL_BAD)]
-    assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("loaded", 3, 3, 0)
+    assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("failed", 3, 3, 0)
     assert lake.candles(ALL_BAD) == []
+    quarantine = lake.read(names.quarantine_object(ALL_BAD.symbol, ALL_BAD.day)) or b""
+    assert [json.loads(line)["row"] for line in quarantine.splitlines()] == [0, 1, 2]
 
 
 def test_days_without_trades_and_days_that_fail_are_recorded(lake: Lake) -> None:

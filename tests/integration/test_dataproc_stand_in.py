@@ -70,10 +70,10 @@ raise ValueError("no such day: 2020-02-30")
 
 
 class SmallStack(StackConfig):
-    """A stack whose Dataproc runs two batches at a time and takes a ttl of seconds."""
+    """A stack whose Dataproc takes a ttl of seconds."""
 
     def services(self) -> list[ServiceSpec]:
-        arguments = ("--at-once=2", "--shortest-ttl=1")
+        arguments = ("--shortest-ttl=1",)
         return [
             replace(service, command=(*service.command, *arguments)) if service.name == "dataproc" else service
             for service in super().services()

@@ -58,7 +58,7 @@ class World(LivePath):
             ]
             for outcome in admin.create_topics(topics).values():
                 outcome.result(60)
-            self.producer = Producer({"bootstrap.servers": self.kafka.inside, "acks": "all"})
+            self.producer = Producer({"bootstrap.servers": self.kafka.inside, "enable.idempotence": True})
             self._at_exit = stack.pop_all()
         return self
 

@@ -42,7 +42,7 @@ class Run:
         return psutil.Process(int(self._told.read_text()))
 
     def let_go(self) -> str:
-        """What it prints by its end."""
+        """Let the run end; returns its output."""
         self._go.touch()
         return self.process.communicate(timeout=60)[0]
 

@@ -6,12 +6,14 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+import flask
 import psycopg
 import pytest
 import requests
@@ -19,11 +21,14 @@ from google.cloud import bigquery
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.settings import read_settings
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
 from local.waiting import wait_for
+from publish_live.handler import Handler
 from publish_live.publication import publish
+from publish_live.settings import Settings
 from publish_live.warehouse import merge
 from tests.support.processes import RunningStack
 
@@ -233,6 +238,27 @@ def test_calls_at_once_publish_every_candle_once(world: World) -> None:
     assert world.history() == []
 
 
+def test_a_conflict_that_lasts_is_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write("BTCUSDT", 2, "2")
+    monkeypatch.setattr("publish_live.warehouse.CONFLICT_TIMEOUT_S", 2)
+    handler = Handler(read_settings(Settings, os.environ))
+    done = threading.Event()
+
+    def hold() -> None:
+        while not done.is_set():
+            world.query(f"UPDATE {names.LOCKS} SET locked_at = CURRENT_TIMESTAMP() WHERE TRUE")
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        with flask.Flask("test").test_request_context(method="POST"):
+            body, status = cast(tuple[dict[str, str], int], handler.handle(flask.request)[:2])
+        done.set()
+        holding.result()
+    assert (status, world.published()) == (503, [])
+    assert "concurrent update" in str(body)
+    assert world.publish()["sent"] == 1
+
+
 def test_an_older_row_never_replaces_a_newer_one(world: World) -> None:
     """The merge of a call is delayed until a later call has published."""
     world.write("BTCUSDT", 2, "2", "partial")
@@ -274,11 +300,11 @@ def test_only_post(world: World) -> None:
 
 
 def test_all_faults_of_the_settings_come_at_once_when_the_server_starts() -> None:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GOOGLE"))}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GOOGLE", "BIGQUERY"))}
     command = [sys.executable, str(ROOT / "functions" / "publish_live" / "main.py")]
     process = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
     assert process.returncode == 1
-    for variable in ("GOOGLE_CLOUD_PROJECT", "PGHOST", "PGUSER", "PGDATABASE"):
+    for variable in ("GOOGLE_CLOUD_PROJECT", "BIGQUERY_LOCATION", "PGHOST", "PGUSER", "PGDATABASE"):
         assert f"{variable} is not set" in process.stderr
 
 

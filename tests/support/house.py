@@ -10,7 +10,7 @@ import ast
 import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -20,7 +20,7 @@ FOLDERS: Final = {
     *("src", "functions", "cloudrun", "composer_dags", "dataproc_jobs", "flink", "terraform"),
     *("local", "tests"),
 }
-"""The only folders at the top, beside those whose name begins with a dot."""
+"""The only folders allowed at the top, beside those whose name begins with a dot."""
 
 CORE: Final = "bitcoin_pipeline"
 DEPLOYABLE_KINDS: Final = ("functions", "cloudrun", "dataproc_jobs", "flink")
@@ -123,7 +123,7 @@ def adapters_of(source: str) -> set[str]:
 
 
 def import_faults(path: PurePosixPath, source: str, modules: Mapping[PurePosixPath, set[str]]) -> list[str]:
-    """Imports that the design's table does not allow to this file."""
+    """Imports that the README's table of folders does not allow to this file."""
     part = part_of(path)
     if part.name == "tests":
         return []
@@ -195,9 +195,9 @@ def setup_faults(path: PurePosixPath, source: str) -> list[str]:
 
 
 def folder_faults(paths: list[PurePosixPath]) -> list[str]:
-    """Top-level folders that the design does not know."""
+    """Top-level folders that are not in FOLDERS."""
     tops = {path.parts[0] for path in paths if len(path.parts) > 1}
-    return [f"{top}/ is not a folder of the design" for top in sorted(tops - FOLDERS) if not top.startswith(".")]
+    return [f"{top}/ is not in FOLDERS" for top in sorted(tops - FOLDERS) if not top.startswith(".")]
 
 
 def lock_faults(paths: list[PurePosixPath]) -> list[str]:
@@ -209,7 +209,10 @@ def lock_faults(paths: list[PurePosixPath]) -> list[str]:
 
 
 def mirror_faults(paths: list[PurePosixPath]) -> list[str]:
-    """Files of `tests/unit` that do not stand where their module does: `local/test_kafka.py` for `local/kafka.py`."""
+    """Files of `tests/unit` that are not at the place of their module.
+
+    The test of `local/java/jvm.py` is `tests/unit/local/java/test_jvm.py`.
+    """
     unit = PurePosixPath("tests/unit")
     modules = {str(PurePosixPath(*path.parts[1:]) if path.parts[0] == "src" else path) for path in paths}
     faults = []
@@ -355,3 +358,51 @@ def package_faults(paths: list[PurePosixPath]) -> list[str]:
         for name, parts in owners.items()
         if len(parts) > 1
     ]
+
+
+DISTRIBUTIONS: Final = {
+    "google.api_core": "google-api-core",
+    "google.auth": "google-auth",
+    "google.cloud.bigquery": "google-cloud-bigquery",
+    "google.cloud.pubsub_v1": "google-cloud-pubsub",
+    "google.cloud.storage": "google-cloud-storage",
+    "google.pubsub_v1": "google-cloud-pubsub",
+    "pyflink": "apache-flink",
+}
+"""The package that installs a module, where neither the module's name nor the test environment gives it."""
+
+OF_THE_RUNTIME: Final = {(PurePosixPath("dataproc_jobs/candles"), "pyspark")}
+"""Libraries that a deployable imports and its runtime installs."""
+
+
+def library_faults(
+    path: PurePosixPath, source: str, installed: str, distributions: Mapping[str, Sequence[str]], own: set[str]
+) -> list[str]:
+    """Third-party modules that this file of a deployable imports, and that `installed`, its requirements, lack.
+
+    `distributions`: the packages that install each top-level module of the test environment. `own`: the project's own
+    top-level modules.
+    """
+    part = part_of(path)
+    locked = {line.split("==")[0].split("[")[0] for line in installed.splitlines() if "==" in line}
+    faults = []
+    for name in sorted(third_party_of(source)):
+        known = next((DISTRIBUTIONS[found] for found in DISTRIBUTIONS if f"{name}.".startswith(f"{found}.")), None)
+        top = name.partition(".")[0]
+        candidates = [known] if known else [item.lower().replace("_", "-") for item in distributions.get(top, ())]
+        if top not in own and (part, top) not in OF_THE_RUNTIME and not locked.intersection(candidates):
+            faults.append(f"{path} imports {name}, which the requirements of {part} do not install")
+    return faults
+
+
+def third_party_of(source: str) -> set[str]:
+    """The modules of libraries that a source imports; those of namespace packages in full."""
+    names = set()
+    for node in ast.walk(tree_of(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "google.cloud":
+            names |= {f"google.cloud.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}

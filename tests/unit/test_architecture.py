@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import tomllib
 from pathlib import PurePosixPath
@@ -13,6 +14,7 @@ from local.checkout import ROOT
 from tests.support.house import (
     ADAPTERS,
     CORE,
+    DEPLOYABLE_KINDS,
     FLOORS,
     LIBRARIES,
     LOCK_NAMES,
@@ -27,6 +29,7 @@ from tests.support.house import (
     graph_of,
     import_faults,
     is_deployable,
+    library_faults,
     lock_faults,
     mirror_faults,
     modules_of,
@@ -129,6 +132,28 @@ def test_deployables_install_what_their_adapters_wrap(
         for path, source in deployed.items()
         for fault in extra_faults(path, source, extras, texts.get(part_of(path) / "requirements.txt", ""))
     ] == []
+
+
+def test_deployables_install_what_they_import(
+    sources: dict[PurePosixPath, str], texts: dict[PurePosixPath, str]
+) -> None:
+    distributions = importlib.metadata.packages_distributions()
+    own = {CORE} | {name for names in modules_of(list(sources)).values() for name in names}
+    assert [
+        fault
+        for path, source in sources.items()
+        if is_deployable(part_of(path))
+        for fault in library_faults(path, source, texts.get(part_of(path) / "requirements.txt", ""), distributions, own)
+    ] == []
+
+
+def test_every_tool_finds_the_packages_of_deployables(
+    sources: dict[PurePosixPath, str], project: dict[str, Any]
+) -> None:
+    folders = {str(part_of(path)) for path in sources if path.parts[0] in DEPLOYABLE_KINDS}
+    tools = project["tool"]
+    for paths in (tools["ruff"]["src"], tools["mypy"]["mypy_path"], tools["pytest"]["ini_options"]["pythonpath"]):
+        assert set(paths) - {".", "src"} == folders
 
 
 def test_the_core_does_no_input_or_output(sources: dict[PurePosixPath, str]) -> None:

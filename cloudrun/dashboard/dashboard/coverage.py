@@ -42,7 +42,7 @@ class DaySource(Protocol):
     """A source of the batch's days; `warehouse.Warehouse` is one."""
 
     def days(self) -> dict[str, list[DayLoaded]]:
-        """See `Warehouse.days`. Raises WarehouseError."""
+        """The loaded days of the symbol, as `Warehouse.days` returns them. Raises WarehouseError."""
 
 
 class Coverage:

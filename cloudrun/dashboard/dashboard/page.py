@@ -36,8 +36,8 @@ _INDEX: Final = """<!DOCTYPE html>
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
 </html>"""
 
-# Dash calls it when the layout stands, and again should it write the configuration a second time. Unlike a script
-# element, the import cannot be late for that call.
+# A client-side callback: Dash calls it after it has rendered the layout, and again if it renders the configuration
+# anew, which `window.candles` turns into a no-op. A dynamic import is used because a script element may load too late.
 _START: Final = """(config) => import("ENTRY")
   .then((page) => window.candles || page.start(config))
   .then(() => window.dash_clientside.no_update)"""

@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
 
 def application(settings: Settings) -> tuple[FastAPI, Backend]:
     """The application, and the backend that runs for as long as the application does."""
-    warehouse = Warehouse(settings.project)
+    warehouse = Warehouse(settings.project, settings.location)
     cache = Cache(warehouse, settings.cache_rows, monotonic)
     hub = Hub(cache, monotonic)
     coverage = Coverage(warehouse, cache, settings.symbols, monotonic)

@@ -17,6 +17,7 @@ class Settings(BrokerSettings):
     """The settings. libpq reads PGHOST and its other variables itself; here PGHOST is only required."""
 
     project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
+    location: str = setting("BIGQUERY_LOCATION", "the location of the dataset market, such as EU")
     postgres_host: str = setting("PGHOST", "Postgres' address")
     symbols: tuple[str, ...] = setting(
         "PIPELINE_SYMBOLS", "offered even before they have data", parse_symbols, ("BTCUSDT",)

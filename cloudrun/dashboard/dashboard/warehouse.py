@@ -16,7 +16,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from bitcoin_pipeline import names
+from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.adapters.bigquery import query_config
 from bitcoin_pipeline.candle import Status
@@ -66,11 +66,12 @@ def merged_columns(time: str) -> str:
       MAX(doubt) AS doubt"""
 
 
+_IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
+
 _MINUTES: Final = f"""
 SELECT UNIX_SECONDS(open_time) AS t, source, open, high, low, close, volume, turnover,
   trade_count, buy_volume, buy_turnover, CASE status {_DOUBT} END AS doubt
-FROM `{names.CANDLES_BEST}`
-WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi
+FROM ({{best}})
 """  # noqa: S608  # the names are our own, the values bound
 
 _MERGED: Final = f"""
@@ -102,8 +103,10 @@ class DayLoaded:
 class Warehouse:
     """A reader of BigQuery's tables. Every method raises WarehouseError."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, location: str) -> None:
         self._project = project
+        self._location = location
+        self._best = schemas.view_sql(names.CANDLES_BEST, project, _IN_SPAN)
         self._client: bigquery.Client | None = None  # connected by the first query
 
     def candles(self, symbol: str, level_s: int, start_s: int, end_s: int) -> pa.Table:
@@ -114,7 +117,8 @@ class Warehouse:
             "hi": dt.datetime.fromtimestamp(end_s, dt.UTC),
             **({} if level_s == MINUTE_S else {"level": level_s}),
         }
-        rows = self._arrow(_MINUTES if level_s == MINUTE_S else _MERGED, **values)
+        query = _MINUTES if level_s == MINUTE_S else _MERGED
+        rows = self._arrow(query.format(best=self._best), **values)
         return rows.rename_columns(CANDLES.names).cast(CANDLES)
 
     def days(self) -> dict[str, list[DayLoaded]]:
@@ -135,7 +139,7 @@ class Warehouse:
         config = query_config(**values)
         try:
             if self._client is None:
-                self._client = bigquery.Client(self._project)
+                self._client = bigquery.Client(self._project, location=self._location)
             rows = self._client.query_and_wait(
                 query, job_config=config, api_timeout=TIMEOUT_S, wait_timeout=TIMEOUT_S, retry=_ONCE, job_retry=_ONCE
             )

@@ -19,7 +19,8 @@ import pyarrow.csv
 
 from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.amounts import to_units
-from bitcoin_pipeline.bybit.archive import NEEDED_COLUMNS, Header, RejectedRow, parse_row
+from bitcoin_pipeline.bybit.archive import NEEDED_COLUMNS, Header, parse_row
+from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.times import DAY_US, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade
 from candles_batch.arithmetic import integers
@@ -102,7 +103,7 @@ def _parse_whole(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
 def _parse_lines(
     block: bytes, header: Header, symbol: str, day: dt.date, row: int
 ) -> tuple[Columns, list[RejectedRow], int]:
-    """`parse_block` by the core."""
+    """The same as `parse_block`, line by line, by the core's rules."""
     trades: list[Trade] = []
     rejected: list[RejectedRow] = []
     for line in block.split(b"\n"):

@@ -55,7 +55,7 @@ class Keeper:
         self._store = store
         self.is_healthy = False
         self._without_earlier = ""
-        """The job whose earlier runs are removed."""
+        """Id of the job for which the checkpoints of earlier runs were deleted; empty before."""
 
     def step(self) -> None:
         """Check the job once: submit it if there is none, cancel one that cannot read its checkpoint.

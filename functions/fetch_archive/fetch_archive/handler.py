@@ -1,4 +1,4 @@
-"""HTTP of the function `fetch_archive`: a request is parsed, fetched and answered.
+"""The HTTP handler of the function `fetch_archive`: a request is parsed, fetched and answered.
 
 The function's main.py and its tests import it.
 """

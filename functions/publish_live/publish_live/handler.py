@@ -1,4 +1,4 @@
-"""HTTP of the function `publish_live`.
+"""The HTTP handler of the function `publish_live`.
 
 The function's main.py and its tests import it.
 """
@@ -17,7 +17,6 @@ from bitcoin_pipeline.answers import failure, refusal
 from bitcoin_pipeline.errors import RetryableError
 from publish_live.publication import publish
 from publish_live.settings import Settings
-from publish_live.warehouse import located_client
 
 
 class Handler:
@@ -28,7 +27,8 @@ class Handler:
 
     @cached_property
     def _warehouse(self) -> bigquery.Client:
-        return located_client(self._settings.project)
+        # The script of a merge needs its location: BigQuery cannot derive it from a first statement without a table.
+        return bigquery.Client(self._settings.project, location=self._settings.location)
 
     def handle(self, request: flask.Request) -> flask.typing.ResponseReturnValue:
         """The answer to one request."""

@@ -13,7 +13,7 @@ from google.cloud import bigquery
 
 from publish_live.postgres import OVERLAP, changed_rows, connection, is_only_caller
 from publish_live.rows import row_version
-from publish_live.warehouse import await_killed_call, merge, published_versions
+from publish_live.warehouse import merge, published_versions
 
 ROWS_PER_TRANSACTION: Final = 2000
 """Upper bound on the rows of one transaction: they are one query parameter, some 450 bytes each, of 10 MB at most."""
@@ -31,13 +31,12 @@ def publish(
 ) -> dict[str, Any]:
     """Publishes the rows that have changed since the last call; returns the answer's figures.
 
-    Raises RetryableError when Postgres or BigQuery fails, or when the candles batch holds BigQuery's table too long.
+    Raises RetryableError when Postgres or BigQuery fails, or when conflicts with other transactions last.
     """
     sent, until, more = 0, None, False
     with connection() as postgres:
         if not is_only_caller(postgres):
             return {"sent": 0, "until": None, "more": False, "busy": True}
-        await_killed_call(warehouse, now)
         published = published_versions(warehouse, now, OVERLAP)
         rows = changed_rows(postgres, published, fetch=rows_per_transaction)
         changed = (row for row in rows if row_version(row) not in published)

@@ -18,6 +18,7 @@ class Settings:
     """
 
     project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
+    location: str = setting("BIGQUERY_LOCATION", "the location of the dataset market, such as EU")
     postgres_host: str = setting("PGHOST", "Postgres' address")
     postgres_user: str = setting("PGUSER", "Postgres' user, who may read candles")
     postgres_database: str = setting("PGDATABASE", "Postgres' database")

@@ -10,7 +10,6 @@ import json
 import uuid
 from typing import Any, Final
 
-from google.api_core import exceptions as google_errors
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
@@ -23,8 +22,14 @@ RECENT: Final = dt.timedelta(days=8)
 """Age of the oldest candle that Flink can still change: the lifetime of its state. Older partitions are not read."""
 
 RETRY: Final = DEFAULT_RETRY.with_timeout(10)
+"""Repeats a request that BigQuery's server did not answer, for ten seconds."""
+
 QUERY_TIMEOUT_S: Final = 120
+"""Time limit of one BigQuery job, after which the call answers 503."""
+
 CONFLICT_TIMEOUT_S: Final = 60
+"""Time for which a merge that loses conflicts is repeated, after which the call answers 503."""
+
 JOB_KIND: Final = "publish-live"
 """Prefix of the ids of the function's BigQuery jobs."""
 
@@ -42,54 +47,34 @@ WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
 """  # noqa: S608  # the names are our own, the values bound
 
+_IN_REACH: Final = "stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end"
 _NEWER: Final = f"""EXISTS (
   SELECT 1 FROM fresh AS new
   WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
     {{more}}
 )"""  # noqa: S608  # the names are our own, the values bound
 _CHANGES: Final = " OR ".join(f"new.{name} IS DISTINCT FROM stored.{name}" for name in _VALUES)
-_REPLACE: Final = schemas.replace_candles_sql(
+
+# Of rows that are stored more than once, the newest version of each key is published anew with the changed rows.
+_FRESH: Final = f"""
+CREATE TEMP TABLE fresh AS
+SELECT * FROM (
+  SELECT {_CASTS} FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item
+  UNION ALL
+  SELECT {", ".join(_FIELDS)} FROM `{names.CANDLES}` AS stored
+  WHERE ({_IN_REACH}) AND {schemas.doubled_candle_sql(_IN_REACH)}
+)
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY updated_at DESC) = 1;"""  # noqa: S608  # as above
+
+_MERGE: Final = schemas.CandleReplacement(
     fresh="fresh",
-    in_reach="stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end",
+    in_reach=_IN_REACH,
     outdated=_NEWER.format(more=""),
     kept=_NEWER.format(more=f"AND ({_CHANGES})"),
     updated_at="updated_at",
-)
-
-# BigQuery has no unique keys; the lock in Postgres keeps other calls out. Conflicts are with the candles batch.
-_MERGE: Final = f"""
-CREATE TEMP TABLE fresh AS
-SELECT {_CASTS}
-FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item;
-BEGIN TRANSACTION;
-{_REPLACE}
-COMMIT TRANSACTION;
-"""  # noqa: S608  # the names are our own, the values bound
-
-
-def located_client(project: str) -> bigquery.Client:
-    """A client whose jobs run in the location of the dataset: the first statement of the merge names no table of it.
-
-    Raises RetryableError.
-    """
-    with retryable_failures():
-        dataset = bigquery.Client(project).get_dataset(names.DATASET, retry=RETRY, timeout=30)
-    return bigquery.Client(project, location=dataset.location)
-
-
-def await_killed_call(warehouse: bigquery.Client, now: dt.datetime) -> None:
-    """Waits for the transaction of a call that was killed: its lock is released while its job still runs."""
-    with retryable_failures():
-        jobs = warehouse.list_jobs(
-            state_filter="running", min_creation_time=now - dt.timedelta(hours=6), retry=RETRY, timeout=30
-        )
-        for job in jobs:
-            if job.job_id.startswith(JOB_KIND):
-                try:
-                    job.result(retry=RETRY, timeout=QUERY_TIMEOUT_S)
-                except google_errors.GoogleAPICallError:
-                    if job.state != "DONE":  # a job that failed has ended, and without effect
-                        raise
+    prepare=_FRESH,
+).sql()
 
 
 def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt.timedelta) -> set[RowVersion]:
@@ -99,7 +84,9 @@ def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt
     """
     for since in (now - RECENT, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)):  # all candles only after a long absence
         config = query_config(since=since, overlap_s=int(overlap.total_seconds()))
-        if rows := _query(warehouse, _PUBLISHED, config):
+        with retryable_failures():
+            rows = _query(warehouse, _PUBLISHED, config)
+        if rows:
             return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
     return set()
 
@@ -107,7 +94,8 @@ def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt
 def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None:
     """Inserts the rows, or replaces older rows by them, in one transaction; older values go into the history.
 
-    Raises RetryableError, also when the candles batch holds the table for longer than CONFLICT_TIMEOUT_S.
+    A repeated or delayed merge of the same rows changes nothing, because an older row never replaces a newer one.
+    Raises RetryableError, also when other transactions conflict for longer than CONFLICT_TIMEOUT_S.
     """
     times = [row["open_time"] for row in rows]
     run = f"{JOB_KIND}-{uuid.uuid4()}"
@@ -118,9 +106,8 @@ def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None
 
 
 def _query(warehouse: bigquery.Client, query: str, config: bigquery.QueryJobConfig, **options: Any) -> list[Any]:
-    with retryable_failures():
-        job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options)
-        return list(job.result(retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S))
+    job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options)
+    return list(job.result(retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S))
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,9 @@ from typing import Final
 from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec
 from local.checkout import ROOT
 
+LOCATION: Final = "US"
+"""The location that the emulator reports for every dataset and job."""
+
 _ENVIRONMENT: Final = ROOT / ".venv-bigquery"
 
 
@@ -30,6 +33,7 @@ def _client_environ(place: Place) -> dict[str, str]:
     return {
         "BIGQUERY_EMULATOR_HOST": place.url("bigquery"),
         "BIGQUERY_STORAGE_EMULATOR_HOST": place.address("bigquery_storage"),
+        "BIGQUERY_LOCATION": LOCATION,
     }
 
 

@@ -21,7 +21,7 @@ def _command(place: Place, process: str) -> tuple[str, ...]:
 
 
 def _client_environ(_: Place) -> dict[str, str]:
-    return {}  # its one client, the keeper of the candles job, gets the address as an argument
+    return {}  # its one client, the keeper of the candles job, gets FLINK_REST_URL from `local.stack.deployables`
 
 
 FLINK: Final = BackingService(

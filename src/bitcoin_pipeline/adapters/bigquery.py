@@ -29,12 +29,13 @@ _KINDS: Final = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP", dt.date:
 def query_config(**values: Any) -> bigquery.QueryJobConfig:
     """A query's configuration with `values` as its named parameters, limited to MAXIMUM_BYTES_BILLED.
 
-    A value is a str, an int, a date, an aware datetime, or a non-empty list of one of these types. Raises KeyError for
-    any other type.
+    The limit holds for each statement of a script, too. A value is a str, an int, a date, an aware datetime, or a
+    non-empty list of one of these types. Raises KeyError for any other type.
     """
     return bigquery.QueryJobConfig(
         query_parameters=[_parameter(name, value) for name, value in values.items()],
         maximum_bytes_billed=MAXIMUM_BYTES_BILLED,
+        script_options=bigquery.ScriptOptions(statement_byte_budget=MAXIMUM_BYTES_BILLED),
     )
 
 
@@ -64,9 +65,17 @@ def conflict_retry(maximum_s: float, timeout_s: float) -> Retry:
     return Retry(is_conflict, initial=1, maximum=maximum_s, timeout=timeout_s)
 
 
+_QUOTA_REASONS: Final = frozenset({"rateLimitExceeded", "jobRateLimitExceeded", "quotaExceeded"})
+
+
+def _is_passing(error: google_errors.GoogleAPICallError) -> bool:
+    """True for a conflict, and for a quota that BigQuery reports as 403 or 400: the same call may succeed later."""
+    return is_conflict(error) or any(each.get("reason") in _QUOTA_REASONS for each in error.errors)
+
+
 @contextmanager
 def retryable_failures() -> Iterator[None]:
-    """Raises RetryableError in place of the client's transient errors, which the client has retried already."""
+    """Raises RetryableError in place of errors that pass: of the connection or server, lost conflicts, full quotas."""
     try:
         yield
     except (
@@ -77,4 +86,8 @@ def retryable_failures() -> Iterator[None]:
         requests.RequestException,
         concurrent.futures.TimeoutError,
     ) as error:
+        raise RetryableError(f"BigQuery failed: {error}") from error
+    except google_errors.ClientError as error:
+        if not _is_passing(error):
+            raise
         raise RetryableError(f"BigQuery failed: {error}") from error

@@ -1,7 +1,7 @@
 """Bybit's public REST v5 calls: their paths and queries, and what their answers, once decoded, carry.
 
 Source of the formats: Bybit's v5 documentation. Errors come with HTTP status 200 and a `retCode` other than 0. Part of
-the core; any module may import it.
+the core; every module but the base modules may import it.
 """
 
 from __future__ import annotations

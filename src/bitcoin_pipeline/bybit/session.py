@@ -1,8 +1,9 @@
 """One connection to Bybit's public websocket, without the connection: text and time in, events out.
 
-Part of the core; any module may import it. Instants are the caller's monotonic clock; times of trades, of proofs and
-of the exchange's clock are microseconds UTC. The caller owns the socket: it sends the texts that `subscribe`, `PingDue`
-and `Resubscribe` carry, passes in every message that it receives, and calls `tick` at least ten times a second.
+Part of the core; every module but the base modules may import it. Instants are the caller's monotonic clock; times of
+trades, of proofs and of the exchange's clock are microseconds UTC. The caller owns the socket: it sends the texts that
+`subscribe`, `PingDue` and `Resubscribe` carry, passes in every message that it receives, and calls `tick` at least ten
+times a second.
 
 What is proven. Messages of one connection arrive in order. So a frame whose last trade has the time T proves that
 every trade of its symbol up to T - 1 ms has arrived (consecutive frames can share a T); and that every trade of the

@@ -1,6 +1,6 @@
 """What a websocket session reports to its caller: the events that `Session` returns.
 
-Part of the core; any module may import it.
+Part of the core; every module but the base modules may import it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The intervals and limits of one websocket session.
 
-Part of the core; any module may import it.
+Part of the core; every module but the base modules may import it.
 """
 
 from __future__ import annotations
@@ -36,4 +36,4 @@ class SessionTimes:
     retry_us: int = SECOND_US
     """Wait before a refused subscription is requested again; it doubles each time."""
     retry_most_us: int = 60 * SECOND_US
-    """Upper bound on that wait."""
+    """Upper bound on the wait before a repeated subscription."""

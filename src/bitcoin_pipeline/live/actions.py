@@ -1,6 +1,6 @@
 """What the live feed decides: the actions that its worker carries out at once and in order.
 
-Part of the core; any module may import it.
+Part of the core; every module but the base modules and `bybit` may import it.
 """
 
 from __future__ import annotations

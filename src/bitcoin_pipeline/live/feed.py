@@ -1,7 +1,7 @@
 """The live feed of one worker over all its connections: what is sent to the topic, and when; no I/O.
 
-Part of the core; any module may import it. The worker calls a method for each thing that happens, and carries out
-the returned actions at once and in order, before it calls the next one.
+Part of the core; every module but the base modules and `bybit` may import it. The worker calls a method for each thing
+that happens, and carries out the returned actions at once and in order, before it calls the next one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The records of the topic `trades` (trade, heartbeat and gap) as JSON, which Flink's SQL reads.
 
-Part of the core; any module may import it. Prices, sizes and turnovers are strings of plain decimals; times are
-integer microseconds UTC.
+Part of the core; every module but the base modules and `bybit` may import it. Prices, sizes and turnovers are strings
+of plain decimals; times are integer microseconds UTC.
 """
 
 from __future__ import annotations

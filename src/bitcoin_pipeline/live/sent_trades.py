@@ -86,7 +86,7 @@ class SentTrades:
         return self._older | self._newer
 
     def named_in_heartbeat(self, kept: dict[str, bytes]) -> None:
-        """Drop the records of before the previous heartbeat, `kept` aside."""
+        """Forget the records older than the previous heartbeat, except those in `kept`."""
         self._last_ids.extend(self._newer)
         self._older, self._newer = self._newer | kept, {}
 

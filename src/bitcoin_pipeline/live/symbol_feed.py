@@ -1,6 +1,6 @@
 """One symbol of the live feed: its stage, and what is sent of it; no I/O.
 
-Part of the core; any module may import it.
+Part of the core; every module but the base modules and `bybit` may import it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SymbolFeed:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trades sent, repeated, rejected and of these late; gaps opened; silences found."""
+        """Counters since the start; `late` is part of `rejected`, `silent` counts detected silences."""
         return {**self._sent.counts, "gaps": self.ledger.opened, "silent": self._silences}
 
     def connected(self, now: Instant) -> None:

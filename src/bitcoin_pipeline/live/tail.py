@@ -1,6 +1,6 @@
 """What the last records of the topic state to a producer that starts.
 
-Part of the core; any module may import it.
+Part of the core; every module but the base modules and `bybit` may import it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
 
@@ -58,10 +58,15 @@ def tables(folder: str = "market") -> list[str]:
     return sorted(f"{folder}.{name.removesuffix('.json')}" for name in names if name.endswith(".json"))
 
 
-def view_sql(name: str) -> str:
-    """The query of the view `market.candles_best` and so on. Raises FileNotFoundError for an unknown name."""
+def view_sql(name: str, project: str, condition: str = "TRUE") -> str:
+    """The query of the view `market.candles_best` and so on, over the tables of `project`.
+
+    A reader sends the query with its own `condition` on the rows of the table, by which BigQuery surely prunes
+    partitions; the view itself has none. Raises FileNotFoundError for an unknown name.
+    """
     folder, _, file = name.partition(".")
-    return files(__name__).joinpath(folder, f"{file}.sql").read_text("utf-8")
+    text = files(__name__).joinpath(folder, f"{file}.sql").read_text("utf-8")
+    return string.Template(text).substitute(project=project, condition=condition)
 
 
 def views(folder: str = "market") -> list[str]:
@@ -70,24 +75,47 @@ def views(folder: str = "market") -> list[str]:
     return sorted(f"{folder}.{name.removesuffix('.sql')}" for name in names if name.endswith(".sql"))
 
 
-def replace_candles_sql(*, fresh: str, in_reach: str, outdated: str, updated_at: str, kept: str = "") -> str:
-    """BigQuery statements that replace candles of one source by the rows of the table `fresh`.
+@dataclass(frozen=True, slots=True)
+class CandleReplacement:
+    """What `sql` replaces: candles of one source, by the rows of the table `fresh`, which has unique keys.
 
-    The script runs them in a transaction, with the parameters now (TIMESTAMP) and run (STRING). Three arguments are
-    conditions on a row `stored` of `market.candles`: `in_reach` selects the rows that the statements may touch (it
-    prunes partitions and fixes the source), `outdated` those of them that are deleted, and `kept` those of the deleted
-    ones whose values the history keeps, by default all. `updated_at`: an expression for that column of a fresh row.
+    Four fields are conditions on a row `stored` of `market.candles`. `in_reach`: the rows that the statements may read
+    and touch; it prunes partitions and fixes the source. `replaceable`: those of them of whose keys `fresh` has every
+    row to keep. `outdated`: those of the replaceable ones that are deleted, as are all whose key is stored more than
+    once. `kept`: the replaceable ones whose values the history keeps; empty for the outdated ones. `updated_at`: an
+    expression for that column of a fresh row. `prepare`, `finish`: further statements of the transaction.
     """
-    columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
-    text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
-    return string.Template(text).substitute(
-        columns=columns,
-        fresh=fresh,
-        in_reach=in_reach,
-        outdated=outdated,
-        updated_at=updated_at,
-        kept=kept or outdated,
-    )
+
+    fresh: str
+    in_reach: str
+    outdated: str
+    updated_at: str
+    replaceable: str = "TRUE"
+    kept: str = ""
+    prepare: str = ""
+    finish: str = ""
+
+    def sql(self) -> str:
+        """A BigQuery script with the parameters now (TIMESTAMP) and run (STRING).
+
+        It is one transaction, which conflicts with that of every other script of this function.
+        """
+        columns = ", ".join(name for name in table("market.candles").names if name != "updated_at")
+        text = files(__name__).joinpath("statements", "replace_candles.sql").read_text("utf-8")
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {"columns": columns, "doubled": doubled_candle_sql(self.in_reach), "kept": self.kept or self.outdated}
+        return string.Template(text).substitute(values)
+
+
+def doubled_candle_sql(in_reach: str) -> str:
+    """A condition on a row `stored` of `market.candles`: true when several rows among those in reach have its key."""
+    return f"""EXISTS (
+  SELECT 1 FROM (
+    SELECT symbol, open_time, source FROM `market.candles` AS stored
+    WHERE ({in_reach}) GROUP BY symbol, open_time, source HAVING COUNT(*) > 1
+  ) AS doubled
+  WHERE doubled.symbol = stored.symbol AND doubled.open_time = stored.open_time AND doubled.source = stored.source
+)"""  # noqa: S608  # the names are our own, the values bound
 
 
 def live_sql() -> str:

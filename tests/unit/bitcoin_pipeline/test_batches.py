@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 
 from bitcoin_pipeline.batches import CandlesJob, candles_batch, candles_batch_id
 from bitcoin_pipeline.ingests import (
@@ -16,7 +17,7 @@ from bitcoin_pipeline.ingests import (
     parse_symbol_day,
 )
 
-JOB = CandlesJob("project", "lake", "gs://artifacts/main.py", ("gs://artifacts/core.zip",))
+JOB = CandlesJob("project", "lake", "gs://artifacts/main.py", ("gs://artifacts/core.zip",), location="EU")
 LOAD = [SymbolDay("BTCUSDT", dt.date(2024, 1, number)) for number in (1, 2)]
 NO_TRADES = [SymbolDay("ETHUSDT", dt.date(2024, 1, 3))]
 
@@ -29,6 +30,7 @@ def test_a_batch() -> None:
             "args": [
                 "--project=project",
                 "--lake=lake",
+                "--location=EU",
                 "--batch-id=candles-1",
                 "--day=BTCUSDT:2024-01-01",
                 "--day=BTCUSDT:2024-01-02",
@@ -46,7 +48,7 @@ def test_the_job_can_read_its_days_back() -> None:
 
 
 def test_network_and_account_where_they_are_given() -> None:
-    job = CandlesJob("project", "lake", "gs://a/main.py", (), service_account="job@project", subnetwork="batches")
+    job = replace(JOB, service_account="job@project", subnetwork="batches")
     assert candles_batch(job, "candles-1", LOAD)["environment_config"] == {
         "execution_config": {"service_account": "job@project", "subnetwork_uri": "batches"}
     }

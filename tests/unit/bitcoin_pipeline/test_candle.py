@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitcoin_pipeline.candle import Candle, Source, Status, merge, minute_candles
+from bitcoin_pipeline.candle import Candle, Source, Status, merge, minute_candles, precedence
 from bitcoin_pipeline.times import DAY_US, MINUTE_US
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 from tests.support.cases import trade_id
@@ -108,6 +108,18 @@ def test_a_stored_status_may_only_rise() -> None:
         Status.PARTIAL,
         Status.REPAIRED,
     ]
+
+
+def test_a_complete_candle_goes_before_a_partial_one_of_a_better_source() -> None:
+    ranked = [
+        *((Source.ARCHIVE, Status.FINAL), (Source.LIVE, Status.FINAL), (Source.KLINE, Status.FINAL)),
+        *((Source.ARCHIVE, Status.PARTIAL), (Source.LIVE, Status.PARTIAL)),
+    ]
+    candles = [replace(ONE, source=source, status=status) for source, status in ranked]
+    assert [precedence(candle) for candle in candles] == [1, 2, 3, 4, 5]
+    assert precedence(replace(ONE, status=Status.REPAIRED)) == 1
+    assert precedence(replace(ONE, source=Source.LIVE, status=Status.REPAIRED)) == 2
+    assert precedence(replace(ONE, source=Source.LIVE, status=Status.FORMING)) == 5
 
 
 def test_the_callers_decimal_context_changes_nothing() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+from typing import Any
 
 import duckdb
 import pytest
@@ -22,7 +24,7 @@ def columns_of(kind: type) -> list[str]:
 
 
 def test_tables_and_views_are_those_that_names_spells() -> None:
-    assert schemas.tables() == sorted([names.CANDLES, names.CANDLE_HISTORY, names.INGESTS])
+    assert schemas.tables() == sorted([names.CANDLES, names.CANDLE_HISTORY, names.INGESTS, names.LOCKS])
     assert schemas.views() == [names.CANDLES_BEST]
 
 
@@ -79,82 +81,188 @@ def test_an_unknown_table_or_view_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         schemas.table("market.nothing")
     with pytest.raises(FileNotFoundError):
-        schemas.view_sql("market.nothing")
+        schemas.view_sql("market.nothing", "project")
 
 
-def test_best_is_archive_then_complete_live_then_kline_then_partial_live() -> None:
-    ranked = [("archive", "partial"), ("live", "final"), ("kline", "final"), ("live", "partial")]
+RANKED = [("archive", "final"), ("live", "repaired"), ("kline", "final"), ("archive", "partial"), ("live", "partial")]
+
+
+def test_best_is_by_status_then_by_source() -> None:
     with duckdb.connect() as database:
-        database.execute("CREATE SCHEMA market")
-        database.execute("CREATE TABLE market.candles (symbol TEXT, open_time INTEGER, source TEXT, status TEXT)")
-        # Minute n lacks the n best sources; `live` has one row a minute, so both of its ranks are never in one minute.
-        for minute in range(len(ranked)):
-            rows = dict(reversed(ranked[minute:]))
-            for source, status in rows.items():
-                database.execute("INSERT INTO market.candles VALUES ('BTCUSDT', ?, ?, ?)", [minute, source, status])
-        best = schemas.view_sql(names.CANDLES_BEST).replace("`", "")
-        chosen = database.execute(f"SELECT source, status FROM ({best}) ORDER BY open_time").fetchall()
-    assert chosen == ranked
+        _fill_best(database)
+        for minute in range(len(RANKED)):
+            # A source has one row a minute: the best of those that rank from `minute` on.
+            for source, status in dict(reversed(RANKED[minute:])).items():
+                database.execute("INSERT INTO p.market.candles VALUES ('BTCUSDT', ?, ?, ?)", [minute, source, status])
+        chosen = database.execute(f"SELECT source, status FROM ({_best()}) ORDER BY open_time").fetchall()
+    assert chosen == RANKED
+
+
+def test_best_is_the_whole_live_candle_where_the_archive_s_is_partial() -> None:
+    """The case `best_takes_partial_archive_over_final_live`."""
+    with duckdb.connect() as database:
+        _fill_best(database)
+        database.execute(
+            "INSERT INTO p.market.candles VALUES ('BTCUSDT', 0, 'archive', 'partial'), ('BTCUSDT', 0, 'live', 'final')"
+        )
+        assert database.execute(f"SELECT source, status FROM ({_best()})").fetchall() == [("live", "final")]
 
 
 def test_best_ranks_sources_as_the_core_does() -> None:
     ranking = precedence_sql("status IN ('final', 'repaired')")
-    assert ranking.startswith("CASE WHEN source = 'archive' THEN 1 WHEN source = 'live' AND status IN (")
-    assert ranking in " ".join(schemas.view_sql(names.CANDLES_BEST).split())
+    assert ranking.startswith("CASE WHEN source = 'archive' AND status IN ('final', 'repaired') THEN 1 WHEN source = ")
+    assert ranking in " ".join(_best().split())
     assert COMPLETE == (Status.FINAL, Status.REPAIRED)
+
+
+def test_views_name_their_project() -> None:
+    """BigQuery's API refuses a view whose tables are named without a project."""
+    for name in schemas.views():
+        tables = re.findall(r"FROM `([^`]+)`", schemas.view_sql(name, "my-project"))
+        assert tables
+        assert all(re.fullmatch(r"my-project\.market\.[a-z_]+", table) for table in tables)
+
+
+# DuckDB, which the stand-in runs on, puts the filter into the scan itself, below the ranking.
+@pytest.mark.parametrize("column", ["open_time", "symbol"])
+@pytest.mark.parametrize("reader", ["of the view", "of the query"])
+def test_best_filters_by_its_keys_before_it_ranks(reader: str, column: str) -> None:
+    value = "5" if column == "open_time" else "'BTCUSDT'"
+    condition = f"{column} = {value}"
+    query = f"SELECT * FROM ({_best()}) WHERE {condition}" if reader == "of the view" else _best(condition)
+    *_, scan = _plan(query)
+    assert scan["name"].strip() == "SEQ_SCAN"
+    assert condition in scan["extra_info"]["Filters"]
+
+
+def test_best_filters_by_other_columns_after_it_ranked() -> None:
+    *_, scan = _plan(f"SELECT * FROM ({_best()}) WHERE status = 'final'")
+    assert "Filters" not in scan["extra_info"]
+
+
+def _plan(query: str) -> list[dict[str, Any]]:
+    """The steps of DuckDB's plan, from the result to the scan."""
+    with duckdb.connect() as database:
+        _fill_best(database)
+        database.execute(
+            "INSERT INTO p.market.candles SELECT symbol, unnest(range(10)), 'live', status"
+            " FROM (VALUES ('BTCUSDT', 'final'), ('ETHUSDT', 'partial')) AS v(symbol, status)"
+        )
+        [(_, plan)] = database.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()
+    return _chain(json.loads(plan)[0])
+
+
+def _chain(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """A plan of one branch from its result to its scan."""
+    return [step, *(below for child in step["children"] for below in _chain(child))]
+
+
+def _best(condition: str = "TRUE") -> str:
+    return schemas.view_sql(names.CANDLES_BEST, "p", condition).replace("`", "")
+
+
+def _fill_best(database: duckdb.DuckDBPyConnection) -> None:
+    database.execute("ATTACH ':memory:' AS p")
+    database.execute("CREATE SCHEMA p.market")
+    database.execute("CREATE TABLE p.market.candles (symbol TEXT, open_time INTEGER, source TEXT, status TEXT)")
 
 
 def test_candles_are_replaced_and_what_goes_is_kept() -> None:
     # Stored rows by minute: 1 stays, 2 changes, 3 is deleted, 4 is of another source. Fresh rows: 1, 2, 5.
-    statements = schemas.replace_candles_sql(
-        fresh="fresh",
-        in_reach="stored.source = 'archive'",
-        outdated="NOT EXISTS (SELECT 1 FROM fresh AS new"
-        " WHERE new.open_time = stored.open_time AND new.close = stored.close)",
-        updated_at="@now",
-    )
+    statements = schemas.CandleReplacement(
+        fresh="fresh", in_reach="stored.source = 'archive'", outdated=DIFFERS, updated_at="@now"
+    ).sql()
     assert _replaced(statements) == (
-        {(1, "archive", 10, "old"), (2, "archive", 21, "now"), (4, "live", 40, "old"), (5, "archive", 50, "now")},
-        {(2, 20, "old", "now", "run"), (3, 30, "old", "now", "run")},
+        [(1, "archive", 10, "old"), (2, "archive", 21, "now"), (4, "live", 40, "old"), (5, "archive", 50, "now")],
+        [(2, 20, "old", "now", "run"), (3, 30, "old", "now", "run")],
     )
 
 
 def test_the_history_may_keep_fewer_than_go() -> None:
-    statements = schemas.replace_candles_sql(
+    statements = schemas.CandleReplacement(
         fresh="fresh",
         in_reach="stored.source = 'archive'",
         outdated="TRUE",
         updated_at="'new'",
         kept="stored.close > 20",
-    )
+    ).sql()
     assert _replaced(statements) == (
-        {(1, "archive", 10, "new"), (2, "archive", 21, "new"), (4, "live", 40, "old"), (5, "archive", 50, "new")},
-        {(3, 30, "old", "now", "run")},
+        [(1, "archive", 10, "new"), (2, "archive", 21, "new"), (4, "live", 40, "old"), (5, "archive", 50, "new")],
+        [(3, 30, "old", "now", "run")],
     )
 
 
-def _replaced(statements: str) -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]]:
+def test_doubles_become_one_row_where_rows_are_replaceable() -> None:
+    # Minute 1 is stored twice with the fresh values, minute 2 twice with other values, minute 3 may not be replaced.
+    statements = schemas.CandleReplacement(
+        fresh="fresh",
+        in_reach="stored.source = 'archive'",
+        replaceable="stored.open_time <> 3",
+        outdated=DIFFERS,
+        updated_at="@now",
+    ).sql()
+    doubles = "(1, 'archive', 10), (2, 'archive', 20), (2, 'archive', 20), (3, 'archive', 30)"
+    assert _replaced(statements, doubles) == (
+        [
+            *((1, "archive", 10, "now"), (2, "archive", 21, "now"), (3, "archive", 30, "old")),
+            *((3, "archive", 30, "old"), (4, "live", 40, "old"), (5, "archive", 50, "now")),
+        ],
+        [(2, 20, "old", "now", "run")],
+    )
+
+
+def test_a_lock_without_its_row_gets_one_and_keeps_it() -> None:
+    statements = schemas.CandleReplacement(fresh="fresh", in_reach="TRUE", outdated="TRUE", updated_at="@now").sql()
+    with duckdb.connect() as database:
+        _fill(database, "(1, 'archive', 10)")
+        for _ in range(2):
+            database.execute(_bound(statements))
+        rows = database.execute(f"SELECT table_name, locked_by, locked_at FROM {names.LOCKS}").fetchall()
+    assert rows == [(names.CANDLES, "run", "now")]
+
+
+def test_the_lock_is_taken_before_the_transaction_reads_anything() -> None:
+    statements = schemas.CandleReplacement(fresh="f", in_reach="TRUE", outdated="TRUE", updated_at="@now").sql()
+    _, _, transaction = statements.partition("BEGIN TRANSACTION;\n")
+    assert transaction.startswith(f"UPDATE `{names.LOCKS}` SET locked_by = @run, locked_at = @now WHERE table_name = ")
+
+
+DIFFERS = "NOT EXISTS (SELECT 1 FROM fresh AS new WHERE new.open_time = stored.open_time AND new.close = stored.close)"
+
+
+def _replaced(statements: str, more: str = "") -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     """The candles (open time, source, close, time of the write) and the history after `statements`, in DuckDB."""
-    columns = [name for name in schemas.table(names.CANDLES).names if name not in ("open_time", "source", "close")]
-    rest = ", ".join(f"'old' AS {name}" for name in columns)
     stored = "(1, 'archive', 10), (2, 'archive', 20), (3, 'archive', 30), (4, 'live', 40)"
     with duckdb.connect() as database:
-        database.execute("CREATE SCHEMA market")
-        for table, values in (
-            (names.CANDLES, stored),
-            ("fresh", "(1, 'archive', 10), (2, 'archive', 21), (5, 'archive', 50)"),
-        ):
-            database.execute(
-                f"CREATE TABLE {table} AS SELECT *, {rest} FROM (VALUES {values}) AS v(open_time, source, close)"
-            )
-        extra = "'' AS replaced_at, '' AS replaced_by"
-        database.execute(f"CREATE TABLE {names.CANDLE_HISTORY} AS SELECT *, {extra} FROM {names.CANDLES} LIMIT 0")
-        database.execute(statements.replace("`", "").replace("@now", "'now'").replace("@run", "'run'"))
-        candles = database.execute(f"SELECT open_time, source, close, updated_at FROM {names.CANDLES}").fetchall()
-        history = database.execute(
-            f"SELECT open_time, close, updated_at, replaced_at, replaced_by FROM {names.CANDLE_HISTORY}"
+        _fill(database, f"{stored}, {more}" if more else stored)
+        database.execute(_bound(statements))
+        candles = database.execute(
+            f"SELECT open_time, source, close, updated_at FROM {names.CANDLES} ORDER BY ALL"
         ).fetchall()
-    return set(candles), set(history)
+        history = database.execute(
+            f"SELECT open_time, close, updated_at, replaced_at, replaced_by FROM {names.CANDLE_HISTORY} ORDER BY ALL"
+        ).fetchall()
+    return candles, history
+
+
+def _bound(statements: str) -> str:
+    return statements.replace("`", "").replace("@now", "'now'").replace("@run", "'run'")
+
+
+def _fill(database: duckdb.DuckDBPyConnection, stored: str) -> None:
+    columns = [name for name in schemas.table(names.CANDLES).names if name not in ("open_time", "source", "close")]
+    rest = ", ".join(f"'old' AS {name}" for name in columns)
+    database.execute("CREATE SCHEMA market")
+    for table, values in (
+        (names.CANDLES, stored),
+        ("fresh", "(1, 'archive', 10), (2, 'archive', 21), (5, 'archive', 50)"),
+    ):
+        database.execute(
+            f"CREATE TABLE {table} AS SELECT *, {rest} FROM (VALUES {values}) AS v(open_time, source, close)"
+        )
+    extra = "'' AS replaced_at, '' AS replaced_by"
+    database.execute(f"CREATE TABLE {names.CANDLE_HISTORY} AS SELECT *, {extra} FROM {names.CANDLES} LIMIT 0")
+    database.execute(f"CREATE TABLE {names.LOCKS} (table_name TEXT, locked_by TEXT, locked_at TEXT)")
 
 
 def test_postgres_holds_the_columns_of_candles() -> None:

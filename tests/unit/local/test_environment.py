@@ -35,7 +35,7 @@ def test_the_environment_of_the_process_is_replaced_as_a_whole_and_by_no_constru
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "environ", {"EARLIER": "1"})
-    values = {"GOOGLE_CLOUD_PROJECT": "p", "PIPELINE_REGION": "r", "PIPELINE_LAKE": "l"}
+    values = {"GOOGLE_CLOUD_PROJECT": "p", "PIPELINE_REGION": "r", "PIPELINE_LAKE": "l", "BIGQUERY_LOCATION": "EU"}
     assert Cloud(values).settings.lake == "l"
     assert os.environ == {"EARLIER": "1"}
     replace_process_environ(values)

@@ -3,6 +3,14 @@ import { byId, element } from './dom.js';
 import * as format from './format.js';
 import { takerDelta } from './studies.js';
 
+const CHOICE = 'Of a minute with several candles, a complete one goes before a partial one, then the archive before live.';
+
+function sourceOf(bar) {
+  const made = element('span', bar.source, 'key');
+  made.title = CHOICE;
+  return made;
+}
+
 function pair(name, text, className) {
   const made = element('span', undefined, 'pair');
   made.append(element('span', name, 'key'), element('b', text, className));
@@ -43,7 +51,7 @@ export function drawLegend(chart, store, statuses) {
       price('C', bar.close),
       element('b', format.percent(change / bar.open), format.sign(change)),
       element('b', status, `status ${status}`),
-      element('span', bar.source, 'key'),
+      sourceOf(bar),
       ...(gap > 0 ? [element('span', `no candles for ${format.age(gap)} before it`, 'key')] : []),
     ),
     line(

@@ -1,14 +1,21 @@
 -- One row per symbol and minute, the best by the core's precedence of sources: a test holds the CASE to it.
+--
+-- A filter on symbol or open_time decides for whole groups of the window, so it may be applied before the window, and
+-- BigQuery can prune partitions by it; a filter on any other column may not. The columns of PARTITION BY are therefore
+-- the table's own, without expressions. Readers that must not depend on an optimiser set the condition instead of a
+-- filter outside. The view is created with the condition TRUE, and with its project, which the API requires in views.
 SELECT *
-FROM `market.candles`
-WHERE TRUE
+FROM `${project}.market.candles`
+WHERE ${condition}
 QUALIFY ROW_NUMBER() OVER (
   PARTITION BY symbol, open_time
   ORDER BY
     CASE
-      WHEN source = 'archive' THEN 1
+      WHEN source = 'archive' AND status IN ('final', 'repaired') THEN 1
       WHEN source = 'live' AND status IN ('final', 'repaired') THEN 2
       WHEN source = 'kline' THEN 3
-      ELSE 4
+      WHEN source = 'archive' THEN 4
+      WHEN source = 'live' THEN 5
+      ELSE 6
     END
 ) = 1

@@ -28,6 +28,7 @@ NOON = dt.datetime(2020, 3, 25, 12, tzinfo=dt.UTC)
 def test_a_query_is_bound_and_limited() -> None:
     config = query_config(symbol="BTCUSDT", level=60, at=NOON, day=NOON.date(), days=[NOON.date()])
     assert config.maximum_bytes_billed == MAXIMUM_BYTES_BILLED == 10 * 2**30
+    assert config.script_options.statement_byte_budget == MAXIMUM_BYTES_BILLED
     found = {
         item["name"]: (item["parameterType"], item["parameterValue"])
         for item in (parameter.to_api_repr() for parameter in config.query_parameters)
@@ -87,6 +88,9 @@ def test_a_transaction_that_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) ->
         exceptions.RetryError("gave up", None),
         exceptions.ServiceUnavailable("away"),
         exceptions.TooManyRequests("slow down"),
+        exceptions.BadRequest(LOST),
+        exceptions.Forbidden("too many jobs", errors=[{"reason": "rateLimitExceeded"}]),
+        exceptions.Forbidden("no more today", errors=[{"reason": "quotaExceeded"}]),
         TransportError("no token"),
         requests.ConnectionError("refused"),
         concurrent.futures.TimeoutError(),
@@ -98,7 +102,14 @@ def test_what_passes_is_retryable(error: Exception) -> None:
     assert raised.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [exceptions.BadRequest("a fault of ours"), exceptions.Forbidden("no"), KeyError("x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.BadRequest("a fault of ours"),
+        exceptions.Forbidden("no", errors=[{"reason": "accessDenied"}]),
+        KeyError("x"),
+    ],
+)
 def test_what_does_not_pass_is_left(error: Exception) -> None:
     with pytest.raises(type(error)), retryable_failures():
         raise error

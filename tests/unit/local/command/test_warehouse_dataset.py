@@ -41,7 +41,7 @@ class Warehouse:
     def answer(self, query: str) -> list[tuple[Any, ...]]:
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'")
-        dataset = WarehouseDataset("market.candles", TABLE.schema, self.query, lambda: None)
+        dataset = WarehouseDataset(TABLE.schema, "`market.candles` WHERE {}".format, self.query, lambda: None)
         connection.register("candles", dataset)
         return connection.sql(query).fetchall()
 
@@ -54,24 +54,24 @@ def warehouse() -> Warehouse:
 @pytest.mark.parametrize(
     ("condition", "where", "values", "counts"),
     [
-        ("symbol = 'BTCUSDT'", " WHERE symbol = @p0", ["BTCUSDT"], [0, 2, 4, 6, 8]),
+        ("symbol = 'BTCUSDT'", "symbol = @p0", ["BTCUSDT"], [0, 2, 4, 6, 8]),
         (
             "symbol = 'ETHUSDT' AND open_time >= '2024-01-03' AND open_time < '2024-01-07'",
-            " WHERE symbol = @p0 AND open_time >= @p1 AND open_time < @p2",
+            "symbol = @p0 AND open_time >= @p1 AND open_time < @p2",
             ["ETHUSDT", DAYS[2], DAYS[6]],
             [3, 5],
         ),
         (
             "date_trunc('day', open_time) = DATE '2024-01-04' AND trade_count > 1",
-            " WHERE open_time >= @p0 AND open_time < @p1",
+            "open_time >= @p0 AND open_time < @p1",
             [DAYS[3], DAYS[4]],
             [3],
         ),
-        ("symbol = 'BTCUSDT' OR open_time > '2024-01-09'", "", [], [0, 2, 4, 6, 8, 9]),
+        ("symbol = 'BTCUSDT' OR open_time > '2024-01-09'", "TRUE", [], [0, 2, 4, 6, 8, 9]),
         ("symbol IN ('BTCUSDT', 'X') AND open_time > '2024-01-08'", None, None, [8]),
-        ("symbol LIKE 'ETH%' AND open_time = '2024-01-04'", " WHERE open_time = @p0", [DAYS[3]], [3]),
-        ("status = 'a\" and (symbol == \"X'", "", [], [1, 3, 5, 7, 9]),
-        ("NOT symbol = 'BTCUSDT'", "", [], [1, 3, 5, 7, 9]),
+        ("symbol LIKE 'ETH%' AND open_time = '2024-01-04'", "open_time = @p0", [DAYS[3]], [3]),
+        ("status = 'a\" and (symbol == \"X'", "TRUE", [], [1, 3, 5, 7, 9]),
+        ("NOT symbol = 'BTCUSDT'", "TRUE", [], [1, 3, 5, 7, 9]),
     ],
 )
 def test_conditions_on_symbol_and_time_reach_bigquery(
@@ -81,7 +81,7 @@ def test_conditions_on_symbol_and_time_reach_bigquery(
     assert [count for (count,) in rows] == counts
     [(text, parameters)] = warehouse.queries
     if where is not None:
-        assert text.endswith(f" FROM `market.candles`{where}")
+        assert text.endswith(f" FROM `market.candles` WHERE {where}")
         assert list(parameters.values()) == values
 
 
@@ -111,7 +111,7 @@ def test_a_table_that_a_query_names_twice_is_read_twice(warehouse: Warehouse) ->
 
 def test_too_many_rows_are_an_error_that_names_a_remedy(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warehouse_dataset, "MAX_ROWS", 9)
-    message = r"10 rows of market\.candles would be read, and at most 9 are; add conditions such as symbol = 'BTCUSDT'"
+    message = r"10 rows would be read, and at most 9 are; add conditions such as symbol = 'BTCUSDT'"
     with pytest.raises(duckdb.Error, match=message):
         warehouse.answer("SELECT * FROM candles")
 

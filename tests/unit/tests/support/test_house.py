@@ -18,6 +18,7 @@ from tests.support.house import (
     folder_faults,
     graph_of,
     import_faults,
+    library_faults,
     lock_faults,
     mirror_faults,
     modules_of,
@@ -162,7 +163,7 @@ def test_a_set_up_that_needs_more_than_an_old_python_is_found(source: str) -> No
 
 def test_a_folder_beyond_the_design_is_found() -> None:
     some = [PurePosixPath(name) for name in ("utils/x.py", "README.md", ".ci/run", "src/bitcoin_pipeline/trade.py")]
-    assert folder_faults(some) == ["utils/ is not a folder of the design"]
+    assert folder_faults(some) == ["utils/ is not in FOLDERS"]
 
 
 def test_a_deployable_without_requirements_is_found() -> None:
@@ -183,8 +184,8 @@ MIRRORED: Final = [
     "test",
     [
         *("bitcoin_pipeline/test_trade.py", "bitcoin_pipeline/test_schemas.py", "local/exchange/test_server.py"),
-        *("cloudrun/dashboard/test_cache.py", "cloudrun/dashboard/assets/test_chart.mjs", "tests/support/test_cases.py"),
-        *("test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
+        *("cloudrun/dashboard/test_cache.py", "cloudrun/dashboard/assets/test_chart.mjs"),
+        *("tests/support/test_cases.py", "test_architecture.py", "bitcoin_pipeline/test_real_day.py"),
     ],
 )
 def test_a_unit_test_beside_its_module_is_fine(test: str) -> None:
@@ -305,3 +306,23 @@ def test_a_package_without_a_name_of_its_own_is_found() -> None:
         "local is a package of flink/c and of local",
         "a is a package of cloudrun/b and of functions/a",
     ]
+
+
+def test_a_library_that_the_requirements_lack_is_found() -> None:
+    path, distributions = PurePosixPath("functions/a/a/x.py"), {"yaml": ["PyYAML"], "requests": ["requests"]}
+    source = """
+import json, requests.adapters, yaml
+import bitcoin_pipeline.names
+from google.cloud import storage
+from google.cloud.storage.blob import Blob
+from a.settings import Settings
+"""
+    lock = "requests==2.32.0 \\\ngoogle-cloud-storage==3.0 \\\npyyaml==6 \\\n"
+    own = {"a", "bitcoin_pipeline"}
+    assert library_faults(path, source, lock, distributions, own) == []
+    assert library_faults(path, source, "", distributions, own) == [
+        f"functions/a/a/x.py imports {name}, which the requirements of functions/a do not install"
+        for name in ("google.cloud.storage", "google.cloud.storage.blob", "requests.adapters", "yaml")
+    ]
+    spark = PurePosixPath("dataproc_jobs/candles/main.py")
+    assert library_faults(spark, "from pyspark.sql import SparkSession", "", {"pyspark": ["pyspark"]}, own) == []

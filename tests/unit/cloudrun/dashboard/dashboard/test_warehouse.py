@@ -42,7 +42,7 @@ class Refusing:
 def test_errors_of_bigquery_are_reported_in_one_line(
     query: Callable[[Warehouse], object], error: Exception, reason: str
 ) -> None:
-    warehouse = Warehouse("local")
+    warehouse = Warehouse("local", "EU")
     warehouse._client = Refusing(error)  # type: ignore[assignment]
     with pytest.raises(WarehouseError) as raised:
         query(warehouse)

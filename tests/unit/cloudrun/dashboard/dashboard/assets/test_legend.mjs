@@ -39,6 +39,14 @@ test('the legend is of the candle under the crosshair, with the time without can
   assert.ok(texts('legend').includes('no candles for 2 min before it'));
 });
 
+test('the source in the legend says how it was chosen', async () => {
+  const { write } = await written([{ ...bar(MIDNIGHT), source: 'live' }]);
+  write();
+  const [line] = globalThis.document.getElementById('legend').children;
+  const source = line.children.find(({ textContent }) => textContent === 'live');
+  assert.match(source.title, /a complete one goes before a partial one, then the archive before live/);
+});
+
 test('what is not known is a dash in the legend', async () => {
   const { texts, write } = await written([bar(MIDNIGHT, { bought: null, count: null, volume: 0, turnover: 0 })]);
   write();
