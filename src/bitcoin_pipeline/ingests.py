@@ -99,9 +99,10 @@ class Recorded:
     batch_id: str = ""
 
     def covers(self, fetched: Fetched) -> bool:
-        """True when the batch has processed the same file, or none where there is still none, so that the result stays.
+        """True when the batch has read the same file, or has recorded a day without a file that still has none.
 
-        A row that a batch wrote without reading the file, such as after an error of its own, covers nothing.
+        Another batch would give the same result. A row without the version of a file, such as of a day whose raw object
+        was absent, covers no file.
         """
         if fetched.status is FetchStatus.NO_TRADES and self.status is IngestStatus.NO_TRADES:
             return True

@@ -154,7 +154,7 @@ UNCHANGED = Fetched(FetchStatus.UNCHANGED, "s-1", "e-1")
         (LOADED, Fetched(FetchStatus.NO_TRADES), False),
         (FAILED, Fetched(FetchStatus.CORRUPT, "s-1", "e-1"), True),
         (FAILED, Fetched(FetchStatus.STORED, "s-2", "e-2"), False),
-        (Recorded(IngestStatus.FAILED), Fetched(FetchStatus.UNCHANGED, "s-1"), False),  # the batch itself failed
+        (Recorded(IngestStatus.FAILED), Fetched(FetchStatus.UNCHANGED, "s-1"), False),  # the raw file was absent
         (NO_TRADES, Fetched(FetchStatus.NO_TRADES), True),
         (NO_TRADES, Fetched(FetchStatus.STORED, "s-1", "e-1"), False),
         (FAILED, Fetched(FetchStatus.NOT_PUBLISHED), False),
