@@ -12,7 +12,9 @@ import pytest
 from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
+from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.bigquery import is_conflict
+from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from tests.support.processes import RunningStack
 from tests.support.stepped import new_session
@@ -74,3 +76,16 @@ def test_transactions_that_only_insert_both_commit_as_in_bigquery(running: Runni
 
 def _session(client: bigquery.Client) -> bigquery.QueryJobConfig:
     return bigquery.QueryJobConfig(connection_properties=[new_session(client)])
+
+
+def test_the_first_loads_at_the_same_moment_both_succeed(tmp_path: Path) -> None:
+    with RunningStack(tmp_path, ("gcs", "bigquery")) as running:
+        bucket = running.storage().create_bucket("loads")
+        create_warehouse(running.bigquery())
+        bucket.blob("one.json").upload_from_string('{"table_name": "t"}')
+        config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
+        client, table = running.bigquery(), f"{PROJECT}.{names.LOCKS}"
+        jobs = [client.load_table_from_uri("gs://loads/one.json", table, job_config=config) for _ in range(4)]
+        for job in jobs:
+            job.result()
+        assert [tuple(row) for row in client.query_and_wait(f"SELECT COUNT(*) FROM {names.LOCKS}")] == [(4,)]

@@ -21,6 +21,7 @@ from google.cloud import bigquery
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.answers import Answer
 from bitcoin_pipeline.settings import read_settings
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
@@ -251,11 +252,11 @@ def test_a_conflict_that_lasts_is_503(world: World, monkeypatch: pytest.MonkeyPa
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(hold)
         with flask.Flask("test").test_request_context(method="POST"):
-            body, status = cast(tuple[dict[str, str], int], handler.handle(flask.request)[:2])
+            body, status, _ = cast(Answer, handler.handle(flask.request))
         done.set()
         holding.result()
     assert (status, world.published()) == (503, [])
-    assert "concurrent update" in str(body)
+    assert "concurrent update" in body["error"]
     assert world.publish()["sent"] == 1
 
 

@@ -14,11 +14,14 @@ from google.api_core.exceptions import NotFound
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.ingests import SymbolDay
-from bitcoin_pipeline.times import day_start_us, to_datetime
+from bitcoin_pipeline.times import MINUTE_US, day_start_us, to_datetime
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.reading import read_day
 from local.backing.warehouse import create_warehouse
+from local.command.cloud import Cloud
+from local.command.queries import Span
+from local.command.queries import candles as candles_of
 from local.stack.config import LAKE
 from publish_live.warehouse import merge
 from tests.support.batch_days import FIVE, file, lines
@@ -198,3 +201,17 @@ def test_a_missing_table_of_locks_is_named(market: Market) -> None:
                 publisher(market.client)
     finally:
         create_warehouse(market.client)
+
+
+def test_the_view_and_the_command_choose_the_whole_candle(market: Market) -> None:
+    item = market.new_day()
+    market.batch(item)(market.client)
+    market.live(item)(market.client)
+    where = f"symbol = '{item.symbol}' AND DATE(open_time) = '{item.day}'"
+    market.rows(f"UPDATE {names.CANDLES} SET status = 'partial' WHERE {where} AND source = 'archive' AND close = 101")
+    chosen = [("live", "1"), ("archive", "100.5"), ("live", "1"), ("archive", "7")]
+    rows = market.rows(f"SELECT source, close FROM {names.CANDLES_BEST} WHERE {where} ORDER BY open_time")
+    assert [(row["source"], f"{row['close']:f}") for row in rows] == chosen
+    cloud = Cloud({name: value for name, value in market.stack.environ.items() if name != "PGHOST"})
+    best = candles_of(cloud, Span(item.symbol, item.day, item.day), "best", MINUTE_US)
+    assert [(candle.source.value, f"{candle.close:f}") for candle in best] == chosen

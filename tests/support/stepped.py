@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 from google.cloud import bigquery
@@ -64,7 +65,7 @@ class SteppedClient:
             return self._client.query(query, job_config=job_config)
         session = new_session(self._client)
         for statement in statements_of(query):
-            config = bigquery.QueryJobConfig.from_api_repr(job_config.to_api_repr())
+            config = deepcopy(job_config)
             config.connection_properties = [session]
             with self._schedule.turn(self._publisher):
                 self.statements.append(statement)

@@ -6,7 +6,7 @@ Part of the candles job; the driver and the tests import it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -15,16 +15,12 @@ from google.cloud import bigquery
 from pyarrow import fs
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, table_fields
+from bitcoin_pipeline.adapters.bigquery import conflict_retry, open_in_days, script_config, table_fields
 from bitcoin_pipeline.ingests import IngestStatus
-from bitcoin_pipeline.times import DAY_US, day_start_us, to_datetime
 from candles_batch.task import Row
 
 STAGE_EXPIRES_AFTER: Final = dt.timedelta(days=1)
 """Lifetime of the stage tables that a killed run left; every run takes less time."""
-
-MOST_RANGES: Final = 50
-"""Upper bound on the time ranges of a statement; BigQuery limits a statement's length and complexity."""
 
 _KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name != "updated_at"]
 _INGEST_COLUMNS = ", ".join(schemas.table(names.INGESTS).names)
@@ -68,10 +64,10 @@ def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row
     config = bigquery.LoadJobConfig(schema=table.schema, write_disposition="WRITE_TRUNCATE")
     client.load_table_from_json(rows, table, job_id_prefix=f"{batch_id}-", job_config=config).result()
 
-    ranges = time_ranges(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
-    replace = replace_sql(stage_candles, stage_ingests, len(ranges))
+    in_days, times = open_in_days(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
+    replace = replace_sql(stage_candles, stage_ingests, in_days)
     symbols = sorted({ingest["symbol"] for ingest in ingests})
-    parameters = query_config(run=batch_id, now=now, symbols=symbols, **range_parameters(ranges))
+    parameters = script_config(run=batch_id, now=now, symbols=symbols, **times)
     retry = conflict_retry(maximum_s=20, timeout_s=600)
     retry(lambda: client.query(replace, job_config=parameters, job_id_prefix=f"{batch_id}-").result())()
     for stage in (stage_candles, stage_ingests):
@@ -79,42 +75,12 @@ def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row
     files.delete_file(staging)
 
 
-def time_ranges(days: Iterable[dt.date]) -> list[tuple[dt.datetime, dt.datetime]]:
-    """The half-open ranges of time that `days` cover, in order: one per run of days, and MOST_RANGES at most.
-
-    Where there are more runs, those with the shortest time between them are joined.
-    """
-    ranges: list[tuple[dt.datetime, dt.datetime]] = []
-    for day in sorted(set(days)):
-        start = to_datetime(day_start_us(day))
-        if ranges and ranges[-1][1] == start:
-            start, _ = ranges.pop()
-        ranges.append((start, to_datetime(day_start_us(day) + DAY_US)))
-    while len(ranges) > MOST_RANGES:
-        first = min(range(len(ranges) - 1), key=lambda place: ranges[place + 1][0] - ranges[place][1])
-        ranges[first : first + 2] = [(ranges[first][0], ranges[first + 1][1])]
-    return ranges
-
-
-def range_parameters(ranges: list[tuple[dt.datetime, dt.datetime]]) -> dict[str, dt.datetime]:
-    """The values of the parameters that `replace_sql` compares with open times."""
-    return {
-        f"{edge}_{n}": time for n, item in enumerate(ranges) for edge, time in zip(("from", "to"), item, strict=True)
-    }
-
-
-def replace_sql(stage_candles: str, stage_ingests: str, ranges: int) -> str:
-    """The script that replaces the days of two stage tables. `ranges`: the number of time ranges that hold the days.
-
-    BigQuery prunes partitions by comparisons of the partitioning column with constants and parameters, not by
-    subqueries or joins (cloud.google.com/bigquery/docs/querying-partitioned-tables), so the ranges stand in each
-    statement.
-    """
+def replace_sql(stage_candles: str, stage_ingests: str, in_days: str) -> str:
+    """The script that replaces the days of two stage tables. `in_days`: the condition that selects their partitions."""
     stages = {"stage_candles": stage_candles, "stage_ingests": stage_ingests}
-    times = (f"stored.open_time >= @from_{n} AND stored.open_time < @to_{n}" for n in range(ranges))
     return schemas.CandleReplacement(
         fresh=f"`{stage_candles}`",
-        in_reach=f"stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols) AND ({' OR '.join(times)})",
+        in_reach=f"stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols) AND ({in_days})",
         replaceable=_LANDED.format(**stages),
         outdated=_DIFFERS.format(**stages),
         updated_at="@now",

@@ -14,7 +14,13 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.adapters.bigquery import conflict_retry, query_config, retryable_failures
+from bitcoin_pipeline.adapters.bigquery import (
+    conflict_retry,
+    open_in_days,
+    query_config,
+    retryable_failures,
+    script_config,
+)
 from bitcoin_pipeline.amounts import plain
 from publish_live.rows import Row, RowVersion
 
@@ -47,34 +53,12 @@ WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
 """  # noqa: S608  # the names are our own, the values bound
 
-_IN_REACH: Final = "stored.source = 'live' AND stored.open_time >= @start AND stored.open_time <= @end"
 _NEWER: Final = f"""EXISTS (
   SELECT 1 FROM fresh AS new
   WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
     {{more}}
 )"""  # noqa: S608  # the names are our own, the values bound
 _CHANGES: Final = " OR ".join(f"new.{name} IS DISTINCT FROM stored.{name}" for name in _VALUES)
-
-# Of rows that are stored more than once, the newest version of each key is published anew with the changed rows.
-_FRESH: Final = f"""
-CREATE TEMP TABLE fresh AS
-SELECT * FROM (
-  SELECT {_CASTS} FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item
-  UNION ALL
-  SELECT {", ".join(_FIELDS)} FROM `{names.CANDLES}` AS stored
-  WHERE ({_IN_REACH}) AND {schemas.doubled_candle_sql(_IN_REACH)}
-)
-WHERE TRUE
-QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY updated_at DESC) = 1;"""  # noqa: S608  # as above
-
-_MERGE: Final = schemas.CandleReplacement(
-    fresh="fresh",
-    in_reach=_IN_REACH,
-    outdated=_NEWER.format(more=""),
-    kept=_NEWER.format(more=f"AND ({_CHANGES})"),
-    updated_at="updated_at",
-    prepare=_FRESH,
-).sql()
 
 
 def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt.timedelta) -> set[RowVersion]:
@@ -97,12 +81,37 @@ def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None
     A repeated or delayed merge of the same rows changes nothing, because an older row never replaces a newer one.
     Raises RetryableError, also when other transactions conflict for longer than CONFLICT_TIMEOUT_S.
     """
-    times = [row["open_time"] for row in rows]
+    in_days, times = open_in_days(row["open_time"].date() for row in rows)
     run = f"{JOB_KIND}-{uuid.uuid4()}"
-    config = query_config(rows=json.dumps(rows, default=_text), start=min(times), end=max(times), now=now, run=run)
+    config = script_config(rows=json.dumps(rows, default=_text), now=now, run=run, **times)
+    script = merge_sql(in_days)
     again = conflict_retry(maximum_s=10, timeout_s=CONFLICT_TIMEOUT_S)
     with retryable_failures():
-        again(lambda: _query(warehouse, _MERGE, config, job_id_prefix=f"{run}-"))()
+        again(lambda: _query(warehouse, script, config, job_id_prefix=f"{run}-"))()
+
+
+def merge_sql(in_days: str) -> str:
+    """The script that merges the rows in its parameter `rows`. `in_days`: the condition on a row of their days."""
+    in_reach = f"stored.source = 'live' AND ({in_days})"
+    # Of rows that are stored more than once, the newest version of each key is published anew with the changed rows.
+    fresh = f"""
+CREATE TEMP TABLE fresh AS
+SELECT * FROM (
+  SELECT {_CASTS} FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS item
+  UNION ALL
+  SELECT {", ".join(_FIELDS)} FROM `{names.CANDLES}` AS stored
+  WHERE ({in_reach}) AND {schemas.doubled_candle_sql(in_reach)}
+)
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY updated_at DESC) = 1;"""  # noqa: S608  # as above
+    return schemas.CandleReplacement(
+        fresh="fresh",
+        in_reach=in_reach,
+        outdated=_NEWER.format(more=""),
+        kept=_NEWER.format(more=f"AND ({_CHANGES})"),
+        updated_at="updated_at",
+        prepare=fresh,
+    ).sql()
 
 
 def _query(warehouse: bigquery.Client, query: str, config: bigquery.QueryJobConfig, **options: Any) -> list[Any]:

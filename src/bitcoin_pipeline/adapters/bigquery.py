@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -19,9 +19,13 @@ from google.cloud import bigquery
 
 from bitcoin_pipeline import schemas
 from bitcoin_pipeline.errors import RetryableError
+from bitcoin_pipeline.times import DAY_US, day_start_us, to_datetime
 
 MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
 """Upper bound on the bytes that one query bills, 6 cents at list price; ten years of one symbol's candles are 1 GiB."""
+
+MOST_RANGES: Final = 50
+"""Upper bound on the time ranges of a statement; BigQuery limits a statement's length and complexity."""
 
 _KINDS: Final = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP", dt.date: "DATE"}
 
@@ -29,20 +33,60 @@ _KINDS: Final = {str: "STRING", int: "INT64", dt.datetime: "TIMESTAMP", dt.date:
 def query_config(**values: Any) -> bigquery.QueryJobConfig:
     """A query's configuration with `values` as its named parameters, limited to MAXIMUM_BYTES_BILLED.
 
-    The limit holds for each statement of a script, too. A value is a str, an int, a date, an aware datetime, or a
-    non-empty list of one of these types. Raises KeyError for any other type.
+    A value is a str, an int, a date, an aware datetime, or a non-empty list of one of these types. Raises KeyError for
+    any other type.
     """
     return bigquery.QueryJobConfig(
         query_parameters=[_parameter(name, value) for name, value in values.items()],
         maximum_bytes_billed=MAXIMUM_BYTES_BILLED,
-        script_options=bigquery.ScriptOptions(statement_byte_budget=MAXIMUM_BYTES_BILLED),
     )
+
+
+def script_config(**values: Any) -> bigquery.QueryJobConfig:
+    """`query_config` of a script, whose statements are limited to MAXIMUM_BYTES_BILLED each, as is the whole.
+
+    The client sends single queries in one request only without this option.
+    """
+    config = query_config(**values)
+    config.script_options = bigquery.ScriptOptions(statement_byte_budget=MAXIMUM_BYTES_BILLED)
+    return config
 
 
 def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
     if isinstance(value, list):
         return bigquery.ArrayQueryParameter(name, _KINDS[type(value[0])], value)
     return bigquery.ScalarQueryParameter(name, _KINDS[type(value)], value)
+
+
+def time_ranges(days: Iterable[dt.date]) -> list[tuple[dt.datetime, dt.datetime]]:
+    """The half-open ranges of time that `days` cover, in order: one per run of days, and MOST_RANGES at most.
+
+    Where there are more runs, those with the shortest time between them are joined.
+    """
+    ranges: list[tuple[dt.datetime, dt.datetime]] = []
+    for day in sorted(set(days)):
+        start = to_datetime(day_start_us(day))
+        if ranges and ranges[-1][1] == start:
+            start, _ = ranges.pop()
+        ranges.append((start, to_datetime(day_start_us(day) + DAY_US)))
+    while len(ranges) > MOST_RANGES:
+        first = min(range(len(ranges) - 1), key=lambda place: ranges[place + 1][0] - ranges[place][1])
+        ranges[first : first + 2] = [(ranges[first][0], ranges[first + 1][1])]
+    return ranges
+
+
+def open_in_days(days: Iterable[dt.date]) -> tuple[str, dict[str, dt.datetime]]:
+    """A condition on a row `stored` that opens on one of the days, and the values of the condition's parameters.
+
+    The days between two that are far apart are not read: BigQuery prunes partitions by comparisons of the partitioning
+    column with constants and parameters, and not by subqueries or joins
+    (cloud.google.com/bigquery/docs/querying-partitioned-tables).
+    """
+    conditions, values = [], {}
+    for number, (start, end) in enumerate(time_ranges(days)):
+        conditions.append(f"stored.open_time >= @from_{number} AND stored.open_time < @to_{number}")
+        values |= {f"from_{number}": start, f"to_{number}": end}
+    return " OR ".join(conditions), values
 
 
 def table_fields(table: str, leave_out: Sequence[str] = ()) -> list[bigquery.SchemaField]:

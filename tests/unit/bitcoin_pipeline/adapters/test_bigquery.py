@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime as dt
+from itertools import pairwise
 
 import pytest
 import requests
@@ -13,11 +14,14 @@ from google.auth.exceptions import TransportError
 from bitcoin_pipeline import schemas
 from bitcoin_pipeline.adapters.bigquery import (
     MAXIMUM_BYTES_BILLED,
+    MOST_RANGES,
     conflict_retry,
     is_conflict,
     query_config,
     retryable_failures,
+    script_config,
     table_fields,
+    time_ranges,
 )
 from bitcoin_pipeline.errors import RetryableError
 
@@ -28,7 +32,6 @@ NOON = dt.datetime(2020, 3, 25, 12, tzinfo=dt.UTC)
 def test_a_query_is_bound_and_limited() -> None:
     config = query_config(symbol="BTCUSDT", level=60, at=NOON, day=NOON.date(), days=[NOON.date()])
     assert config.maximum_bytes_billed == MAXIMUM_BYTES_BILLED == 10 * 2**30
-    assert config.script_options.statement_byte_budget == MAXIMUM_BYTES_BILLED
     found = {
         item["name"]: (item["parameterType"], item["parameterValue"])
         for item in (parameter.to_api_repr() for parameter in config.query_parameters)
@@ -42,6 +45,11 @@ def test_a_query_is_bound_and_limited() -> None:
     }
 
 
+def test_each_statement_of_a_script_is_limited_too() -> None:
+    config = script_config(symbol="BTCUSDT")
+    assert config.maximum_bytes_billed == config.script_options.statement_byte_budget == MAXIMUM_BYTES_BILLED
+
+
 def test_a_value_of_another_type_is_refused() -> None:
     with pytest.raises(KeyError):
         query_config(price=1.5)
@@ -51,6 +59,40 @@ def test_columns_are_those_of_the_schema_file() -> None:
     fields = table_fields("market.candles", leave_out=("updated_at",))
     assert [field.name for field in fields] == list(schemas.table("market.candles").names)[:-1]
     assert [field.field_type for field in fields if field.name == "close"] == ["NUMERIC"]
+
+
+DAY = dt.timedelta(days=1)
+
+
+def day(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+def time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+
+
+def test_days_in_a_row_are_one_range() -> None:
+    days = [day("2024-03-01"), day("2024-02-28"), day("2024-02-29"), day("2024-02-29")]
+    assert time_ranges(days) == [(time("2024-02-28"), time("2024-03-02"))]
+
+
+def test_what_lies_between_scattered_days_is_in_no_range() -> None:
+    days = [day("2026-11-29"), day("2020-03-25"), day("2026-11-28")]
+    assert time_ranges(days) == [
+        (time("2020-03-25"), time("2020-03-26")),
+        (time("2026-11-28"), time("2026-11-30")),
+    ]
+
+
+def test_more_ranges_than_allowed_are_joined_where_the_least_lies_between() -> None:
+    # Every second day of 2024, and a day of 2020 that is far from the others.
+    others = [day("2024-01-01") + 2 * DAY * number for number in range(MOST_RANGES + 10)]
+    ranges = time_ranges([*others, day("2020-03-25")])
+    assert len(ranges) == MOST_RANGES
+    assert ranges[0] == (time("2020-03-25"), time("2020-03-26"))
+    assert all(any(start <= time(str(each)) < end for start, end in ranges) for each in others)
+    assert all(earlier[1] < later[0] for earlier, later in pairwise(ranges))
 
 
 @pytest.mark.parametrize(
