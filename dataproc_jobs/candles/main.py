@@ -43,7 +43,8 @@ def main() -> None:
     loaded = pa.concat_tables([candles.schema().empty_table(), *tables])
     log("INFO", "days read", batch_id=options.batch_id, seconds=_since(started), **_figures(ingests))
     warehouse = bigquery.Client(options.project, location=options.location)
-    publish(warehouse, options.lake, options.batch_id, ingests, loaded)
+    gaps = [gap for outcome in outcomes for gap in outcome.gaps]
+    publish(warehouse, options.lake, options.batch_id, ingests, loaded, gaps)
     log("INFO", "batch finished", batch_id=options.batch_id, candles=loaded.num_rows, seconds=_since(started))
     spark.stop()
 

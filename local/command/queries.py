@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
@@ -48,6 +48,11 @@ ORDER BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
 
 _IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
+
+_GAPS = f"""
+SELECT from_time FROM `{names.GAPS}`
+WHERE symbol = @symbol AND source = 'archive' AND from_time >= @lo AND from_time < @hi
+"""  # noqa: S608  # the names are our own, the values bound
 
 _LIVE_CANDLES = """
 SELECT * FROM candles
@@ -147,14 +152,25 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
     if interval_us == MINUTE_US:
         yield from minutes
         return
+    gaps = set() if plane == "live" else _archive_gaps(cloud, span)
     bucket: list[Candle] = []
     for minute in minutes:
         if bucket and floor_us(bucket[0].open_time_us, interval_us) != floor_us(minute.open_time_us, interval_us):
-            yield from merge(bucket, interval_us)
+            yield from _longer(bucket, interval_us, gaps)
             bucket = []
         # The best minutes may come of several sources; a longer candle of them is still one.
         bucket.append(replace(minute, source=bucket[0].source) if bucket else minute)
-    yield from merge(bucket, interval_us)
+    yield from _longer(bucket, interval_us, gaps)
+
+
+def _longer(minutes: list[Candle], interval_us: int, gaps: Set[int]) -> list[Candle]:
+    """The minutes merged; in the best plane, a minute that the archive lacks may have a candle of another source."""
+    return merge(minutes, interval_us, lost_minutes=gaps - {minute.open_time_us for minute in minutes})
+
+
+def _archive_gaps(cloud: Cloud, span: Span) -> set[int]:
+    """The open times (us) of the minutes of which the archive's candles show nothing, although they had trades."""
+    return {from_datetime(row["from_time"]) for row in run_query(cloud, _GAPS, **span.times)}
 
 
 def _warehouse_minutes(cloud: Cloud, span: Span, query: str) -> Iterator[Candle]:

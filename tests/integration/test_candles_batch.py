@@ -49,6 +49,7 @@ from tests.support.batch_days import (
     INVERSE,
     NEVER_PUBLISHED,
     NO_TRADES,
+    PARTLY_BAD,
     PEPE,
     REAL,
     REAL_BYTES,
@@ -270,6 +271,14 @@ def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
     assert [row["status"] for row in lake.candles(BAD_DAY)] == ["partial", "final", "final"]
 
 
+def test_a_minute_of_rejected_rows_only_is_a_gap_and_each_row_is_there_once(lake: Lake) -> None:
+    assert gaps(lake) == [
+        (PARTLY_BAD.symbol, "archive", "2024-01-19 00:01:00", "2024-01-19 00:02:00", "unknown_side"),
+        (PARTLY_BAD.symbol, "archive", "2024-01-19 00:03:00", "2024-01-19 00:04:00", "unreadable_price"),
+    ]
+    assert [row["open_time"].minute for row in lake.candles(PARTLY_BAD)] == [0, 2]
+
+
 def test_a_file_in_an_unknown_form_fails_with_its_rows_in_quarantine(lake: Lake) -> None:
     ingest = lake.ingests()[str(ALL_BAD)]
     assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("failed", 3, 3, 0)
@@ -302,6 +311,7 @@ def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
 def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
     """All days are loaded again: most unchanged, one revised, one emptied, one now corrupt, one now whole, one new."""
     revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
+    gaps_before = gaps(lake)
     before = {item: lake.candles(item) for item in (*loading(), mended)}
     parquet = lake.read(names.trades_object(broken.symbol, broken.day))
     files = {
@@ -317,6 +327,7 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     for moment in ("batch started", "days read"):
         lake.kill_at(moment, "candles-second", items)
     lake.run("candles-second", items, [])
+    assert gaps(lake) == gaps_before
 
     for item in loading().keys() - files.keys() | {broken}:
         assert lake.candles(item) == before[item]  # updated_at included
@@ -336,6 +347,17 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     assert {row.pop("replaced_at") for row in history} == {second["updated_at"]}
     assert history == [*before[revised][1:], *before[emptied]]
     assert lake.ingests()[str(REAL)]["batch_id"] == "candles-second"
+
+
+def test_gaps_follow_their_day(lake: Lake) -> None:
+    """A revision in an unknown form leaves the gaps with the candles; one without the rejected rows removes them."""
+    before, candles_before = gaps(lake), lake.candles(PARTLY_BAD)
+    lake.put(PARTLY_BAD, file(lines(PARTLY_BAD, "1 BUY 1 1")))
+    lake.run("candles-worse", [PARTLY_BAD], [])
+    assert (gaps(lake), lake.candles(PARTLY_BAD)) == (before, candles_before)
+    lake.put(PARTLY_BAD, file(lines(PARTLY_BAD, *FIVE)))
+    lake.run("candles-better", [PARTLY_BAD], [])
+    assert gaps(lake) == []
 
 
 def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
@@ -369,6 +391,12 @@ def test_a_killed_bigquery_stand_in_has_kept_every_candle(lake: Lake) -> None:
     lake.stack.kill("bigquery")
     lake.stack.start("bigquery")
     assert lake.rows(f"SELECT * FROM {names.CANDLES} ORDER BY symbol, open_time, source") == before
+
+
+def gaps(lake: Lake) -> list[tuple[str, ...]]:
+    rows = lake.rows(f"SELECT * FROM {names.GAPS} ORDER BY symbol, from_time")
+    times = ("from_time", "to_time")
+    return [tuple(f"{row[name]:%F %T}" if name in times else row[name] for name in row) for row in rows]
 
 
 def _no_trades(item: SymbolDay) -> dict[str, Any]:

@@ -68,11 +68,16 @@ def loading() -> dict[SymbolDay, bytes]:
         item[8]: plain[8],
         item[9]: zipped(file(lines(item[9], *FIVE) + lines(item[9], *FIVE)[2:3])),
         BAD_DAY: zipped(file([*lines(BAD_DAY, *FIVE), *bad_rows()]).removesuffix(b"\n")),  # ends with half a line
+        PARTLY_BAD: file(
+            lines(PARTLY_BAD, "1 Buy 1 1", "60 Bid 1 1", "61 Buy 1 x", "120 Buy 1 1", "180 Buy 1 x", "240 Buy 0 1")
+        ),
         **amounts(),
     }
 
 
 BAD_DAY, ALL_BAD = day(20), day(21)
+PARTLY_BAD = day(19)
+"""A day with two minutes whose rows are all rejected, and one whose only row has size 0."""
 
 
 def bad_rows() -> list[str]:
