@@ -10,17 +10,20 @@ from __future__ import annotations
 import argparse
 import time
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from google.cloud import bigquery
 from pyspark.sql import SparkSession
 
 from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
 from bitcoin_pipeline.ingests import IngestStatus, parse_symbol_day
 from candles_batch import candles
 from candles_batch.publication import publish
-from candles_batch.task import Row, clear_day, load_day
+from candles_batch.task import Outcome, Row, clear_day, load_day
+
+_COUNTS: Final = ("row_count", "duplicates", "quarantined", "zero_size_rows", "unplaced_rows")
 
 
 def main() -> None:
@@ -32,12 +35,16 @@ def main() -> None:
     log("INFO", "batch started", batch_id=options.batch_id, days=len(load), no_trades=len(no_trades))
     spark = SparkSession.builder.appName("candles").getOrCreate()
     tasks = spark.sparkContext.parallelize(load, max(len(load), 1))
-    outcomes: list[tuple[Row, pa.Table | None]] = tasks.map(partial(load_day, lake=options.lake)).collect()
-    ingests = [ingest for ingest, _ in outcomes] + [clear_day(item, options.lake) for item in no_trades]
-    loaded = pa.concat_tables([candles.schema().empty_table(), *(table for _, table in outcomes if table is not None)])
+    limit = RejectionLimit(options.rejected_share, options.rejected_rows)
+    outcomes: list[Outcome] = tasks.map(partial(load_day, lake=options.lake, limit=limit)).collect()
+    outcomes += [clear_day(item, options.lake) for item in no_trades]
+    ingests = [outcome.ingest for outcome in outcomes]
+    tables = (outcome.candles for outcome in outcomes if outcome.candles is not None)
+    loaded = pa.concat_tables([candles.schema().empty_table(), *tables])
     log("INFO", "days read", batch_id=options.batch_id, seconds=_since(started), **_figures(ingests))
     warehouse = bigquery.Client(options.project, location=options.location)
-    publish(warehouse, options.lake, options.batch_id, ingests, loaded)
+    gaps = [gap for outcome in outcomes for gap in outcome.gaps]
+    publish(warehouse, options.lake, options.batch_id, ingests, loaded, gaps)
     log("INFO", "batch finished", batch_id=options.batch_id, candles=loaded.num_rows, seconds=_since(started))
     spark.stop()
 
@@ -52,6 +59,19 @@ def _options() -> argparse.Namespace:
         parser.add_argument(
             name, type=parse_symbol_day, action="append", default=[], metavar="SYMBOL:DATE", help=meaning
         )
+    limit = RejectionLimit()
+    parser.add_argument(
+        "--rejected-share",
+        type=float,
+        default=limit.share,
+        help="share of rejected rows above which a file is in an unknown form, and its day fails",
+    )
+    parser.add_argument(
+        "--rejected-rows",
+        type=int,
+        default=limit.rows,
+        help="number of rows up to which a file may have any share of rejected rows, as long as one row is a trade",
+    )
     options = parser.parse_args()
     if not options.day and not options.no_trades:
         parser.error("no day is given: name one with --day or --no-trades")
@@ -60,7 +80,7 @@ def _options() -> argparse.Namespace:
 
 def _figures(ingests: list[Row]) -> dict[str, Any]:
     by_status = {status.value: sum(ingest["status"] == status.value for ingest in ingests) for status in IngestStatus}
-    sums = {key: sum(ingest.get(key, 0) for ingest in ingests) for key in ("row_count", "duplicates", "quarantined")}
+    sums = {key: sum(ingest.get(key, 0) for ingest in ingests) for key in _COUNTS}
     return {**by_status, **sums}
 
 

@@ -14,9 +14,9 @@ from bitcoin_pipeline.ingests import UnknownSymbolError
 from bitcoin_pipeline.settings import SettingsError
 from local.command import data, stack
 from local.command.arguments import CommandError
-from local.command.backfill import BackfillError
 from local.command.output import STDERR
 from local.command.replay import ReplayError
+from local.command.steps import BackfillError
 
 app = typer.Typer(
     no_args_is_help=False,

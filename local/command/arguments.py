@@ -5,7 +5,10 @@ Imported by the other modules of `local.command`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -35,13 +38,35 @@ def parsed(name: str, parse: Callable[[str], _T], text: str) -> _T:
         raise typer.BadParameter(str(error), param_hint=name) from error
 
 
+def days_of(start: str, end: str | None) -> tuple[dt.date, dt.date]:
+    """The first and the last day from START to END. Raises typer.BadParameter."""
+    first, last = parsed("START", parse_day, start), parsed("END", parse_day, end or start)
+    if last < first:
+        raise typer.BadParameter(f"must not be before START {first}, got {last}", param_hint="END")
+    return first, last
+
+
 def span_of(symbol: str, start: str, end: str | None) -> Span:
     """The days from START to END of a symbol. Raises typer.BadParameter."""
-    span = Span(
-        parsed("SYMBOL", parse_symbol, symbol),
-        parsed("START", parse_day, start),
-        parsed("END", parse_day, end or start),
-    )
-    if span.end < span.start:
-        raise typer.BadParameter(f"must not be before START {span.start}, got {span.end}", param_hint="END")
-    return span
+    return Span(parsed("SYMBOL", parse_symbol, symbol), *days_of(start, end))
+
+
+def symbols_and_days(words: Sequence[str], symbols_file: Path | None) -> tuple[list[str], dt.date, dt.date]:
+    """The symbols, the first and the last day of the arguments `[SYMBOLS] START [END]`.
+
+    SYMBOLS are separated by commas; with `symbols_file`, they stand there, separated by commas, blanks or line ends.
+    Raises typer.BadParameter.
+    """
+    if symbols_file is None:
+        text, *rest = words
+        name, form = "SYMBOLS", "SYMBOLS START [END]"
+    else:
+        try:
+            text, rest = symbols_file.read_text("utf-8"), list(words)
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(str(error), param_hint="--symbols-file") from error
+        name, form = "--symbols-file", "START [END] with --symbols-file"
+    if not 1 <= len(rest) <= 2:
+        raise typer.BadParameter(f"the arguments are {form}, got {' '.join(words)}")
+    symbols = [parsed(name, parse_symbol, symbol) for symbol in re.split(r"[,\s]+", text.strip(", \n"))]
+    return list(dict.fromkeys(symbols)), *days_of(rest[0], rest[1] if len(rest) > 1 else None)

@@ -7,47 +7,59 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bitcoin_pipeline.ingests import IngestStatus
+from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
 from bitcoin_pipeline.names import REPLAY_TOPIC
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_interval
-from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of
-from local.command.backfill import Summary
-from local.command.backfill import backfill as run_backfill
+from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of, symbols_and_days
+from local.command.backfill import Backfill, Summary
 from local.command.cloud import Cloud, environment
 from local.command.output import STDERR, Format, write_rows
 from local.command.progress import shown_progress
-from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, Span, candle_row, lake_trades
+from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, candle_row, lake_trades
 from local.command.queries import candles as read_candles
-from local.command.queries import sql as run_sql
 from local.command.queries import trades as read_trades
+from local.command.sql import sql as run_sql
 from local.environment import replace_process_environ, stack_home
 
 app = typer.Typer()
 
+_NAMED_SYMBOLS = 5
+"""Number of symbols up to which a summary names them."""
+
 
 @app.command()
 def backfill(
-    symbol: Symbol,
-    start: Start,
-    end: End = None,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[SYMBOLS] START [END]",
+            help="Such as BTCUSDT,ETHUSDT 2024-01-01 2024-01-31; UTC days, both included, END is START by default.",
+        ),
+    ],
+    symbols_file: Annotated[
+        Path | None,
+        typer.Option("--symbols-file", metavar="FILE", help="The symbols, in place of SYMBOLS; one a line."),
+    ] = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Also days that are loaded already, whose files may have changed."),
+        typer.Option("--again", help="Also check loaded days for changed files, and compute failed days again."),
     ] = False,
 ) -> None:
     """Load the days that are missing: fetch their files, compute candles, publish."""
-    span = span_of(symbol, start, end)
+    symbols, start, end = symbols_and_days(words, symbols_file)
     cloud = _cloud()
     began = time.monotonic()
     with shown_progress() as progress:
-        summary = run_backfill(cloud, span, progress, again=again)
-    _print_summary(span, summary, time.monotonic() - began)
-    if summary.not_fetched or any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests):
+        summary = Backfill(cloud, symbols, start, end, progress).run(again=again)
+    _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
+    failed = any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)
+    if summary.not_fetched or summary.still_failed or failed:
         raise typer.Exit(1)
 
 
@@ -133,29 +145,37 @@ def _cloud() -> Cloud:
     return Cloud(environ)
 
 
-def _print_summary(span: Span, summary: Summary, seconds: float) -> None:
+def _print_summary(symbols: list[str], days: str, summary: Summary, seconds: float) -> None:
+    subject = ",".join(symbols) if len(symbols) <= _NAMED_SYMBOLS else f"{len(symbols)} symbols"
     if not summary.planned:
-        STDERR.print(f"Nothing is missing of {span.symbol} from {span.start} to {span.end}.")
+        STDERR.print(f"Nothing is missing of {subject} {days}.")
         return
     loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
+    failed = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.FAILED]
     rows = [
         ("days planned", len(summary.planned)),
         ("days loaded", len(loaded)),
         ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
+        ("days unchanged", len(summary.unchanged)),
         ("days not published yet", len(summary.not_published)),
         ("days not fetched", len(summary.not_fetched)),
-        ("days failed", sum(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)),
+        ("days failed", len(failed) + len(summary.still_failed)),
         ("trades", sum(ingest.trades for ingest in loaded)),
         ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
         ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
         ("candles", summary.candles),
         ("seconds", round(seconds, 1)),
     ]
-    write_rows((f"{span.symbol} {span.start} to {span.end}", ""), rows, Format.TABLE)
+    write_rows((f"{subject} {days}", ""), rows, Format.TABLE)
+
+    def named(item: SymbolDay) -> str:
+        return item.day.isoformat() if len(symbols) == 1 else f"{item.symbol} {item.day}"
+
     for item in summary.not_published:
-        STDERR.print(f"not published yet: {item.day}")
+        STDERR.print(f"not published yet: {named(item)}")
     for item, reason in sorted(summary.not_fetched.items()):
-        STDERR.print(f"not fetched: {item.day}: {reason}")
-    for ingest in summary.ingests:
-        if ingest.status is IngestStatus.FAILED:
-            STDERR.print(f"failed: {ingest.item.day}: {ingest.reason}")
+        STDERR.print(f"not fetched: {named(item)}: {reason}")
+    for ingest in failed:
+        STDERR.print(f"failed: {named(ingest.item)}: {ingest.reason}")
+    for ingest in summary.still_failed:
+        STDERR.print(f"still failed, file unchanged, not computed again: {named(ingest.item)}: {ingest.reason}")

@@ -11,24 +11,24 @@ from local.command.output import STDERR
 
 
 class ShownProgress:
-    """A `local.command.backfill.Progress` that draws bars."""
+    """A `local.command.steps.Progress` that draws bars."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._task: TaskID | None = None
 
     def step(self, title: str, total: int | None) -> None:
-        """See local.command.backfill.Progress."""
+        """See local.command.steps.Progress."""
         self.finish()
         self._task = self._bars.add_task(title, total=total)
 
     def advance(self) -> None:
-        """See local.command.backfill.Progress."""
+        """See local.command.steps.Progress."""
         if self._task is not None:
             self._bars.advance(self._task)
 
     def note(self, text: str) -> None:
-        """See local.command.backfill.Progress."""
+        """See local.command.steps.Progress."""
         self._bars.console.print(text)
 
     def finish(self) -> None:

@@ -1,4 +1,4 @@
-"""The queries of the data commands: candles and ingests in BigQuery, trades in the lake, all of them through DuckDB.
+"""The queries of the data commands: candles and ingests in BigQuery, live candles in Postgres, trades in the lake.
 
 Imported by the other modules of `local.command`. Every BigQuery query has bound parameters and a limit on billed bytes.
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
-from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.settings import SettingsError
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
@@ -44,11 +43,16 @@ _TICK_COLUMNS: Final = ["time", "match_order", "price", "size", "side", "id"]
 
 _INGESTS = f"""
 SELECT * FROM `{names.INGESTS}`
-WHERE symbol = @symbol AND date BETWEEN @start AND @end
-ORDER BY date
+WHERE symbol IN UNNEST(@symbols) AND date BETWEEN @start AND @end
+ORDER BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
 
 _IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
+
+_GAPS = f"""
+SELECT from_time FROM `{names.GAPS}`
+WHERE symbol = @symbol AND source = 'archive' AND from_time >= @lo AND from_time < @hi
+"""  # noqa: S608  # the names are our own, the values bound
 
 _LIVE_CANDLES = """
 SELECT * FROM candles
@@ -57,9 +61,9 @@ ORDER BY open_time
 """
 
 _COUNT = f"""
-SELECT COUNT(*) FROM `{names.CANDLES}`
-WHERE symbol = @symbol AND source = 'archive' AND open_time >= @lo AND open_time < @hi
-  AND DATE(open_time) IN UNNEST(@days)
+SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}`
+WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND open_time >= @lo AND open_time < @hi
+GROUP BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
 
 
@@ -74,49 +78,61 @@ class Span:
     @property
     def times(self) -> dict[str, Any]:
         """Query parameters: symbol, and the half-open range of times lo to hi."""
-        lo, hi = to_datetime(day_start_us(self.start)), to_datetime(day_start_us(self.end) + DAY_US)
-        return {"symbol": self.symbol, "lo": lo, "hi": hi}
+        return {"symbol": self.symbol, "lo": to_datetime(day_start_us(self.start)), "hi": _end(self.end)}
 
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless it is loaded."""
+    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless its file could be read."""
 
     item: SymbolDay
-    status: IngestStatus
+    recorded: Recorded
     reason: str
     row_count: int
     duplicates: int
     quarantined: int
-    batch_id: str
+    zero_size_rows: int
+
+    @property
+    def status(self) -> IngestStatus:
+        """The state of the day."""
+        return self.recorded.status
 
     @property
     def trades(self) -> int:
         """Number of trades that the day has in the lake."""
-        return self.row_count - self.duplicates - self.quarantined
+        return self.row_count - self.duplicates - self.quarantined - self.zero_size_rows
 
 
-def ingests(cloud: Cloud, span: Span) -> dict[SymbolDay, Ingest]:
-    """The rows of the table `ingests` for these days."""
-    rows = _query(cloud, _INGESTS, symbol=span.symbol, start=span.start, end=span.end)
+def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) -> dict[SymbolDay, Ingest]:
+    """The rows of the table `ingests` for these symbols and days, `end` included."""
     found = (
         Ingest(
             SymbolDay(row["symbol"], row["date"]),
-            IngestStatus(row["status"]),
+            Recorded(IngestStatus(row["status"]), row["sha256"] or "", row["etag"] or "", row["batch_id"]),
             row["reason"] or "",
             row["row_count"] or 0,
             row["duplicates"] or 0,
             row["quarantined"] or 0,
-            row["batch_id"],
+            row["zero_size_rows"] or 0,
         )
-        for row in rows
+        for row in run_query(cloud, _INGESTS, symbols=list(symbols), start=start, end=end)
     )
     return {ingest.item: ingest for ingest in found}
 
 
-def candle_count(cloud: Cloud, span: Span, loaded: list[dt.date]) -> int:
-    """Number of 1-minute archive candles on the days `loaded` within `span`."""
-    return int(next(iter(_query(cloud, _COUNT, **span.times, days=loaded)))[0]) if loaded else 0
+def candle_count(cloud: Cloud, loaded: Collection[SymbolDay]) -> int:
+    """Number of 1-minute archive candles of the days `loaded`."""
+    if not loaded:
+        return 0
+    first, last = min(item.day for item in loaded), max(item.day for item in loaded)
+    symbols = sorted({item.symbol for item in loaded})
+    rows = run_query(cloud, _COUNT, symbols=symbols, lo=to_datetime(day_start_us(first)), hi=_end(last))
+    return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
+
+
+def _end(day: dt.date) -> dt.datetime:
+    return to_datetime(day_start_us(day) + DAY_US)
 
 
 def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[Candle]:
@@ -136,18 +152,29 @@ def candles(cloud: Cloud, span: Span, plane: str, interval_us: int) -> Iterator[
     if interval_us == MINUTE_US:
         yield from minutes
         return
+    gaps = set() if plane == "live" else _archive_gaps(cloud, span)
     bucket: list[Candle] = []
     for minute in minutes:
         if bucket and floor_us(bucket[0].open_time_us, interval_us) != floor_us(minute.open_time_us, interval_us):
-            yield from merge(bucket, interval_us)
+            yield from _longer(bucket, interval_us, gaps)
             bucket = []
         # The best minutes may come of several sources; a longer candle of them is still one.
         bucket.append(replace(minute, source=bucket[0].source) if bucket else minute)
-    yield from merge(bucket, interval_us)
+    yield from _longer(bucket, interval_us, gaps)
+
+
+def _longer(minutes: list[Candle], interval_us: int, gaps: Set[int]) -> list[Candle]:
+    """The minutes merged; in the best plane, a minute that the archive lacks may have a candle of another source."""
+    return merge(minutes, interval_us, lost_minutes=gaps - {minute.open_time_us for minute in minutes})
+
+
+def _archive_gaps(cloud: Cloud, span: Span) -> set[int]:
+    """The open times (us) of the minutes of which the archive's candles show nothing, although they had trades."""
+    return {from_datetime(row["from_time"]) for row in run_query(cloud, _GAPS, **span.times)}
 
 
 def _warehouse_minutes(cloud: Cloud, span: Span, query: str) -> Iterator[Candle]:
-    rows = _query(cloud, f"{query} ORDER BY open_time", **span.times)
+    rows = run_query(cloud, f"{query} ORDER BY open_time", **span.times)
     return (_candle(dict(row.items())) for row in rows)
 
 
@@ -208,82 +235,18 @@ def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
         with file, pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
                 # The reader returns columns in the order of the file.
-                for row in _rows([batch.select(_TICK_COLUMNS)]):
+                for row in rows_of([batch.select(_TICK_COLUMNS)]):
                     yield *row[:-1], uuid.UUID(bytes=row[-1])
 
 
-def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
-
-    Only the tables that the query names are read: trades from the lake's Parquet files, pruned by symbol, date and
-    column; the others from BigQuery as Arrow. Raises duckdb.Error when the query is wrong.
-    """
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": False,  # nothing is downloaded
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,  # a name in the query is a table, never a Python variable
-        }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    # A word that only looks like a table costs one needless read; DuckDB's own list of tables fails on joins and PIVOT.
-    words = set(re.findall(r"\w+", query.lower()))
-    if "trades" in words:
-        connection.register("lake_trades", _lake_dataset(cloud))
-        connection.execute(_TRADES_VIEW)
-    for name in (*schemas.tables(), *schemas.views()):
-        short = name.rpartition(".")[2]
-        if short in words:
-            connection.register(short, _arrow_table(cloud, name))
-    relation = connection.sql(query)
-    if relation is None:
-        raise duckdb.InvalidInputException("the query must return rows")
-    reader = relation.to_arrow_reader(10_000)
-    return reader.schema.names, _rows(reader)
-
-
-_TRADES_VIEW = """
-CREATE VIEW trades AS
-SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id
-FROM lake_trades
-"""
-
-
-def _lake_schema() -> Any:
-    import pyarrow as pa
-
-    from bitcoin_pipeline.adapters.arrow import table_schema
-
-    partitions = [pa.field("symbol", pa.string()), pa.field("date", pa.date32())]
-    return pa.schema([*table_schema("lake.trades"), *partitions])
-
-
-def _lake_dataset(cloud: Cloud) -> Any:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
-    schema = _lake_schema()
-    root = f"{cloud.settings.lake}/{names.TRADES_PREFIX.rstrip('/')}"
-    partitioning = ds.partitioning(pa.schema([schema.field("symbol"), schema.field("date")]), flavor="hive")
-    try:
-        return ds.dataset(root, schema=schema, format="parquet", filesystem=cloud.lake(), partitioning=partitioning)
-    except FileNotFoundError:
-        return schema.empty_table()
-
-
-def _arrow_table(cloud: Cloud, name: str) -> Any:
-    rows = _query(cloud, f"SELECT * FROM `{name}`")  # noqa: S608  # one of our own names
-    return rows.to_arrow(bqstorage_client=cloud.bigquery_storage())
-
-
-def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:
+def rows_of(reader: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of Arrow record batches as tuples of Python values."""
     for batch in reader:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _query(cloud: Cloud, query: str, **values: Any) -> Any:
+def run_query(cloud: Cloud, query: str, **values: Any) -> Any:
+    """The rows of a BigQuery query with `values` as its parameters."""
     from bitcoin_pipeline.adapters.bigquery import query_config
 
     return cloud.bigquery().query_and_wait(query, job_config=query_config(**values))

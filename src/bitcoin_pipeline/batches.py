@@ -1,15 +1,17 @@
-"""The description of a Dataproc batch, the same for the DAGs' operator and for the command line.
+"""The description and the id of a Dataproc batch, the same for the DAGs' operator and for the command line.
 
 Part of the core; any module may import it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
-from bitcoin_pipeline.ingests import SymbolDay
+from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
+from bitcoin_pipeline.names import batch_id
 
 RUNTIME_VERSION: Final = "2.3"
 """Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
@@ -57,3 +59,21 @@ def candles_batch(
         "runtime_config": {"version": RUNTIME_VERSION},
         "environment_config": {"execution_config": {key: value for key, value in execution.items() if value}},
     }
+
+
+def candles_batch_id(
+    items: BatchDays, fetched: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded], attempt: int
+) -> str:
+    """`candles-20240101-0123456789abcdef-1`: the first day, a digest of the batch's work, and the number of the try.
+
+    The work is the days with the versions of their files, and the batches whose rows of `ingests` it replaces. The same
+    work therefore has the same id in every run of a command, and Dataproc accepts an id only once.
+    """
+    lines = [
+        f"{kind} {item} {fetched[item].version} {known[item].batch_id if item in known else ''}"
+        for kind, of_kind in (("load", items.load), ("no_trades", items.no_trades))
+        for item in of_kind
+    ]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    first = min(item.day for item in items.of_batch)
+    return batch_id("candles", f"{first.isoformat().replace('-', '')}-{digest}-{attempt}")

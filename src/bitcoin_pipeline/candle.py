@@ -129,12 +129,14 @@ def minute_candles(trades: Iterable[Trade], source: Source, *, partial_minutes: 
     ]
 
 
-def merge(candles: Iterable[Candle], interval_us: int) -> list[Candle]:
+def merge(candles: Iterable[Candle], interval_us: int, *, lost_minutes: Iterable[int] = ()) -> list[Candle]:
     """Candles of `interval_us` from shorter ones, by symbol, source and open time.
 
-    Associative and commutative: neither order nor intermediate intervals change the result. Raises ValueError
+    `lost_minutes`: open times (us) of minutes that had trades and have no candle; a longer candle over one of them is
+    partial. Associative and commutative: neither order nor intermediate intervals change the result. Raises ValueError
     when two candles of one symbol and source share an open time, because one of them would count twice.
     """
+    partial = {floor_us(time, interval_us) for time in lost_minutes}
     groups: dict[tuple[str, Source, int], dict[int, Candle]] = {}
     for candle in candles:
         key = (candle.symbol, candle.source, floor_us(candle.open_time_us, interval_us))
@@ -142,7 +144,7 @@ def merge(candles: Iterable[Candle], interval_us: int) -> list[Candle]:
         if candle.open_time_us in parts:
             raise ValueError(f"two candles of {candle.symbol} {candle.source} open at {iso(candle.open_time_us)}")
         parts[candle.open_time_us] = candle
-    return [_merged(groups[key], key[2]) for key in sorted(groups)]
+    return [_merged(groups[key], key[2], is_partial=key[2] in partial) for key in sorted(groups)]
 
 
 def _minute(trades: list[Trade], open_time_us: int, source: Source, status: Status) -> Candle:
@@ -170,10 +172,11 @@ def _minute(trades: list[Trade], open_time_us: int, source: Source, status: Stat
     )
 
 
-def _merged(parts: Mapping[int, Candle], open_time_us: int) -> Candle:
+def _merged(parts: Mapping[int, Candle], open_time_us: int, *, is_partial: bool) -> Candle:
     candles = [parts[time] for time in sorted(parts)]
     first, last = candles[0], candles[-1]
     counts = [candle.trade_count for candle in candles]
+    statuses = [candle.status for candle in candles] + [Status.PARTIAL] * is_partial
     return Candle(
         symbol=first.symbol,
         open_time_us=open_time_us,
@@ -189,7 +192,7 @@ def _merged(parts: Mapping[int, Candle], open_time_us: int) -> Candle:
         buy_turnover=_total_or_none([candle.buy_turnover for candle in candles]),
         first_trade_id=first.first_trade_id,
         last_trade_id=last.last_trade_id,
-        status=max((candle.status for candle in candles), key=lambda status: status.doubt),
+        status=max(statuses, key=lambda status: status.doubt),
     )
 
 

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from bitcoin_pipeline.errors import FinalError
 from bitcoin_pipeline.symbols import parse_symbol
@@ -68,10 +68,55 @@ def parse_symbol_day(text: str) -> SymbolDay:
     return SymbolDay(parse_symbol(symbol), parse_day(day))
 
 
-def missing_days(symbol: str, start: dt.date, end: dt.date, known: Mapping[SymbolDay, IngestStatus]) -> list[SymbolDay]:
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer of `fetch_archive`; the digest, ETag and generation are those of the raw file, empty without one."""
+
+    status: FetchStatus
+    sha256: str = ""
+    etag: str = ""
+    generation: str = ""
+
+    @property
+    def version(self) -> str:
+        """Text that differs between two contents of a day's raw file; empty for a day without one."""
+        return self.sha256 or self.etag or self.generation
+
+
+def parse_fetched(answer: Mapping[str, Any]) -> Fetched:
+    """The JSON object of a successful answer of `fetch_archive`. Raises ValueError when it has no known status."""
+    version = (str(answer.get(name) or "") for name in ("sha256", "etag", "generation"))
+    return Fetched(FetchStatus(answer.get("status", "")), *version)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The part of a row of `ingests` that planning needs; an empty text stands for NULL."""
+
+    status: IngestStatus
+    sha256: str = ""
+    etag: str = ""
+    batch_id: str = ""
+
+    def covers(self, fetched: Fetched) -> bool:
+        """True when the batch has read the same file, or has recorded a day without a file that still has none.
+
+        Another batch would give the same result. A row without the version of a file, such as of a day whose raw object
+        was absent, covers no file.
+        """
+        if fetched.status is FetchStatus.NO_TRADES and self.status is IngestStatus.NO_TRADES:
+            return True
+        if not fetched.status.landed:
+            return False
+        if self.sha256 and fetched.sha256:
+            return self.sha256 == fetched.sha256
+        return bool(self.etag) and self.etag == fetched.etag
+
+
+def missing_days(symbol: str, start: dt.date, end: dt.date, known: Mapping[SymbolDay, Recorded]) -> list[SymbolDay]:
     """The days from `start` to `end`, both included, that `ingests` (`known`) lacks or has as failed."""
     wanted = (SymbolDay(symbol, day) for day in days(start, end))
-    return [item for item in wanted if item not in known or not known[item].settled]
+    return [item for item in wanted if item not in known or not known[item].status.settled]
 
 
 def absent_status(day: dt.date, today: dt.date) -> FetchStatus:
@@ -86,39 +131,61 @@ class UnknownSymbolError(FinalError):
 
 @dataclass(frozen=True, slots=True)
 class BatchDays:
-    """The fetched days as a batch gets them, each tuple in order.
+    """Fetched days by what happens to them, each tuple in order.
 
-    `load`: days whose raw files the batch reads. `no_trades`: days that it records as such. `not_published`: days that
-    it does not get; without a row in `ingests`, they are planned again.
+    `load`: days whose raw files the batch reads. `no_trades`: days that it records as such. The batch does not get the
+    others. `not_published`: without a row in `ingests`, they are planned again. `unchanged`: their rows stay as they
+    are. `still_failed`: they failed before, and their files are the same.
     """
 
-    load: tuple[SymbolDay, ...]
-    no_trades: tuple[SymbolDay, ...]
-    not_published: tuple[SymbolDay, ...]
+    load: tuple[SymbolDay, ...] = ()
+    no_trades: tuple[SymbolDay, ...] = ()
+    not_published: tuple[SymbolDay, ...] = ()
+    unchanged: tuple[SymbolDay, ...] = ()
+    still_failed: tuple[SymbolDay, ...] = ()
 
     @property
-    def needs_batch(self) -> bool:
-        """True when there is a day to load or to record."""
-        return bool(self.load or self.no_trades)
+    def of_batch(self) -> tuple[SymbolDay, ...]:
+        """The days that the batch gets."""
+        return self.load + self.no_trades
 
 
-def batch_days(fetched: Mapping[SymbolDay, FetchStatus]) -> BatchDays:
-    """What a batch does with days, by the answers of `fetch_archive`.
+def batch_days(
+    fetched: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded], *, again: bool = False
+) -> BatchDays:
+    """What happens to days, by the answers of `fetch_archive` and the rows of `ingests` (`known`).
 
-    Raises UnknownSymbolError when one of them is `unknown_symbol`.
+    A day whose file is the one of its row is not computed again, unless it failed and `again` is set. Raises
+    UnknownSymbolError when an answer is `unknown_symbol`.
     """
-    unknown = sorted({item.symbol for item, status in fetched.items() if status is FetchStatus.UNKNOWN_SYMBOL})
+    unknown = sorted({item.symbol for item, answer in fetched.items() if answer.status is FetchStatus.UNKNOWN_SYMBOL})
     if unknown:
         raise UnknownSymbolError(f"the exchange's archive has no symbol {', '.join(unknown)}")
+    covered = {item for item, answer in fetched.items() if item in known and known[item].covers(answer)}
+    failed = {item for item in covered if not known[item].status.settled}
+    done = covered - failed if again else covered
 
     def of(*statuses: FetchStatus) -> tuple[SymbolDay, ...]:
-        return tuple(sorted(item for item, status in fetched.items() if status in statuses))
+        return tuple(sorted(item for item in fetched.keys() - done if fetched[item].status in statuses))
 
-    landed = (status for status in FetchStatus if status.landed)
-    return BatchDays(of(*landed), of(FetchStatus.NO_TRADES), of(FetchStatus.NOT_PUBLISHED))
+    return BatchDays(
+        load=of(*(status for status in FetchStatus if status.landed)),
+        no_trades=of(FetchStatus.NO_TRADES),
+        not_published=of(FetchStatus.NOT_PUBLISHED),
+        unchanged=tuple(sorted(done - failed)),
+        still_failed=tuple(sorted(done & failed)),
+    )
 
 
-def in_batches(items: Iterable[SymbolDay], size: int) -> list[list[SymbolDay]]:
-    """`items` in runs of at most `size`, in their order."""
-    ordered = list(items)
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+def in_batches(items: Iterable[SymbolDay], start: dt.date, size: int, symbols: int = 1) -> list[list[SymbolDay]]:
+    """`items`, none of which is before `start`, in batches of consecutive days.
+
+    The days from `start` on are divided into periods of equal length, of `size` symbol-days for that number of
+    `symbols`, but at least of one day; a batch has the items of one period. So it spans few days, and the division does
+    not depend on which days are done: a command that is repeated makes the same batches.
+    """
+    period = max(1, size // symbols)
+    batches: dict[int, list[SymbolDay]] = {}
+    for item in items:
+        batches.setdefault((item.day - start).days // period, []).append(item)
+    return [sorted(batches[number]) for number in sorted(batches)]

@@ -14,6 +14,7 @@ CANDLES: Final = f"{DATASET}.candles"
 CANDLE_HISTORY: Final = f"{DATASET}.candle_history"
 CANDLES_BEST: Final = f"{DATASET}.candles_best"
 INGESTS: Final = f"{DATASET}.ingests"
+GAPS: Final = f"{DATASET}.gaps"
 LOCKS: Final = f"{DATASET}.locks"
 
 TRADES_TOPIC: Final = "trades"

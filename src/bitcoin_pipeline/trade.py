@@ -53,15 +53,17 @@ class Reason(StrEnum):
     UNREADABLE_TRADE_ID = "unreadable_trade_id"
     UNREADABLE_SEQUENCE = "unreadable_sequence"
     TURNOVER_OUT_OF_RANGE = "turnover_out_of_range"
+    ZERO_SIZE = "zero_size"
     ID_WITH_OTHER_CONTENT = "id_with_other_content"
 
 
 class RejectedValueError(ValueError):
-    """A value that no trade can have; `reason` is the rule that it breaks."""
+    """A `value` that no trade can have; `reason` is the rule that it breaks."""
 
     def __init__(self, reason: Reason, value: str) -> None:
         super().__init__(f"{reason}: {value!r}")
         self.reason: Final = reason
+        self.value: Final = value
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def open_page(stores: Stores, browser: Browser) -> Iterator[Callable[..., Page]]
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
         page.goto(stores.url + query)
         page.wait_for_selector(f"#chart[data-state={state}]")
         return page

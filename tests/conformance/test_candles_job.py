@@ -7,8 +7,10 @@ import io
 import pytest
 
 from bitcoin_pipeline.bybit import archive
+from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit, unknown_form
 from bitcoin_pipeline.candle import Source
-from candles_batch.candles import minute_candles
+from bitcoin_pipeline.times import iso
+from candles_batch.candles import gap_rows, minute_candles
 from candles_batch.parquet import trades_parquet
 from candles_batch.reading import read_day
 from tests.support.cases import Case, load_cases
@@ -23,6 +25,11 @@ def test_archive_file_gives_the_exact_candles(case: Case) -> None:
     assert candles_of(minute_candles(day)) == case.expected_minutes(Source.ARCHIVE)
     assert day.duplicates == case.duplicates
     assert [(row.row, row.reason) for row in day.rejected] == list(case.rejected)
+    assert [(row["from_time"], row["reason"]) for row in gap_rows(day)] == [
+        (iso(time_us), reason) for time_us, reason in case.expected_lost_minutes().items()
+    ]
+    reason = unknown_form(day.rejected, day.rows, RejectionLimit())
+    assert reason is None if not case.unknown_form else (reason or "").startswith(case.unknown_form)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitcoin_pipeline.bybit import archive
+from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit, lost_minutes, partial_minutes, unknown_form
 from bitcoin_pipeline.candle import Candle, Source, merge, minute_candles
 from bitcoin_pipeline.times import DAY_US, MINUTE_US
 from bitcoin_pipeline.trade import Trade
@@ -28,8 +29,7 @@ def read(case: Case) -> archive.DayTrades:
 
 
 def archive_candles(day: archive.DayTrades, trades: list[Trade]) -> list[Candle]:
-    partial = [row.minute_us for row in day.rejected if row.minute_us is not None]
-    return minute_candles(trades, Source.ARCHIVE, partial_minutes=partial)
+    return minute_candles(trades, Source.ARCHIVE, partial_minutes=partial_minutes(day.rejected))
 
 
 def distinct(trades: list[Trade]) -> list[Trade]:
@@ -46,6 +46,20 @@ def test_archive_file_gives_the_exact_candles(case: Case) -> None:
     assert day.duplicates == case.duplicates
     assert [(row.row, row.reason) for row in day.rejected] == list(case.rejected)
     assert day.rows == len(day.trades) + day.duplicates + len(day.rejected)
+
+
+@named(ARCHIVE_CASES)
+def test_a_minute_that_lacks_all_its_rows_is_lost(case: Case) -> None:
+    day = read(case)
+    with_trades = {candle.open_time_us for candle in archive_candles(day, day.trades)}
+    assert lost_minutes(day.rejected, with_trades) == case.expected_lost_minutes()
+
+
+@named(ARCHIVE_CASES)
+def test_a_file_in_an_unknown_form_has_a_reason(case: Case) -> None:
+    day = read(case)
+    reason = unknown_form(day.rejected, day.rows, RejectionLimit())
+    assert reason is None if not case.unknown_form else (reason or "").startswith(case.unknown_form)
 
 
 @named(LIVE_CASES)
@@ -72,19 +86,20 @@ def test_any_arrival_gives_the_same_candles(case: Case, data: st.DataObject) -> 
 @pytest.mark.parametrize("source", [Source.ARCHIVE, Source.LIVE])
 def test_minutes_merge_to_the_exact_longer_candles(case: Case, source: Source) -> None:
     for interval_us, expected in case.expected_longer(source).items():
-        assert merge(case.expected_minutes(source), interval_us) == expected
+        lost = case.expected_lost_minutes()
+        assert merge(case.expected_minutes(source), interval_us, lost_minutes=lost) == expected
 
 
 @named(ARCHIVE_CASES)
 @given(data=st.data())
 def test_any_order_and_any_steps_between_merge_to_the_same(case: Case, data: st.DataObject) -> None:
-    minutes = case.expected_minutes(Source.ARCHIVE)
+    minutes, lost = case.expected_minutes(Source.ARCHIVE), case.expected_lost_minutes()
     shuffled = data.draw(st.permutations(minutes))
     steps = data.draw(st.sampled_from(INTERVAL_CHAINS))
     merged = list(shuffled)
     for interval_us in steps:
-        merged = merge(merged, interval_us)
-    assert merged == merge(minutes, steps[-1])
+        merged = merge(merged, interval_us, lost_minutes=lost)
+    assert merged == merge(minutes, steps[-1], lost_minutes=lost)
 
 
 # Each interval is a multiple of the one before it.

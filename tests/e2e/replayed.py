@@ -119,10 +119,11 @@ def write_archive(folder: Path) -> None:
     (folder / "BTCUSDT2020-03-26.csv.gz").write_bytes(real[:60_000])
     header = gzip.decompress(real).split(b"\n")[0]
     (folder / "BTCUSDT2020-03-27.csv.gz").write_bytes(gzip.compress(header + b"\n"))
-    (folder / REVISED).write_bytes(gzip.compress(b"\n".join(other_days_rows())))
+    (folder / REVISED).write_bytes(gzip.compress(b"\n".join(mostly_other_days_rows())))
     (folder / "notes.txt").write_text("not a file of the archive")
 
 
-def other_days_rows() -> list[bytes]:
-    """A header and two rows of 2020-04-06."""
-    return gzip.decompress(REAL_FILE.read_bytes()).replace(b"1585", b"1586").split(b"\n")[:3]
+def mostly_other_days_rows() -> list[bytes]:
+    """A header, two rows of 2020-04-06 and one of 2020-03-31."""
+    lines = gzip.decompress(REAL_FILE.read_bytes()).replace(b"1585", b"1586").split(b"\n")[:4]
+    return [*lines[:3], b",".join([b"1585612800", *lines[3].split(b",")[1:]])]

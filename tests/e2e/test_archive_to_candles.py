@@ -19,7 +19,7 @@ from bitcoin_pipeline.candle import Source, merge, minute_candles
 from bitcoin_pipeline.times import iso, parse_interval
 from local.backing.pubsub import installed_emulator
 from local.environment import read_env_file
-from tests.e2e.replayed import REAL_FILE, REVISED, Played, other_days_rows
+from tests.e2e.replayed import REAL_FILE, REVISED, Played, mostly_other_days_rows
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 
@@ -133,13 +133,26 @@ def test_a_corrupt_day_fails_alone_and_empty_days_are_told(pipeline: Pipeline) -
         {"date": "2020-03-28", "status": "no_trades"},  # long gone and never published
         {"date": "2020-03-29", "status": "no_trades"},
         {"date": "2020-03-30", "status": "no_trades"},
-        {"date": "2020-03-31", "status": "loaded"},  # all of it quarantined
+        {"date": "2020-03-31", "status": "loaded"},  # one row; two are quarantined
     ]
-    assert len(pipeline.done("candles", "BTCUSDT", "2020-03-25", "2020-03-31", "--format", "csv").rows) == 442
+    assert len(pipeline.done("candles", "BTCUSDT", "2020-03-25", "2020-03-31", "--format", "csv").rows) == 443
+
+
+def test_a_failed_day_is_computed_again_only_when_requested_or_revised(pipeline: Pipeline) -> None:
+    query = "SELECT batch_id FROM ingests WHERE date = DATE '2020-03-26'"
+    before = pipeline.done("sql", query, "--format", "csv").rows
+    outcome = pipeline.run("backfill", "BTCUSDT", "2020-03-25", "2020-03-31")
+    assert outcome.code == 1
+    assert "still failed, file unchanged, not computed again: 2020-03-26: gzip" in outcome.err
+    assert pipeline.done("sql", query, "--format", "csv").rows == before
+    outcome = pipeline.run("backfill", "BTCUSDT", "2020-03-26", "--again")
+    assert "\nfailed: 2020-03-26: gzip" in outcome.err
+    assert pipeline.done("sql", query, "--format", "csv").rows != before
 
 
 def test_a_day_that_cannot_be_fetched_keeps_no_other_from_loading(pipeline: Pipeline, archive: Path) -> None:
-    shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-25.csv.gz")  # rows of another symbol, which all go to quarantine
+    rows = gzip.decompress(REAL_FILE.read_bytes()).replace(b"BTCUSDT", b"LTCUSDT")
+    (archive / "LTCUSDT2020-03-25.csv.gz").write_bytes(gzip.compress(rows))
     shutil.copy(REAL_FILE, archive / "LTCUSDT2020-03-26.csv.gz")
     set_fault(pipeline, {"fault": "status", "code": 500, "path": "/trading/LTCUSDT/LTCUSDT2020-03-26"})
     try:
@@ -150,18 +163,26 @@ def test_a_day_that_cannot_be_fetched_keeps_no_other_from_loading(pipeline: Pipe
     assert "not fetched: 2020-03-26: fetch_archive answers 503: the exchange answers 500" in outcome.err
     query = "SELECT date, row_count, quarantined FROM ingests WHERE symbol = 'LTCUSDT'"
     assert pipeline.done("sql", query, "--format", "csv").rows == [
-        {"date": "2020-03-25", "row_count": "2693", "quarantined": "2693"}
+        {"date": "2020-03-25", "row_count": "2693", "quarantined": "0"}
     ]
 
 
 def test_a_revised_file_is_loaded_again_when_asked(pipeline: Pipeline, archive: Path) -> None:
     pipeline.done("backfill", "BTCUSDT", "2020-03-31")
-    (archive / REVISED).write_bytes(gzip.compress(other_days_rows()[0]))
+    (archive / REVISED).write_bytes(gzip.compress(mostly_other_days_rows()[0]))
     assert "Nothing is missing" in pipeline.done("backfill", "BTCUSDT", "2020-03-31").err
     query = "SELECT status, quarantined FROM ingests WHERE date = DATE '2020-03-31'"
     assert pipeline.done("sql", query, "--format", "csv").rows == [{"status": "loaded", "quarantined": "2"}]
     pipeline.done("backfill", "BTCUSDT", "2020-03-31", "--again")
     assert pipeline.done("sql", query, "--format", "csv").rows == [{"status": "no_trades", "quarantined": ""}]
+
+
+def test_again_computes_nothing_of_unchanged_days(pipeline: Pipeline) -> None:
+    query = "SELECT symbol, date, batch_id FROM ingests ORDER BY ALL"
+    before = pipeline.done("sql", query, "--format", "csv").rows
+    outcome = pipeline.done("backfill", "BTCUSDT", "2020-03-25", "2020-03-25", "--again")
+    assert "computing candles" not in outcome.err
+    assert pipeline.done("sql", query, "--format", "csv").rows == before
 
 
 def set_fault(pipeline: Pipeline, fault: dict[str, object] | None) -> None:

@@ -13,15 +13,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 import requests
+from google.cloud import dataproc_v1 as dataproc
+from google.cloud.dataproc_v1.services.batch_controller.transports import BatchControllerGrpcTransport
 
 from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.names import archive_key, raw_object, trades_object
 from bitcoin_pipeline.times import days
+from local.backing.interface import PROJECT
 from local.environment import read_env_file
+from local.stack.config import REGION
 from local.stack.supervision import stack_processes
 from local.waiting import wait_for
 from tests.e2e.rows import csv_row
@@ -138,6 +143,39 @@ def test_parts_killed_while_candles_are_computed_change_nothing(synthetic_stack:
     backfill.kill_at(lambda: backfill.has_written(3), "driver")
     backfill.kill_at(lambda: backfill.has_written(1), "bigquery")
     backfill.end()
+
+
+# first   plan ── fetch ── batch ── waits ─x kill -9
+# second                                       plan ── fetch ── attaches ── waits ── summary
+# batch                    ═════════════════════════════════════════════════════|
+def test_a_killed_command_that_is_run_again_waits_for_the_batch_that_it_left(synthetic_stack: Pipeline) -> None:
+    days = [dt.date(2024, 3, 1), dt.date(2024, 3, 2)]
+    words = ("backfill", "SOLUSDT,DOGEUSDT", *map(dt.date.isoformat, days))
+    before = batches(synthetic_stack)
+    first = synthetic_stack.start(*words)
+    wait_for("the driver to run", lambda: drivers(synthetic_stack), SECONDS)
+    first.kill()
+    first.communicate()
+    second = synthetic_stack.done(*words)
+    assert "already; waiting for it" in second.err
+    [(name, state)] = batches(synthetic_stack) - before
+    assert state == "SUCCEEDED"
+    query = """
+        SELECT symbol, date, status, batch_id FROM ingests WHERE date BETWEEN '2024-03-01' AND '2024-03-02' ORDER BY ALL
+    """
+    assert synthetic_stack.done("sql", query, "--format", "csv").rows == [
+        {"symbol": symbol, "date": day.isoformat(), "status": "loaded", "batch_id": name}
+        for symbol in ("DOGEUSDT", "SOLUSDT")
+        for day in days
+    ]
+
+
+def batches(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """The id and the state of every batch so far."""
+    channel = grpc.insecure_channel(read_env_file(pipeline.home / "env")["DATAPROC_EMULATOR_HOST"])
+    client = dataproc.BatchControllerClient(transport=BatchControllerGrpcTransport(channel=channel))
+    listed = client.list_batches(parent=f"projects/{PROJECT}/locations/{REGION}")
+    return {(batch.name.rpartition("/")[2], batch.state.name) for batch in listed}
 
 
 def kill(*processes: psutil.Process) -> None:

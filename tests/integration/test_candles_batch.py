@@ -24,6 +24,7 @@ from google.cloud import bigquery
 from bitcoin_pipeline import batches, names, schemas
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.bybit.archive import DayTrades
+from bitcoin_pipeline.bybit.rejected_rows import count_unplaced, count_zero_size, partial_minutes
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
 from bitcoin_pipeline.times import to_datetime
@@ -48,6 +49,7 @@ from tests.support.batch_days import (
     INVERSE,
     NEVER_PUBLISHED,
     NO_TRADES,
+    PARTLY_BAD,
     PEPE,
     REAL,
     REAL_BYTES,
@@ -151,8 +153,7 @@ def core_day(item: SymbolDay, file: bytes) -> DayTrades:
 
 
 def core_candles(day: DayTrades) -> list[Candle]:
-    partial = [row.minute_us for row in day.rejected if row.minute_us is not None]
-    return minute_candles(day.trades, Source.ARCHIVE, partial_minutes=partial)
+    return minute_candles(day.trades, Source.ARCHIVE, partial_minutes=partial_minutes(day.rejected))
 
 
 def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
@@ -180,7 +181,9 @@ def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
         "etag": f"etag of {item}",
         "row_count": day.rows,
         "duplicates": day.duplicates,
-        "quarantined": len(day.rejected),
+        "quarantined": len(day.rejected) - count_zero_size(day.rejected),
+        "zero_size_rows": count_zero_size(day.rejected),
+        "unplaced_rows": count_unplaced(day.rejected),
         "first_time": to_datetime(day.trades[0].time_us) if day.trades else None,
         "last_time": to_datetime(day.trades[-1].time_us) if day.trades else None,
         "size_sum": sum((trade.size for trade in day.trades), Decimal(0)),
@@ -200,7 +203,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
             lake.put(item, file)
         events = lake.run("candles-first", [*files, ABSENT], [NEVER_PUBLISHED])
         assert [event["message"] for event in events] == ["batch started", "days read", "batch finished"]
-        assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 4)
+        assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 5)
         yield lake
 
 
@@ -257,7 +260,7 @@ def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
         *(Reason.PRICE_NOT_POSITIVE, Reason.PRICE_NOT_POSITIVE),
         *[Reason.UNREADABLE_PRICE] * 4,
         *(Reason.PRICE_OUT_OF_RANGE, Reason.PRICE_OUT_OF_RANGE),
-        *(Reason.SIZE_NOT_POSITIVE, Reason.SIZE_NOT_POSITIVE, Reason.UNREADABLE_SIZE, Reason.SIZE_OUT_OF_RANGE),
+        *(Reason.ZERO_SIZE, Reason.SIZE_NOT_POSITIVE, Reason.UNREADABLE_SIZE, Reason.SIZE_OUT_OF_RANGE),
         Reason.UNREADABLE_TRADE_ID,
         Reason.UNKNOWN_SIDE,
         *(Reason.COLUMN_COUNT, Reason.COLUMN_COUNT),
@@ -268,10 +271,20 @@ def test_every_bad_row_is_in_quarantine_with_its_reason(lake: Lake) -> None:
     assert [row["status"] for row in lake.candles(BAD_DAY)] == ["partial", "final", "final"]
 
 
-def test_a_day_of_bad_rows_only_is_loaded_without_candles(lake: Lake) -> None:
+def test_a_minute_of_rejected_rows_only_is_a_gap_and_each_row_is_there_once(lake: Lake) -> None:
+    assert gaps(lake) == [
+        (PARTLY_BAD.symbol, "archive", "2024-01-19 00:01:00", "2024-01-19 00:02:00", "unknown_side"),
+        (PARTLY_BAD.symbol, "archive", "2024-01-19 00:03:00", "2024-01-19 00:04:00", "unreadable_price"),
+    ]
+    assert [row["open_time"].minute for row in lake.candles(PARTLY_BAD)] == [0, 2]
+
+
+def test_a_file_in_an_unknown_form_fails_with_its_rows_in_quarantine(lake: Lake) -> None:
     ingest = lake.ingests()[str(ALL_BAD)]
-    assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("loaded", 3, 3, 0)
+    assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("failed", 3, 3, 0)
     assert lake.candles(ALL_BAD) == []
+    quarantine = lake.read(names.quarantine_object(ALL_BAD.symbol, ALL_BAD.day)) or b""
+    assert [json.loads(line)["row"] for line in quarantine.splitlines()] == [0, 1, 2]
 
 
 def test_days_without_trades_and_days_that_fail_are_recorded(lake: Lake) -> None:
@@ -298,6 +311,7 @@ def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
 def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
     """All days are loaded again: most unchanged, one revised, one emptied, one now corrupt, one now whole, one new."""
     revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
+    gaps_before = gaps(lake)
     before = {item: lake.candles(item) for item in (*loading(), mended)}
     parquet = lake.read(names.trades_object(broken.symbol, broken.day))
     files = {
@@ -313,6 +327,7 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     for moment in ("batch started", "days read"):
         lake.kill_at(moment, "candles-second", items)
     lake.run("candles-second", items, [])
+    assert gaps(lake) == gaps_before
 
     for item in loading().keys() - files.keys() | {broken}:
         assert lake.candles(item) == before[item]  # updated_at included
@@ -332,6 +347,17 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     assert {row.pop("replaced_at") for row in history} == {second["updated_at"]}
     assert history == [*before[revised][1:], *before[emptied]]
     assert lake.ingests()[str(REAL)]["batch_id"] == "candles-second"
+
+
+def test_gaps_follow_their_day(lake: Lake) -> None:
+    """A revision in an unknown form leaves the gaps with the candles; one without the rejected rows removes them."""
+    before, candles_before = gaps(lake), lake.candles(PARTLY_BAD)
+    lake.put(PARTLY_BAD, file(lines(PARTLY_BAD, "1 BUY 1 1")))
+    lake.run("candles-worse", [PARTLY_BAD], [])
+    assert (gaps(lake), lake.candles(PARTLY_BAD)) == (before, candles_before)
+    lake.put(PARTLY_BAD, file(lines(PARTLY_BAD, *FIVE)))
+    lake.run("candles-better", [PARTLY_BAD], [])
+    assert gaps(lake) == []
 
 
 def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
@@ -365,6 +391,12 @@ def test_a_killed_bigquery_stand_in_has_kept_every_candle(lake: Lake) -> None:
     lake.stack.kill("bigquery")
     lake.stack.start("bigquery")
     assert lake.rows(f"SELECT * FROM {names.CANDLES} ORDER BY symbol, open_time, source") == before
+
+
+def gaps(lake: Lake) -> list[tuple[str, ...]]:
+    rows = lake.rows(f"SELECT * FROM {names.GAPS} ORDER BY symbol, from_time")
+    times = ("from_time", "to_time")
+    return [tuple(f"{row[name]:%F %T}" if name in times else row[name] for name in row) for row in rows]
 
 
 def _no_trades(item: SymbolDay) -> dict[str, Any]:

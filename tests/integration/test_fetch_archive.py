@@ -102,6 +102,18 @@ def test_what_an_absent_file_means_depends_on_its_age_and_symbol(world: World) -
         assert world.fetch("NOSUCHUSDT", day) == {"symbol": "NOSUCHUSDT", "date": day, "status": "unknown_symbol"}
 
 
+def test_without_the_listing_no_old_day_is_without_trades(world: World) -> None:
+    world.publish("HOLEUSDT", REAL)
+    world.fault("status", code=500, path="/public.bybit.com/")
+    response = world.post(json={"symbol": "HOLEUSDT", "date": "2020-03-26"})
+    assert response.status_code == 503
+    assert response.json()["error"].startswith(
+        "the exchange answers 404 for trading/HOLEUSDT/HOLEUSDT2020-03-26.csv.gz, and the listing does not answer: 500"
+    )
+    world.clear_faults()
+    assert world.fetch("HOLEUSDT", "2020-03-26")["status"] == "no_trades"
+
+
 @pytest.mark.parametrize(
     ("symbol", "content"),
     [
@@ -310,7 +322,7 @@ def test_a_ban_pauses_the_instance_and_is_reported(world: World) -> None:
     world.fault("ban", seconds=60)
     banned = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})
     assert (banned.status_code, banned.headers["Retry-After"]) == (429, "60")
-    assert banned.json() == {"error": "the exchange bans this address for another 60 s"}
+    assert banned.json() == {"error": "the exchange bans this address for another 60 s", "exchange_ban_s": 60}
     # The exchange would answer again, but the instance sends no request.
     world.clear_faults()
     still = world.post(json={"symbol": "BANNEDUSDT", "date": DAY})

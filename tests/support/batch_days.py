@@ -67,19 +67,24 @@ def loading() -> dict[SymbolDay, bytes]:
         item[7]: zipped(plain[7][:half]) + zipped(plain[7][half:]),
         item[8]: plain[8],
         item[9]: zipped(file(lines(item[9], *FIVE) + lines(item[9], *FIVE)[2:3])),
-        **quarantining(),
+        BAD_DAY: zipped(file([*lines(BAD_DAY, *FIVE), *bad_rows()]).removesuffix(b"\n")),  # ends with half a line
+        PARTLY_BAD: file(
+            lines(PARTLY_BAD, "1 Buy 1 1", "60 Bid 1 1", "61 Buy 1 x", "120 Buy 1 1", "180 Buy 1 x", "240 Buy 0 1")
+        ),
         **amounts(),
     }
 
 
 BAD_DAY, ALL_BAD = day(20), day(21)
+PARTLY_BAD = day(19)
+"""A day with two minutes whose rows are all rejected, and one whose only row has size 0."""
 
 
-def quarantining() -> dict[SymbolDay, bytes]:
-    """A day with an invalid row of every kind, and a day with invalid rows only."""
-    header, *good = lines(BAD_DAY, *FIVE)
+def bad_rows() -> list[str]:
+    """An invalid row of every kind."""
+    good = lines(BAD_DAY, *FIVE)[1:]
     row = lines(BAD_DAY, *[FIVE[0]] * 20)[1:]  # with ids from number 5 on
-    bad = [
+    return [
         row[5].replace(str(day_start_us(BAD_DAY.day) // 1_000_000 + 1), "1704067200"),
         row[6].replace("BTCUSDT", "ETHUSDT"),
         *(row[7].replace(",100,", f",{price},") for price in ("0", "-1", "NaN", "inf", "0x10", "", "1e18", "1e-10")),
@@ -95,8 +100,6 @@ def quarantining() -> dict[SymbolDay, bytes]:
         "\0" * 50,
         row[16][:40],
     ]
-    half_line = file([header, *good, *bad]).removesuffix(b"\n")
-    return {BAD_DAY: zipped(half_line), ALL_BAD: zipped(file([header, *bad[:3]]).replace(b"-20", b"-21"))}
 
 
 PEPE = parse_symbol_day("1000PEPEUSDT:2024-01-01")
@@ -117,6 +120,10 @@ def amounts() -> dict[SymbolDay, bytes]:
 NO_TRADES = {day(22): b"", day(23): zipped(file([OLD_HEADER])), day(24): zipped(b"") + bytes(24)}
 ABSENT, NEVER_PUBLISHED = day(28), day(29)
 FAILING = {
+    ALL_BAD: (
+        zipped(file([OLD_HEADER, *bad_rows()[:3]])),
+        "3 of 3 rows, 2 of them: other_day: '1704067200', as in row 0:",
+    ),
     day(25): (zipped(file([NEW_HEADER.replace("price", "px")])), "header lacks price"),
     day(26): (REAL_BYTES[:-1], f"gzip ends too early, after {len(REAL_BYTES) - 1} bytes"),
     day(27): (REAL_BYTES[:-8] + bytes(8), "gzip is broken: "),

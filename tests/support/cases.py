@@ -48,8 +48,9 @@ class Case:
 
     `trades`: in matching order, repeated ids included. `file_order`, `arrival`: positions in `trades`, in the order of
     the archive's file and in the order in which the live feed delivers them. `file`: the literal text of the archive
-    file, in place of trades. `rejected`: (row of the file, reason). `candles` and `longer`: the expected rows, as
-    written.
+    file, in place of trades. `rejected`: (row of the file, reason). `lost_minutes`: (time of day, reason) of each
+    minute that lacks all its rows. `unknown_form`: the start of the reason for which the whole file fails; empty when
+    it does not. `candles` and `longer`: the expected rows, as written.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Case:
     file: str | None
     duplicates: int
     rejected: tuple[tuple[int, Reason], ...]
+    lost_minutes: tuple[tuple[str, Reason], ...]
+    unknown_form: str
     candles: tuple[Mapping[str, Any], ...]
     longer: Mapping[str, tuple[Mapping[str, Any], ...]]
 
@@ -89,6 +92,10 @@ class Case:
     def expected_minutes(self, source: Source) -> list[Candle]:
         """The exact 1-minute candles."""
         return [self._candle(row, source) for row in self.candles]
+
+    def expected_lost_minutes(self) -> dict[int, Reason]:
+        """The minutes that lack all their rows, by open time (us)."""
+        return {self._time_us(at): reason for at, reason in self.lost_minutes}
 
     def expected_longer(self, source: Source) -> dict[int, list[Candle]]:
         """The exact longer candles, by interval in microseconds."""
@@ -158,7 +165,18 @@ def parse_case(name: str, content: dict[str, Any]) -> Case:
     _hold_keys(
         content,
         {"question", "symbol", "date", "planes", "candles"},
-        {"timeline", "trades", "file_order", "arrival", "file", "duplicates", "rejected", "longer"},
+        {
+            "timeline",
+            "trades",
+            "file_order",
+            "arrival",
+            "file",
+            "duplicates",
+            "rejected",
+            "longer",
+            "lost_minutes",
+            "unknown_form",
+        },
     )
     planes = frozenset(content["planes"])
     if not planes or not planes <= {"archive", "live"}:
@@ -182,6 +200,8 @@ def parse_case(name: str, content: dict[str, Any]) -> Case:
         file=_file(content["file"]) if "file" in content else None,
         duplicates=content.get("duplicates", 0),
         rejected=tuple((item["row"], Reason(item["reason"])) for item in content.get("rejected", ())),
+        lost_minutes=tuple((item["open_time"], Reason(item["reason"])) for item in content.get("lost_minutes", ())),
+        unknown_form=content.get("unknown_form", ""),
         candles=tuple(_candle_row(row) for row in content["candles"]),
         longer={
             interval: tuple(_candle_row(row) for row in rows) for interval, rows in content.get("longer", {}).items()

@@ -12,10 +12,11 @@ from typing import Final
 from bitcoin_pipeline.amounts import to_units
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.bybit.archive import DayTrades
+from bitcoin_pipeline.bybit.rejected_rows import lost_minutes, partial_minutes
 from bitcoin_pipeline.candle import Source
 from bitcoin_pipeline.candle import minute_candles as core_candles
-from bitcoin_pipeline.times import day_start_us
-from candles_batch.candles import minute_candles
+from bitcoin_pipeline.times import day_start_us, iso
+from candles_batch.candles import gap_rows, minute_candles
 from candles_batch.parquet import trades_parquet
 from candles_batch.reading import read_day
 from local.checkout import ROOT
@@ -56,7 +57,11 @@ def assert_same_as_core(content: bytes, symbol: str = "BTCUSDT", day: dt.date = 
     core = archive.read_day(content.decode("utf-8", "backslashreplace").split("\n"), symbol, day)
     assert (job.rejected, job.duplicates, job.rows) == (core.rejected, core.duplicates, core.rows)
     assert trades_of(trades_parquet(job), symbol) == core.trades
-    partial = [item.minute_us for item in core.rejected if item.minute_us is not None]
-    assert candles_of(minute_candles(job)) == core_candles(core.trades, Source.ARCHIVE, partial_minutes=partial)
+    candles = core_candles(core.trades, Source.ARCHIVE, partial_minutes=partial_minutes(core.rejected))
+    assert candles_of(minute_candles(job)) == candles
+    lost = lost_minutes(core.rejected, {candle.open_time_us for candle in candles})
+    assert [(gap["from_time"], gap["reason"]) for gap in gap_rows(job)] == [
+        (iso(time), reason) for time, reason in lost.items()
+    ]
     assert job.size_sum == sum(to_units(trade.size) or 0 for trade in core.trades)
     return core

@@ -19,7 +19,7 @@ from requests.exceptions import RequestException
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.adapters.bigquery import query_config
-from bitcoin_pipeline.candle import Status
+from bitcoin_pipeline.candle import Source, Status
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import IngestStatus
 from dashboard.level_of_detail import MINUTE_S
@@ -74,10 +74,17 @@ SELECT UNIX_SECONDS(open_time) AS t, source, open, high, low, close, volume, tur
 FROM ({{best}})
 """  # noqa: S608  # the names are our own, the values bound
 
+_GAPS: Final = f"""
+SELECT DIV(UNIX_SECONDS(from_time), @level) * @level AS bucket FROM `{names.GAPS}`
+WHERE symbol = @symbol AND source = '{Source.ARCHIVE}' AND from_time >= @lo AND from_time < @hi
+  AND UNIX_SECONDS(from_time) NOT IN (SELECT t FROM minutes)
+"""  # noqa: S608  # as above
+
+# A longer candle over a minute that had trades and has no candle of any source is partial.
 _MERGED: Final = f"""
-WITH minutes AS ({_MINUTES})
-SELECT DIV(t, @level) * @level AS bucket, {merged_columns("t")}
-FROM minutes GROUP BY bucket
+WITH minutes AS ({_MINUTES}),
+merged AS (SELECT DIV(t, @level) * @level AS bucket, {merged_columns("t")} FROM minutes GROUP BY bucket)
+SELECT * REPLACE (CASE WHEN bucket IN ({_GAPS}) THEN {Status.PARTIAL.doubt} ELSE doubt END AS doubt) FROM merged
 """  # noqa: S608  # as above
 
 _INGESTS: Final = f"""

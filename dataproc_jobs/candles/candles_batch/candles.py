@@ -5,13 +5,16 @@ Part of the candles job; its modules and tests import it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.arrow import table_schema
+from bitcoin_pipeline.bybit.rejected_rows import lost_minutes, partial_minutes
 from bitcoin_pipeline.candle import Source, Status
-from bitcoin_pipeline.times import MINUTE_US
+from bitcoin_pipeline.times import MINUTE_US, iso
 from candles_batch.arithmetic import sums, turnovers
 from candles_batch.arrays import decimals, fixed_width, strings
 from candles_batch.columns import Day
@@ -29,7 +32,7 @@ def minute_candles(day: Day) -> pa.Table:
     first = np.flatnonzero(np.diff(minutes, prepend=-1))
     last = np.append(first, len(trades))[1:] - 1
     turnover = turnovers(day.symbol, trades.price, trades.size)
-    partial = {item.minute_us for item in day.rejected}
+    partial = partial_minutes(day.rejected)
     open_times = minutes[first] * MINUTE_US
     columns = {
         "symbol": strings([day.symbol] * len(first)),
@@ -50,3 +53,18 @@ def minute_candles(day: Day) -> pa.Table:
     }
     wanted = schema()
     return pa.Table.from_arrays([columns[name] for name in wanted.names], schema=wanted)
+
+
+def gap_rows(day: Day) -> list[dict[str, Any]]:
+    """The rows of `market.gaps` for the minutes that lack all of their rows, in JSON's types."""
+    with_trades = set((np.unique(day.trades.time_us // MINUTE_US) * MINUTE_US).tolist())
+    return [
+        {
+            "symbol": day.symbol,
+            "source": Source.ARCHIVE.value,
+            "from_time": iso(minute_us),
+            "to_time": iso(minute_us + MINUTE_US),
+            "reason": reason.value,
+        }
+        for minute_us, reason in lost_minutes(day.rejected, with_trades).items()
+    ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitcoin_pipeline.bybit.archive import RejectedRow
+from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from candles_batch.arithmetic import Integers, sums
 
 

@@ -19,7 +19,8 @@ import pyarrow.csv
 
 from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.amounts import to_units
-from bitcoin_pipeline.bybit.archive import NEEDED_COLUMNS, Header, RejectedRow, parse_row
+from bitcoin_pipeline.bybit.archive import NEEDED_COLUMNS, Header, parse_row
+from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.times import DAY_US, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade
 from candles_batch.arithmetic import integers

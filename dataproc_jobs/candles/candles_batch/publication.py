@@ -1,4 +1,4 @@
-"""The publication of a batch: one BigQuery transaction replaces the candles and the ingests of all its days.
+"""The publication of a batch: one BigQuery transaction replaces the candles, gaps and ingests of all its days.
 
 Part of the candles job; the driver and the tests import it.
 """
@@ -24,6 +24,7 @@ STAGE_EXPIRES_AFTER: Final = dt.timedelta(days=1)
 
 _KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name != "updated_at"]
 _INGEST_COLUMNS = ", ".join(schemas.table(names.INGESTS).names)
+_GAP_COLUMNS = ", ".join(schemas.table(names.GAPS).names)
 
 _LANDED = f"""EXISTS (
     SELECT 1 FROM `{{stage_ingests}}` AS landed
@@ -36,6 +37,17 @@ _DIFFERS = f"""NOT EXISTS (
     WHERE {" AND ".join(f"staged.{name} = stored.{name}" for name in _KEY_AND_VALUES)}
   )"""  # noqa: S608  # as above
 
+_DELETE_GAPS = f"""
+DELETE FROM `{names.GAPS}` AS stored
+WHERE stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols) AND EXISTS (
+  SELECT 1 FROM `{{stage_ingests}}` AS landed
+  WHERE landed.status <> '{IngestStatus.FAILED}'
+    AND landed.symbol = stored.symbol AND landed.date = DATE(stored.from_time)
+);"""  # noqa: S608  # as above
+
+_INSERT_GAPS = f"""
+INSERT INTO `{names.GAPS}` ({_GAP_COLUMNS}) SELECT {_GAP_COLUMNS} FROM `{{stage_gaps}}`;"""  # noqa: S608  # as above
+
 _REPLACE_INGESTS = f"""
 DELETE FROM `{names.INGESTS}` AS stored
 WHERE stored.symbol IN UNNEST(@symbols) AND EXISTS (
@@ -44,47 +56,62 @@ WHERE stored.symbol IN UNNEST(@symbols) AND EXISTS (
 INSERT INTO `{names.INGESTS}` ({_INGEST_COLUMNS}) SELECT {_INGEST_COLUMNS} FROM `{{stage_ingests}}`;"""  # noqa: S608
 
 
-def publish(client: bigquery.Client, lake: str, batch_id: str, ingests: list[Row], candles: pa.Table) -> None:
-    """Replaces the days of `ingests` in one transaction; days with the status `failed` keep their candles.
+def publish(  # noqa: PLR0913, PLR0917  # one of each
+    client: bigquery.Client,
+    lake: str,
+    batch_id: str,
+    ingests: list[Row],
+    candles: pa.Table,
+    gaps: Sequence[Row] = (),
+) -> None:
+    """Replaces the days of `ingests` in one transaction; days with the status `failed` keep their candles and gaps.
 
     `lake`: the bucket that holds a temporary file. `candles`: of all days, with the columns of `candles.schema`.
+    `gaps`: rows of `market.gaps`, of all days.
     """
     now = dt.datetime.now(dt.UTC)
     rows = [{**ingest, "batch_id": batch_id, "ingested_at": now.isoformat()} for ingest in ingests]
     suffix = batch_id.replace("-", "_")
     stage_candles = f"{client.project}.{names.DATASET}.stage_candles_{suffix}"
     stage_ingests = f"{client.project}.{names.DATASET}.stage_ingests_{suffix}"
+    stage_gaps = f"{client.project}.{names.DATASET}.stage_gaps_{suffix}" if gaps else ""
     files = fs.GcsFileSystem()
     staging = f"{lake}/{names.staging_object(batch_id, 'candles.parquet')}"
     pq.write_table(candles, staging, filesystem=files, compression="zstd")
     table = _create_stage(client, stage_candles, names.CANDLES, now, leave_out=("updated_at",))
     config = bigquery.LoadJobConfig(schema=table.schema, source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
     client.load_table_from_uri(f"gs://{staging}", table, job_id_prefix=f"{batch_id}-", job_config=config).result()
-    table = _create_stage(client, stage_ingests, names.INGESTS, now)
-    config = bigquery.LoadJobConfig(schema=table.schema, write_disposition="WRITE_TRUNCATE")
-    client.load_table_from_json(rows, table, job_id_prefix=f"{batch_id}-", job_config=config).result()
+    staged = [(stage_ingests, names.INGESTS, rows), *([(stage_gaps, names.GAPS, list(gaps))] if gaps else [])]
+    for stage, like, content in staged:
+        table = _create_stage(client, stage, like, now)
+        config = bigquery.LoadJobConfig(schema=table.schema, write_disposition="WRITE_TRUNCATE")
+        client.load_table_from_json(content, table, job_id_prefix=f"{batch_id}-", job_config=config).result()
 
     in_days, times = open_in_days(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
-    replace = replace_sql(stage_candles, stage_ingests, in_days)
+    replace = replace_sql(stage_candles, stage_ingests, in_days, stage_gaps)
     symbols = sorted({ingest["symbol"] for ingest in ingests})
     parameters = script_config(run=batch_id, now=now, symbols=symbols, **times)
     retry = conflict_retry(maximum_s=20, timeout_s=600)
     retry(lambda: client.query(replace, job_config=parameters, job_id_prefix=f"{batch_id}-").result())()
-    for stage in (stage_candles, stage_ingests):
+    for stage in (stage_candles, *(stage for stage, _, _ in staged)):
         client.delete_table(stage, not_found_ok=True)
     files.delete_file(staging)
 
 
-def replace_sql(stage_candles: str, stage_ingests: str, in_days: str) -> str:
-    """The script that replaces the days of two stage tables. `in_days`: the condition that selects their partitions."""
-    stages = {"stage_candles": stage_candles, "stage_ingests": stage_ingests}
+def replace_sql(stage_candles: str, stage_ingests: str, in_days: str, stage_gaps: str = "") -> str:
+    """The script that replaces the days of the stage tables.
+
+    `in_days`: the condition that selects the days' partitions. `stage_gaps`: empty when no day has a gap.
+    """
+    stages = {"stage_candles": stage_candles, "stage_ingests": stage_ingests, "stage_gaps": stage_gaps}
+    finish = (_DELETE_GAPS, *((_INSERT_GAPS,) if stage_gaps else ()), _REPLACE_INGESTS)
     return schemas.CandleReplacement(
         fresh=f"`{stage_candles}`",
         in_reach=f"stored.source = 'archive' AND stored.symbol IN UNNEST(@symbols) AND ({in_days})",
         replaceable=_LANDED.format(**stages),
         outdated=_DIFFERS.format(**stages),
         updated_at="@now",
-        finish=_REPLACE_INGESTS.format(**stages),
+        finish="".join(finish).format(**stages),
     ).sql()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from bitcoin_pipeline.bybit.archive import RejectedRow
+from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.ingests import SymbolDay
 
 

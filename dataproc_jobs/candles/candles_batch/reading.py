@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from bitcoin_pipeline.amounts import from_units
-from bitcoin_pipeline.bybit.archive import Inflater, RejectedRow, UnusableFileError, describe, parse_header
+from bitcoin_pipeline.bybit.archive import Inflater, UnusableFileError, describe, parse_header
+from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.trade import Reason, TakerSide, Trade, turnover_of
 from candles_batch.columns import Columns, Day, joined
 from candles_batch.parsing import line_text, parse_block

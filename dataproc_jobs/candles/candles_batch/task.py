@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import traceback
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,9 +21,11 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.arrow import write_object
 from bitcoin_pipeline.amounts import from_units, plain
 from bitcoin_pipeline.bybit.archive import UnusableFileError
+from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit, count_unplaced, count_zero_size, unknown_form
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
 from bitcoin_pipeline.times import iso
-from candles_batch.candles import minute_candles
+from candles_batch.candles import gap_rows, minute_candles
+from candles_batch.columns import Day
 from candles_batch.parquet import trades_parquet
 from candles_batch.quarantine import quarantine_lines
 from candles_batch.reading import read_day
@@ -29,17 +34,58 @@ READ_BYTES: Final = 1 << 20
 """Bytes of one read from the lake."""
 
 Row = dict[str, Any]
-"""A row of `market.ingests` in JSON's types, without the columns that the publication adds."""
+"""A row of a table in JSON's types, without the columns that the publication adds."""
 
 
-def load_day(item: SymbolDay, lake: str) -> tuple[Row, pa.Table | None]:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the batch publishes of one symbol-day.
+
+    `ingest`: the row of `market.ingests`. `candles`: None for a day that has none, and for one that failed. `gaps`: the
+    rows of `market.gaps`.
+    """
+
+    ingest: Row
+    candles: pa.Table | None = None
+    gaps: tuple[Row, ...] = ()
+
+
+def load_day(item: SymbolDay, lake: str, limit: RejectionLimit) -> Outcome:
     """Reads the raw file of one symbol-day and writes its trades and its quarantine to the bucket `lake`.
 
-    Returns the day's row of `ingests`, and its candles unless it has none. An unusable file gives a row with the status
-    `failed` and changes nothing. Raises OSError when the lake itself fails, so that Spark repeats the task.
+    A file that is unusable, or in an unknown form by `limit`, and any error of this day alone give the status `failed`
+    with the reason; the day's trades in the lake stay as they are. Raises the errors of the lake itself, so that Spark
+    repeats the task.
     """
     files = fs.GcsFileSystem()
-    raw = f"{lake}/{names.raw_object(item.symbol, item.day)}"
+    figures: Row = {}
+    try:
+        day = _read(files, f"{lake}/{names.raw_object(item.symbol, item.day)}", item, figures)
+        form = unknown_form(day.rejected, day.rows, limit)
+        if form is None:
+            return _write(files, lake, item, day, figures)
+        _quarantine(files, lake, item, day)
+        reason = form
+    except UnusableFileError as error:
+        reason = str(error)
+    except Exception as error:
+        if _is_of_the_lake(error):
+            raise
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"[:1000]
+    return Outcome(_ingest(item, IngestStatus.FAILED, **figures, reason=reason))
+
+
+def clear_day(item: SymbolDay, lake: str) -> Outcome:
+    """Removes the objects that an earlier run wrote for the day, which has no trades."""
+    files = fs.GcsFileSystem()
+    for name in (names.trades_object(item.symbol, item.day), names.quarantine_object(item.symbol, item.day)):
+        _replace(files, f"{lake}/{name}", b"")
+    return Outcome(_ingest(item, IngestStatus.NO_TRADES))
+
+
+def _read(files: fs.FileSystem, raw: str, item: SymbolDay, figures: Row) -> Day:
+    """The content of the raw file; adds its version and its counts to `figures`. Raises UnusableFileError."""
     sha256, size = hashlib.sha256(), 0
 
     def pieces(stream: pa.NativeFile) -> Iterator[bytes]:
@@ -48,44 +94,61 @@ def load_day(item: SymbolDay, lake: str) -> tuple[Row, pa.Table | None]:
             sha256.update(piece)
             size += len(piece)
             yield piece
+        figures.update(bytes=size, sha256=sha256.hexdigest())
 
     try:
-        with files.open_input_stream(raw, compression=None) as stream:
-            metadata = stream.metadata()
-            day = read_day(pieces(stream), item.symbol, item.day)
+        stream = files.open_input_stream(raw, compression=None)
     except FileNotFoundError:
-        return _ingest(item, IngestStatus.FAILED, reason=f"no raw file: gs://{raw}"), None
-    except UnusableFileError as error:
-        return _ingest(item, IngestStatus.FAILED, reason=str(error)), None
-    figures = {
-        "bytes": size,
-        "sha256": sha256.hexdigest(),
-        "etag": metadata.get("metadata.etag", b"").decode() or None,
-        "row_count": day.rows,
-        "duplicates": day.duplicates,
-        "quarantined": len(day.rejected),
-        "size_sum": plain(from_units(day.size_sum)),
-    }
+        raise UnusableFileError(f"no raw file: gs://{raw}") from None
+    with stream:
+        figures["etag"] = stream.metadata().get("metadata.etag", b"").decode() or None
+        content = pieces(stream)
+        try:
+            day = read_day(content, item.symbol, item.day)
+        except UnusableFileError:
+            deque(content, 0)  # the version of an unusable file is recorded as well
+            raise
+    zero_size = count_zero_size(day.rejected)
+    figures.update(
+        row_count=day.rows,
+        duplicates=day.duplicates,
+        quarantined=len(day.rejected) - zero_size,
+        zero_size_rows=zero_size,
+        unplaced_rows=count_unplaced(day.rejected),
+        size_sum=plain(from_units(day.size_sum)),
+    )
+    return day
+
+
+def _write(files: fs.FileSystem, lake: str, item: SymbolDay, day: Day, figures: Row) -> Outcome:
+    """Replaces the day's objects in the lake; writes nothing before everything but the quarantine is computed."""
     if not day.rows:
-        return clear_day(item, lake) | figures, None
+        cleared = clear_day(item, lake)
+        return replace(cleared, ingest=cleared.ingest | figures)
+    parquet, candles, gaps = trades_parquet(day), minute_candles(day), gap_rows(day)
     if len(day.trades):
         figures["first_time"] = iso(int(day.trades.time_us[0]))
         figures["last_time"] = iso(int(day.trades.time_us[-1]))
-    _replace(files, f"{lake}/{names.trades_object(item.symbol, item.day)}", trades_parquet(day))
-    _replace(files, f"{lake}/{names.quarantine_object(item.symbol, item.day)}", quarantine_lines(item, day.rejected))
-    return _ingest(item, IngestStatus.LOADED, **figures), minute_candles(day)
+    _replace(files, f"{lake}/{names.trades_object(item.symbol, item.day)}", parquet)
+    _quarantine(files, lake, item, day)
+    return Outcome(_ingest(item, IngestStatus.LOADED, **figures), candles, tuple(gaps))
 
 
-def clear_day(item: SymbolDay, lake: str) -> Row:
-    """Removes the objects that an earlier run wrote for the day; returns the row of a day without trades."""
-    files = fs.GcsFileSystem()
-    for name in (names.trades_object(item.symbol, item.day), names.quarantine_object(item.symbol, item.day)):
-        _replace(files, f"{lake}/{name}", b"")
-    return _ingest(item, IngestStatus.NO_TRADES)
+def _quarantine(files: fs.FileSystem, lake: str, item: SymbolDay, day: Day) -> None:
+    name = names.quarantine_object(item.symbol, item.day)
+    _replace(files, f"{lake}/{name}", quarantine_lines(item, day.rejected))
 
 
 def _ingest(item: SymbolDay, status: IngestStatus, **figures: Any) -> Row:
     return {"symbol": item.symbol, "date": item.day.isoformat(), "status": status.value, **figures}
+
+
+def _is_of_the_lake(error: Exception) -> bool:
+    """True for an error of the bucket or of the way to it; pyarrow raises some of Google's as other types than OSError.
+
+    Source: `ToArrowStatus` in Arrow's `gcsfs_internal.cc`: RESOURCE_EXHAUSTED, CANCELLED and UNKNOWN are not OSErrors.
+    """
+    return isinstance(error, OSError) or (isinstance(error, pa.ArrowException) and "google::cloud::" in str(error))
 
 
 def _replace(files: fs.FileSystem, path: str, content: pa.Buffer | bytes) -> None:

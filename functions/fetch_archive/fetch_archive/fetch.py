@@ -15,7 +15,7 @@ from typing import Any, Final
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.adapters.bybit_http import BybitArchive, version_of
+from bitcoin_pipeline.adapters.bybit_http import BybitArchive, ListingError, version_of
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, absent_status
@@ -51,15 +51,25 @@ def fetch(
 def _fetch_once(item: SymbolDay, today: dt.date, exchange: BybitArchive, lake: storage.Bucket) -> Answer:
     key = names.archive_key(item.symbol, item.day)
     old = raw_blob(lake, item)
-    # The file of a day that has not ended is not complete, even if the exchange shows one.
-    listed = exchange.listed(key) if item.day < today else None
+    if item.day >= today:
+        # The file of a day that has not ended is not complete, even if the exchange shows one.
+        return _answer(item, old) if old else _answer_absent(item, today, exchange)
+    listed, no_listing = None, None
+    try:
+        listed = exchange.listed(key)
+    except ListingError as error:
+        no_listing = error  # the file itself is enough, if there is one
     if listed and is_copy(old, listed):
         return _answer(item, old)
-    response = exchange.open(key) if item.day < today else None
+    response = exchange.open(key)
     if response is None:
         if listed:
             raise RetryableError(f"{key} is listed, yet the exchange answers 404")
-        return _answer(item, old) if old else _answer_absent(item, today, exchange)
+        if old:
+            return _answer(item, old)
+        if no_listing:
+            raise RetryableError(f"the exchange answers 404 for {key}, and {no_listing}") from no_listing
+        return _answer_absent(item, today, exchange)
     with closing(response):
         version = listed or version_of(response.headers)
         if is_copy(old, version):
@@ -95,7 +105,7 @@ def _answer(item: SymbolDay, blob: storage.Blob, is_new: bool = False) -> Answer
 
 
 def _answer_absent(item: SymbolDay, today: dt.date, exchange: BybitArchive) -> Answer:
-    """The answer for a day that has a file neither in the lake nor at the exchange."""
+    """The answer for a day that has a file neither in the lake nor, by its listing and its host, at the exchange."""
     folder = exchange.open(names.archive_folder(item.symbol))
     if folder is not None:
         folder.close()

@@ -15,7 +15,7 @@ from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.answers import failure, refusal
+from bitcoin_pipeline.answers import exchange_ban, failure, refusal
 from bitcoin_pipeline.errors import FinalError, RetryableError
 from fetch_archive.fetch import fetch
 from fetch_archive.request import MAX_REQUEST, BadRequestError, parse_request
@@ -48,7 +48,7 @@ class Handler:
         try:
             return fetch(item, dt.datetime.now(dt.UTC).date(), self._exchange, self._lake)
         except BannedError as error:
-            return {"error": str(error)}, 429, {"Retry-After": str(error.seconds)}
+            return exchange_ban(str(error), error.seconds)
         except (RetryableError, FinalError) as error:
             log("ERROR", "fetch failed", symbol=item.symbol, date=item.day.isoformat(), reason=str(error))
             return failure(error)

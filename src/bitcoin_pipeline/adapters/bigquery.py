@@ -82,7 +82,8 @@ def open_in_days(days: Iterable[dt.date]) -> tuple[str, dict[str, dt.datetime]]:
     column with constants and parameters, and not by subqueries or joins
     (cloud.google.com/bigquery/docs/querying-partitioned-tables).
     """
-    conditions, values = [], {}
+    conditions: list[str] = []
+    values: dict[str, dt.datetime] = {}
     for number, (start, end) in enumerate(time_ranges(days)):
         conditions.append(f"stored.open_time >= @from_{number} AND stored.open_time < @to_{number}")
         values |= {f"from_{number}": start, f"to_{number}": end}

@@ -43,6 +43,10 @@ class BannedError(Exception):
         super().__init__(f"the exchange bans this address for another {self.seconds} s")
 
 
+class ListingError(RetryableError):
+    """The listing of the archive's bucket does not answer, so it is unknown whether the bucket has a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileVersion:
     """A version of a file at its source. `size`: bytes. `md5`: in hex, where the ETag is known to be one."""
@@ -78,7 +82,7 @@ class BybitArchive:
         self._log = log
         self._monotonic = monotonic
         self._sleep = sleep
-        self._turn = threading.Lock()
+        self._pace = threading.Lock()
         self._next_request = 0.0
         self._banned_until = -math.inf
         self._session = session
@@ -86,10 +90,10 @@ class BybitArchive:
         session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
 
     def listed(self, key: str) -> FileVersion | None:
-        """The version of a file by the bucket's listing, or None when the listing lacks it or cannot be read.
+        """The version of a file by the bucket's listing, or None when the listing lacks it.
 
-        The listing only adds the md5; whether a file exists is decided by `open`. It is on another host, without a rate
-        limit.
+        The listing is on another host, without a rate limit. Raises ListingError when it does not answer or cannot be
+        read.
         """
         self._refuse_while_banned()
         try:
@@ -98,11 +102,11 @@ class BybitArchive:
                 return _find_in_listing(response.content, key)
         except (requests.RequestException, ElementTree.ParseError, ValueError) as error:
             self._log("WARNING", "listing does not answer", key=key, reason=str(error))
-            return None
+            raise ListingError(f"the listing does not answer: {error}") from error
 
     def open(self, key: str) -> requests.Response | None:
         """The response whose body is the file, not read yet, or None when the file does not exist."""
-        self._wait_for_turn()
+        self._keep_pace()
         try:
             response = self._get(f"{self._archive_url}/{key}")
         except requests.RequestException as error:
@@ -129,9 +133,9 @@ class BybitArchive:
     def _get(self, url: str, params: Mapping[str, str] | None = None) -> requests.Response:
         return self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
 
-    def _wait_for_turn(self) -> None:
+    def _keep_pace(self) -> None:
         # The lock is held during the sleep, so that a waiting thread sees a ban before its request.
-        with self._turn:
+        with self._pace:
             self._refuse_while_banned()
             now = self._monotonic()
             if now < self._next_request:
@@ -159,6 +163,8 @@ def version_of(headers: Mapping[str, str]) -> FileVersion:
 
 def _find_in_listing(document: bytes, key: str) -> FileVersion | None:
     root = ElementTree.fromstring(document)  # noqa: S314  # expat bounds the expansion of entities
+    if root.tag.rpartition("}")[2] != "ListBucketResult":
+        raise ValueError(f"a listing has the root element ListBucketResult, got {root.tag[:100]}")
     for entry in root.iterfind("{*}Contents"):
         if entry.findtext("{*}Key") == key:
             etag = entry.findtext("{*}ETag", "").strip('"')

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 from bitcoin_pipeline.amounts import from_units, parse_decimal, plain, to_units
+from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.times import DAY_US, day_start_us, floor_us
 from bitcoin_pipeline.trade import (
     Reason,
@@ -50,20 +51,6 @@ class Header:
     size: int
     price: int
     trade_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A row that is not a trade of this file's symbol and day.
-
-    `row` counts the file's lines after the header from 0, blank lines left out. `minute_us` is the minute
-    which the row makes partial, when its symbol and time can be read and belong to this file.
-    """
-
-    row: int
-    reason: Reason
-    text: str
-    minute_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +93,27 @@ def parse_time_us(text: str) -> int:
 
 
 def parse_row(header: Header, line: str, symbol: str, day: dt.date, row: int) -> Trade | RejectedRow:
-    """The trade in one line (without its line end), or the rejected row. `Trade.order` is `row`."""
+    """The trade in one line (without its line end), or the rejected row. `Trade.order` is `row`.
+
+    A row of size 0 in which nothing else is wrong is a match smaller than the file's decimals: its reason is
+    `zero_size`, and it makes no minute partial, because no amount is missing.
+    """
     start_us = day_start_us(day)
     fields = line.split(",")
     minute_us: int | None = None
 
-    def rejected(reason: Reason) -> RejectedRow:
-        return RejectedRow(row, reason, line, minute_us)
+    def rejected(reason: Reason, value: str) -> RejectedRow:
+        return RejectedRow(row, reason, line, minute_us, value)
 
     if len(fields) != len(header.names):
         minute_us = _minute_of(header, fields, symbol, start_us)
-        return rejected(Reason.COLUMN_COUNT)
+        return rejected(Reason.COLUMN_COUNT, str(len(fields)))
     if fields[header.symbol] != symbol:
-        return rejected(Reason.OTHER_SYMBOL)
+        return rejected(Reason.OTHER_SYMBOL, fields[header.symbol])
     try:
         time_us = parse_time_us(fields[header.timestamp])
         if not start_us <= time_us < start_us + DAY_US:
-            return rejected(Reason.OTHER_DAY)
+            return rejected(Reason.OTHER_DAY, fields[header.timestamp])
         minute_us = floor_us(time_us)
         taker_side = parse_taker_side(fields[header.side])
         size = parse_size(fields[header.size])
@@ -130,7 +121,9 @@ def parse_row(header: Header, line: str, symbol: str, day: dt.date, row: int) ->
         trade_id = parse_trade_id(fields[header.trade_id])
         turnover = turnover_of(symbol, price, size)
     except RejectedValueError as error:
-        return rejected(error.reason)
+        if error.reason is Reason.SIZE_NOT_POSITIVE and _is_match_of_size_zero(header, fields):
+            return RejectedRow(row, Reason.ZERO_SIZE, line, value=error.value)
+        return rejected(error.reason, error.value)
     return Trade(symbol, trade_id, time_us, price, size, taker_side, turnover, row)
 
 
@@ -312,6 +305,16 @@ def _minute_of(header: Header, fields: list[str], symbol: str, start_us: int) ->
     except RejectedValueError:
         return None
     return floor_us(time_us) if start_us <= time_us < start_us + DAY_US else None
+
+
+def _is_match_of_size_zero(header: Header, fields: list[str]) -> bool:
+    """True when the size of a row is 0 and what follows it in the order of the rules is well-formed."""
+    try:
+        parse_price(fields[header.price])
+        parse_trade_id(fields[header.trade_id])
+    except RejectedValueError:
+        return False
+    return parse_decimal(fields[header.size]) == 0
 
 
 def _with_order(trade: Trade, order: int) -> Trade:

@@ -1,12 +1,21 @@
-"""The description of a batch: one pure function for the DAGs and the command line."""
+"""The description and the id of a batch: pure functions for the DAGs and the command line."""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
 
-from bitcoin_pipeline.batches import CandlesJob, candles_batch
-from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
+from bitcoin_pipeline.batches import CandlesJob, candles_batch, candles_batch_id
+from bitcoin_pipeline.ingests import (
+    BatchDays,
+    Fetched,
+    FetchStatus,
+    IngestStatus,
+    Recorded,
+    SymbolDay,
+    parse_symbol_day,
+)
 
 JOB = CandlesJob("project", "lake", "gs://artifacts/main.py", ("gs://artifacts/core.zip",), location="EU")
 LOAD = [SymbolDay("BTCUSDT", dt.date(2024, 1, number)) for number in (1, 2)]
@@ -43,3 +52,40 @@ def test_network_and_account_where_they_are_given() -> None:
     assert candles_batch(job, "candles-1", LOAD)["environment_config"] == {
         "execution_config": {"service_account": "job@project", "subnetwork_uri": "batches"}
     }
+
+
+DAYS = BatchDays(load=tuple(LOAD), no_trades=tuple(NO_TRADES))
+FETCHED = {
+    LOAD[0]: Fetched(FetchStatus.STORED, "s-1", "e-1", "1"),
+    LOAD[1]: Fetched(FetchStatus.STORED, "s-2", "e-2", "2"),
+    NO_TRADES[0]: Fetched(FetchStatus.NO_TRADES),
+}
+
+
+def test_the_same_work_has_the_same_batch_id() -> None:
+    name = candles_batch_id(DAYS, FETCHED, {}, 1)
+    # A second run of the command finds the files stored already.
+    again = {item: Fetched(FetchStatus.UNCHANGED, answer.sha256) for item, answer in FETCHED.items()}
+    assert candles_batch_id(DAYS, again, {}, 1) == name
+    assert re.fullmatch(r"candles-20240101-[0-9a-f]{16}-1", name)
+
+
+def test_other_work_has_another_batch_id() -> None:
+    revised = FETCHED | {LOAD[0]: Fetched(FetchStatus.STORED, "s-3", "e-3", "3")}
+    without_sha256 = FETCHED | {LOAD[0]: Fetched(FetchStatus.STORED, "", "e-1", "1")}
+    failed = {LOAD[0]: Recorded(IngestStatus.FAILED, "s-1", "e-1", "candles-0")}
+    ids = [
+        candles_batch_id(DAYS, FETCHED, {}, 1),
+        candles_batch_id(DAYS, FETCHED, {}, 2),
+        candles_batch_id(DAYS, revised, {}, 1),
+        candles_batch_id(DAYS, without_sha256, {}, 1),
+        candles_batch_id(DAYS, FETCHED, failed, 1),  # a day that failed is computed again on request
+        candles_batch_id(BatchDays(load=tuple(LOAD)), FETCHED, {}, 1),
+        candles_batch_id(BatchDays(load=tuple(LOAD[:1])), FETCHED, {}, 1),
+        candles_batch_id(BatchDays(no_trades=tuple(LOAD[:1])), FETCHED, {}, 1),
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_batch_id_of_the_thousandth_try_has_the_form_that_dataproc_accepts() -> None:
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{2,61}[a-z0-9]", candles_batch_id(DAYS, FETCHED, {}, 1000))

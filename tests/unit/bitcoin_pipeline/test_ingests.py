@@ -9,20 +9,28 @@ import pytest
 from bitcoin_pipeline.errors import FinalError
 from bitcoin_pipeline.ingests import (
     BatchDays,
+    Fetched,
     FetchStatus,
     IngestStatus,
+    Recorded,
     SymbolDay,
     UnknownSymbolError,
     absent_status,
     batch_days,
     in_batches,
     missing_days,
+    parse_fetched,
     parse_symbol_day,
 )
 
 
 def day(number: int) -> SymbolDay:
     return SymbolDay("BTCUSDT", dt.date(2024, 1, number))
+
+
+LOADED = Recorded(IngestStatus.LOADED, "s-1", "e-1", "candles-1")
+FAILED = Recorded(IngestStatus.FAILED, "", "e-1", "candles-1")
+NO_TRADES = Recorded(IngestStatus.NO_TRADES, batch_id="candles-1")
 
 
 def test_a_symbol_day_as_text_and_back() -> None:
@@ -39,8 +47,8 @@ def test_no_symbol_days(text: str) -> None:
 
 
 def test_the_plan_is_what_is_unknown_or_failed() -> None:
-    known = {day(1): IngestStatus.LOADED, day(2): IngestStatus.FAILED, day(3): IngestStatus.NO_TRADES}
-    known[SymbolDay("ETHUSDT", dt.date(2024, 1, 4))] = IngestStatus.LOADED
+    known = {day(1): LOADED, day(2): FAILED, day(3): NO_TRADES}
+    known[SymbolDay("ETHUSDT", dt.date(2024, 1, 4))] = LOADED
     assert missing_days("BTCUSDT", dt.date(2024, 1, 1), dt.date(2024, 1, 5), known) == [day(2), day(4), day(5)]
 
 
@@ -48,10 +56,32 @@ def test_a_plan_of_days_in_the_wrong_order_is_empty() -> None:
     assert missing_days("BTCUSDT", dt.date(2024, 1, 2), dt.date(2024, 1, 1), {}) == []
 
 
-def test_batches_keep_order_and_size() -> None:
+# START                                                      3 days a batch
+#   1     2     3     4     5     6     7     8     9
+# |-----------------|-----------------|-----------------|
+def test_a_batch_has_consecutive_days() -> None:
     items = [day(number) for number in range(1, 8)]
-    assert in_batches(items, 3) == [items[:3], items[3:6], items[6:]]
-    assert in_batches([], 3) == []
+    start = items[0].day
+    assert in_batches(items, start, 3) == [items[:3], items[3:6], items[6:]]
+    assert in_batches([], start, 3) == []
+
+
+def test_scattered_days_are_not_in_one_batch() -> None:
+    old, new = SymbolDay("BTCUSDT", dt.date(2020, 4, 1)), SymbolDay("BTCUSDT", dt.date(2024, 1, 1))
+    assert in_batches([old, new], dt.date(2020, 3, 25), 120) == [[old], [new]]
+
+
+def test_days_that_are_done_do_not_change_the_other_batches() -> None:
+    items = [day(number) for number in range(1, 10)]
+    left = [items[1], *items[4:]]
+    assert in_batches(left, items[0].day, 3) == [[items[1]], items[4:6], items[6:]]
+
+
+def test_several_symbols_share_a_batch_of_the_same_days() -> None:
+    items = [SymbolDay(symbol, day(number).day) for symbol in ("ETHUSDT", "BTCUSDT") for number in (1, 2, 3)]
+    eth, btc = items[:3], items[3:]
+    assert in_batches(items, day(1).day, 4, symbols=2) == [[*btc[:2], *eth[:2]], [btc[2], eth[2]]]
+    assert in_batches(items, day(1).day, 1, symbols=2) == [[btc[0], eth[0]], [btc[1], eth[1]], [btc[2], eth[2]]]
 
 
 @pytest.mark.parametrize(
@@ -80,37 +110,91 @@ def test_what_the_batch_has_to_read() -> None:
     }
 
 
+def test_an_answer_of_the_function() -> None:
+    answer = {"status": "stored", "sha256": "s-1", "etag": "e-1", "generation": 7, "object": "raw/x"}
+    assert parse_fetched(answer) == Fetched(FetchStatus.STORED, "s-1", "e-1", "7")
+    assert parse_fetched({"status": "stored", "sha256": None, "etag": "", "generation": 7}).version == "7"
+    assert parse_fetched({"status": "no_trades"}) == Fetched(FetchStatus.NO_TRADES)
+    for wrong in ({}, {"status": "vanished"}):
+        with pytest.raises(ValueError, match="is not a valid FetchStatus"):
+            parse_fetched(wrong)
+
+
 def test_the_days_of_a_batch() -> None:
     fetched = {
-        day(6): FetchStatus.NOT_PUBLISHED,
-        day(5): FetchStatus.NO_TRADES,
-        day(4): FetchStatus.CORRUPT,
-        day(3): FetchStatus.UNCHANGED,
-        day(2): FetchStatus.STORED,
-        day(1): FetchStatus.NO_TRADES,
+        day(6): Fetched(FetchStatus.NOT_PUBLISHED),
+        day(5): Fetched(FetchStatus.NO_TRADES),
+        day(4): Fetched(FetchStatus.CORRUPT, "s-4"),
+        day(3): Fetched(FetchStatus.UNCHANGED, "s-3"),
+        day(2): Fetched(FetchStatus.STORED, "s-2"),
+        day(1): Fetched(FetchStatus.NO_TRADES),
     }
-    found = batch_days(fetched)
+    found = batch_days(fetched, {})
     assert found == BatchDays((day(2), day(3), day(4)), (day(1), day(5)), (day(6),))
-    assert found.needs_batch
+    assert found.of_batch == (day(2), day(3), day(4), day(1), day(5))
 
 
 def test_each_answer_but_one_has_its_place() -> None:
     for status in set(FetchStatus) - {FetchStatus.UNKNOWN_SYMBOL}:
-        found = batch_days({day(1): status})
+        found = batch_days({day(1): Fetched(status)}, {})
         assert (*found.load, *found.no_trades, *found.not_published) == (day(1),), status
 
 
-@pytest.mark.parametrize("fetched", [{}, {day(1): FetchStatus.NOT_PUBLISHED}])
-def test_days_that_are_not_published_need_no_batch(fetched: dict[SymbolDay, FetchStatus]) -> None:
-    assert not batch_days(fetched).needs_batch
+UNCHANGED = Fetched(FetchStatus.UNCHANGED, "s-1", "e-1")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "fetched", "covered"),
+    [
+        (LOADED, UNCHANGED, True),
+        (LOADED, Fetched(FetchStatus.STORED, "s-1", "e-1"), True),  # the file was lost from the lake, and is the same
+        (LOADED, Fetched(FetchStatus.UNCHANGED, "s-2", "e-2"), False),
+        (LOADED, Fetched(FetchStatus.UNCHANGED, "s-1", "e-2"), True),  # uploaded again with the same content
+        (LOADED, Fetched(FetchStatus.CORRUPT, "s-2", "e-2"), False),
+        (LOADED, Fetched(FetchStatus.NO_TRADES), False),
+        (FAILED, Fetched(FetchStatus.CORRUPT, "s-1", "e-1"), True),
+        (FAILED, Fetched(FetchStatus.STORED, "s-2", "e-2"), False),
+        (Recorded(IngestStatus.FAILED), Fetched(FetchStatus.UNCHANGED, "s-1"), False),  # the raw file was absent
+        (NO_TRADES, Fetched(FetchStatus.NO_TRADES), True),
+        (NO_TRADES, Fetched(FetchStatus.STORED, "s-1", "e-1"), False),
+        (FAILED, Fetched(FetchStatus.NOT_PUBLISHED), False),
+    ],
+)
+def test_a_row_covers_the_file_that_its_batch_has_read(recorded: Recorded, fetched: Fetched, covered: bool) -> None:
+    assert recorded.covers(fetched) is covered
+
+
+def test_a_failed_day_whose_file_is_the_same_is_computed_again_only_when_requested() -> None:
+    fetched = {day(1): Fetched(FetchStatus.CORRUPT, "s-1", "e-1"), day(2): Fetched(FetchStatus.STORED, "s-2", "e-2")}
+    known = {day(1): FAILED, day(2): FAILED}
+    assert batch_days(fetched, known) == BatchDays(load=(day(2),), still_failed=(day(1),))
+    assert batch_days(fetched, known, again=True) == BatchDays(load=(day(1), day(2)))
+
+
+def test_again_computes_nothing_of_a_day_whose_file_is_the_same() -> None:
+    fetched = {
+        day(1): UNCHANGED,
+        day(2): Fetched(FetchStatus.NO_TRADES),
+        day(3): Fetched(FetchStatus.UNCHANGED, "s-3", "e-3"),  # killed after the fetch of the revised file
+    }
+    known = {day(1): LOADED, day(2): NO_TRADES, day(3): LOADED}
+    assert batch_days(fetched, known, again=True) == BatchDays(load=(day(3),), unchanged=(day(1), day(2)))
+
+
+@pytest.mark.parametrize("fetched", [{}, {day(1): Fetched(FetchStatus.NOT_PUBLISHED)}])
+def test_days_that_are_not_published_need_no_batch(fetched: dict[SymbolDay, Fetched]) -> None:
+    assert batch_days(fetched, {}).of_batch == ()
 
 
 def test_days_without_trades_need_a_batch_that_records_them() -> None:
-    assert batch_days({day(1): FetchStatus.NO_TRADES}).needs_batch
+    assert batch_days({day(1): Fetched(FetchStatus.NO_TRADES)}, {}).of_batch == (day(1),)
 
 
 def test_an_unknown_symbol_is_an_error_that_no_other_try_changes() -> None:
-    fetched = {day(1): FetchStatus.STORED, SymbolDay("NOSUCHUSDT", day(1).day): FetchStatus.UNKNOWN_SYMBOL}
+    fetched = {
+        day(1): Fetched(FetchStatus.STORED),
+        SymbolDay("NOSUCHUSDT", day(1).day): Fetched(FetchStatus.UNKNOWN_SYMBOL),
+    }
     with pytest.raises(UnknownSymbolError, match="the exchange's archive has no symbol NOSUCHUSDT"):
-        batch_days(fetched)
+        batch_days(fetched, {})
     assert issubclass(UnknownSymbolError, FinalError)

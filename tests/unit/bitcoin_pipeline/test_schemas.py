@@ -24,7 +24,7 @@ def columns_of(kind: type) -> list[str]:
 
 
 def test_tables_and_views_are_those_that_names_spells() -> None:
-    assert schemas.tables() == sorted([names.CANDLES, names.CANDLE_HISTORY, names.INGESTS, names.LOCKS])
+    assert schemas.tables() == sorted([names.CANDLES, names.CANDLE_HISTORY, names.GAPS, names.INGESTS, names.LOCKS])
     assert schemas.views() == [names.CANDLES_BEST]
 
 

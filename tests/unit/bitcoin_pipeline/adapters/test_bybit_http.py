@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bitcoin_pipeline.adapters.bybit_http import BannedError, FileVersion, version_of
+from bitcoin_pipeline.adapters.bybit_http import BannedError, FileVersion, ListingError, version_of
 from bitcoin_pipeline.errors import FinalError, RetryableError
 from tests.support.archive_host import HTML, Clock, Host, archive_at, listing
 
@@ -39,7 +39,8 @@ def test_no_request_is_sent_during_a_ban(status: int, headers: dict[str, str], s
 def test_a_refusal_by_the_bucket_is_no_ban() -> None:
     host = Host(Clock(), lambda _: (403, {"Content-Type": "application/xml"}, b"<Error/>"))
     bybit = archive_at(host)
-    assert bybit.listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None
+    with pytest.raises(ListingError, match="403"):
+        bybit.listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz")
     with pytest.raises(FinalError, match="the exchange answers 403 for trading/BTCUSDT/"):
         bybit.open("trading/BTCUSDT/")
 
@@ -77,8 +78,17 @@ def test_only_a_plain_etag_is_an_md5(etag: str, md5: str | None) -> None:
     assert found == FileVersion(etag, 123, md5)
 
 
-@pytest.mark.parametrize("document", [b"<html><body>busy", b"", b"<ListBucketResult/>", listing("", 1)[:-60]])
-def test_a_listing_that_cannot_be_read_gives_no_version(document: bytes) -> None:
+@pytest.mark.parametrize(
+    "document", [b"<html><body>busy", b"<html><body>busy</body></html>", b"", listing("", 1)[:-60]]
+)
+def test_a_listing_that_cannot_be_read_is_no_listing_without_the_file(document: bytes) -> None:
+    host = Host(Clock(), lambda _: (200, {}, document))
+    with pytest.raises(ListingError, match="the listing does not answer: "):
+        archive_at(host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz")
+
+
+@pytest.mark.parametrize("document", [b"<ListBucketResult/>", listing(MD5, 1).replace(b"03-25", b"03-26")])
+def test_a_listing_may_lack_the_file(document: bytes) -> None:
     host = Host(Clock(), lambda _: (200, {}, document))
     assert archive_at(host).listed("trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz") is None
 

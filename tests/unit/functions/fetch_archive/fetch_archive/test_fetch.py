@@ -150,6 +150,45 @@ def test_a_listed_file_that_is_not_there_is_no_day_without_trades() -> None:
     assert clock.now >= 1003.5  # 0.5 + 1 + 2 s between four tries
 
 
+@pytest.mark.parametrize(
+    "no_listing", [(500, {}, b""), (200, HTML, b"<html><body>busy</body></html>"), (403, HTML, b"<html>")]
+)
+def test_without_a_listing_an_absent_file_is_no_day_without_trades(
+    no_listing: tuple[int, dict[str, str], bytes],
+) -> None:
+    clock = Clock()
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        if path.startswith("/public.bybit.com/"):
+            return no_listing
+        return (200, HTML, b"the folder") if path == "/trading/BTCUSDT/" else (404, HTML, b"")
+
+    with pytest.raises(RetryableError, match=r"answers 404 for trading/.*csv\.gz, and the listing does not answer"):
+        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+
+
+def test_a_404_that_passes_does_not_settle_the_day() -> None:
+    clock, lake = Clock(), Lake()
+    answers = [(404, HTML, b"")]
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        return answers.pop() if path.startswith("/trading/BTCUSDT/BTCUSDT") and answers else serving(CSV, "e-1")(path)
+
+    assert fetch(ITEM, TODAY, archive_at(Host(clock, answer)), lake, clock.sleep)["status"] == "stored"
+
+
+def test_a_day_that_the_listing_lacks_has_no_trades() -> None:
+    clock = Clock()
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        if path.startswith("/public.bybit.com/"):
+            return 200, {}, b"<ListBucketResult/>"
+        return (200, HTML, b"the folder") if path == "/trading/BTCUSDT/" else (404, HTML, b"")
+
+    found = fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+    assert found == {"symbol": "BTCUSDT", "date": "2020-03-25", "status": "no_trades"}
+
+
 def test_after_a_failure_of_the_lake_it_tries_again() -> None:
     clock, lake = Clock(), Lake()
     failures = [ServiceUnavailable("no"), requests.ConnectionError("gone")]

@@ -1,0 +1,88 @@
+"""The command `pipeline sql`: DuckDB over the trades in the lake and the tables of BigQuery.
+
+Imported by `local.command.data`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from bitcoin_pipeline import names, schemas
+from local.command.cloud import Cloud
+from local.command.queries import rows_of, run_query
+
+
+def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
+
+    Only the columns are read that the query needs, and of BigQuery's tables the rows that its conditions on symbol and
+    open_time select, in constant memory. Raises duckdb.Error when the query is wrong or reads too many rows.
+    """
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,  # nothing is downloaded
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,  # a name in the query is a table, never a Python variable
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    # The lake is listed only for a query with the word; DuckDB's own list of tables fails on joins and PIVOT.
+    if re.search(r"\btrades\b", query.lower()):
+        connection.register("lake_trades", _lake_dataset(cloud))
+        connection.execute(_TRADES_VIEW)
+    for name in (*schemas.tables(), *schemas.views()):
+        connection.register(name.rpartition(".")[2], _warehouse_dataset(cloud, name))
+    relation = connection.sql(query)
+    if relation is None:
+        raise duckdb.InvalidInputException("the query must return rows")
+    reader = relation.to_arrow_reader(10_000)
+    return reader.schema.names, rows_of(reader)
+
+
+_TRADES_VIEW = """
+CREATE VIEW trades AS
+SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id
+FROM lake_trades
+"""
+
+
+def _lake_schema() -> Any:
+    import pyarrow as pa
+
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    partitions = [pa.field("symbol", pa.string()), pa.field("date", pa.date32())]
+    return pa.schema([*table_schema("lake.trades"), *partitions])
+
+
+def _lake_dataset(cloud: Cloud) -> Any:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    schema = _lake_schema()
+    root = f"{cloud.settings.lake}/{names.TRADES_PREFIX.rstrip('/')}"
+    partitioning = ds.partitioning(pa.schema([schema.field("symbol"), schema.field("date")]), flavor="hive")
+    try:
+        return ds.dataset(root, schema=schema, format="parquet", filesystem=cloud.lake(), partitioning=partitioning)
+    except FileNotFoundError:
+        return schema.empty_table()
+
+
+def _warehouse_dataset(cloud: Cloud, name: str) -> Any:
+    from bitcoin_pipeline.adapters.arrow import table_schema
+    from local.command.warehouse_dataset import WarehouseDataset
+
+    is_table = name in schemas.tables()
+
+    def source(condition: str) -> str:
+        return f"`{name}` WHERE {condition}" if is_table else f"({schemas.view_sql(name, project, condition)})"
+
+    project = cloud.settings.project
+    # The views have the columns of the candles.
+    schema = table_schema(name if is_table else names.CANDLES)
+    return WarehouseDataset(schema, source, partial(run_query, cloud), cloud.bigquery_storage)

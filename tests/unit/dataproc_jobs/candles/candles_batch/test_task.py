@@ -1,0 +1,179 @@
+"""One symbol-day of the batch on a folder as the lake: what is written, what stays, and what only that day fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import fs
+
+from bitcoin_pipeline import names
+from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
+from bitcoin_pipeline.ingests import SymbolDay
+from candles_batch import task
+from candles_batch.task import Outcome, load_day
+from tests.support.small_files import DAY, START, file, row
+
+ITEM = SymbolDay("BTCUSDT", DAY)
+GOOD = file(*(row(number, time=f"{START + 60 * number}") for number in range(3)))
+SIDES_IN_CAPITALS = GOOD.replace(b"Buy", b"BUY")
+
+
+class Lake:
+    """A bucket on the disk; `fs.GcsFileSystem` of the job is replaced by it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in (names.raw_object, names.trades_object, names.quarantine_object):
+            (folder / name(ITEM.symbol, ITEM.day)).parent.mkdir(parents=True)
+
+    def load(self, content: bytes, limit: RejectionLimit | None = None) -> Outcome:
+        """The outcome of the day with this raw file, as it arrives at the driver."""
+        (self.folder / names.raw_object(ITEM.symbol, ITEM.day)).write_bytes(content)
+        outcome: Outcome = pickle.loads(pickle.dumps(load_day(ITEM, "lake", limit or RejectionLimit())))  # noqa: S301
+        return outcome
+
+    def trades(self) -> bytes | None:
+        path = self.folder / names.trades_object(ITEM.symbol, ITEM.day)
+        return path.read_bytes() if path.exists() else None
+
+    def quarantine(self) -> list[tuple[int, str]]:
+        path = self.folder / names.quarantine_object(ITEM.symbol, ITEM.day)
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [(line["row"], line["reason"]) for line in map(json.loads, lines)]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    local = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(fs, "GcsFileSystem", lambda: local)
+    (tmp_path / "lake").mkdir()
+    return Lake(tmp_path / "lake")
+
+
+def test_a_revision_in_an_unknown_form_fails_and_changes_only_the_quarantine(lake: Lake) -> None:
+    assert lake.load(GOOD).ingest["status"] == "loaded"
+    parquet = lake.trades()
+    assert parquet
+    outcome = lake.load(SIDES_IN_CAPITALS)
+    assert (outcome.candles, outcome.gaps) == (None, ())
+    assert outcome.ingest == {
+        "symbol": "BTCUSDT",
+        "date": "2024-05-06",
+        "status": "failed",
+        "reason": f"3 of 3 rows: unknown_side: 'BUY', as in row 0: '{row(0, time=f'{START}', side='BUY')}'",
+        "bytes": len(SIDES_IN_CAPITALS),
+        "sha256": hashlib.sha256(SIDES_IN_CAPITALS).hexdigest(),
+        "etag": None,
+        "row_count": 3,
+        "duplicates": 0,
+        "quarantined": 3,
+        "zero_size_rows": 0,
+        "unplaced_rows": 0,
+        "size_sum": "0",
+    }
+    assert lake.trades() == parquet
+    assert lake.quarantine() == [(number, "unknown_side") for number in range(3)]
+
+
+def test_the_share_of_rejected_rows_is_a_setting(lake: Lake) -> None:
+    rows = [row(number, side="Bid" if number < 2 else "Buy") for number in range(150)]
+    assert lake.load(file(*rows)).ingest["reason"].startswith("2 of 150 rows: unknown_side: 'Bid'")
+    assert lake.load(file(*rows), RejectionLimit(share=0.02)).ingest["status"] == "loaded"
+    assert lake.load(file(*rows), RejectionLimit(rows=150)).ingest["status"] == "loaded"
+
+
+def test_rows_of_size_zero_are_counted_apart_and_kept(lake: Lake) -> None:
+    outcome = lake.load(
+        file(
+            row(1, time=f"{START + 1}"),
+            row(2, time=f"{START + 2}", size="0.0"),
+            row(3, time=f"{START + 61}", size="0"),
+            row(4, time=f"{START + 121}", size="-1"),
+        )
+    )
+    counts = {name: outcome.ingest[name] for name in ("row_count", "quarantined", "zero_size_rows", "unplaced_rows")}
+    assert counts == {"row_count": 4, "quarantined": 1, "zero_size_rows": 2, "unplaced_rows": 0}
+    assert lake.quarantine() == [(1, "zero_size"), (2, "zero_size"), (3, "size_not_positive")]
+    assert outcome.candles is not None
+    assert outcome.candles["status"].to_pylist() == ["final"]
+    assert [gap["from_time"] for gap in outcome.gaps] == ["2024-05-06T00:02:00Z"]
+
+
+def test_a_minute_of_rejected_rows_only_is_a_gap(lake: Lake) -> None:
+    bad = (row(2, time=f"{START + 60}", side="Bid"), row(3, time=f"{START + 119.5}", price="x"))
+    outcome = lake.load(file(row(1), *bad, row(4, time=f"{START + 120}"), row(5, time="x")))
+    assert outcome.gaps == (
+        {
+            "symbol": "BTCUSDT",
+            "source": "archive",
+            "from_time": "2024-05-06T00:01:00Z",
+            "to_time": "2024-05-06T00:02:00Z",
+            "reason": "unknown_side",
+        },
+    )
+    assert (outcome.ingest["quarantined"], outcome.ingest["unplaced_rows"]) == (3, 1)
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("step", ["read_day", "unknown_form", "trades_parquet", "minute_candles", "gap_rows"])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "MemoryError: "),
+        (RuntimeError("a bug"), "RuntimeError: a bug"),
+        (pa.ArrowInvalid("a bug in a column"), "ArrowInvalid: a bug in a column"),
+    ],
+    ids=["memory", "bug", "arrow"],
+)
+def test_an_unexpected_error_is_the_outcome_of_its_day(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception, reason: str
+) -> None:
+    lake.load(GOOD)
+    parquet = lake.trades()
+    monkeypatch.setattr(task, step, failing(error))
+    outcome = lake.load(GOOD.replace(b"100.5", b"101.5"))
+    assert (outcome.ingest["status"], outcome.ingest["reason"]) == ("failed", reason)
+    assert (outcome.candles, outcome.gaps) == (None, ())
+    assert lake.trades() == parquet
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("the bucket does not answer"),
+        pa.lib.ArrowCapacityError("google::cloud::Status(RESOURCE_EXHAUSTED: slow down)"),
+        pa.ArrowException("Unknown error: google::cloud::Status(UNKNOWN: )"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("step", ["read_day", "write_object"])
+def test_an_error_of_the_lake_is_raised(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    monkeypatch.setattr(task, step, failing(error))
+    with pytest.raises(type(error)):
+        lake.load(GOOD)
+
+
+def test_an_unusable_file_has_its_version_and_an_absent_one_its_name(lake: Lake) -> None:
+    content = b"\x1f\x8b" + bytes(3_000_000)
+    ingest = lake.load(content).ingest
+    assert ingest["reason"].startswith("gzip is broken")
+    assert (ingest["bytes"], ingest["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    (lake.folder / names.raw_object(ITEM.symbol, ITEM.day)).unlink()
+    absent = load_day(ITEM, "lake", RejectionLimit()).ingest
+    assert absent["reason"] == f"no raw file: gs://lake/{names.raw_object(ITEM.symbol, ITEM.day)}"
