@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,21 @@ from bitcoin_pipeline import batches, names, schemas
 from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.bybit.archive import DayTrades
 from bitcoin_pipeline.bybit.rejected_rows import count_unplaced, count_zero_size, partial_minutes
-from bitcoin_pipeline.candle import Candle, Source, minute_candles
+from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay, parse_symbol_day
-from bitcoin_pipeline.times import to_datetime
+from bitcoin_pipeline.times import DAY_US, day_start_us, parse_interval, to_datetime
 from bitcoin_pipeline.trade import Reason
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.reading import read_day
+from dashboard.warehouse import Warehouse
 from local.backing.bigquery.service import LOCATION
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
+from local.command.cloud import Cloud
+from local.command.queries import Span
+from local.command.queries import candles as read_candles
 from local.stack.config import LAKE
 from local.stack.deployables import artifact_of
 from local.waiting import wait_for
@@ -279,6 +284,43 @@ def test_a_minute_of_rejected_rows_only_is_a_gap_and_each_row_is_there_once(lake
     assert [row["open_time"].minute for row in lake.candles(PARTLY_BAD)] == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("interval", "statuses"),
+    [
+        # 00:01 and 00:03 are gaps, 00:04 has a row of size 0 only.
+        ("1m", ["final", "final"]),
+        ("2m", ["partial", "partial"]),
+        ("1d", ["partial"]),
+    ],
+)
+def test_longer_candles_over_a_gap_are_partial(lake: Lake, interval: str, statuses: list[str]) -> None:
+    start = day_start_us(PARTLY_BAD.day)
+    cloud = Cloud({**lake.stack.environ, "PGHOST": ""})
+    span = Span(PARTLY_BAD.symbol, PARTLY_BAD.day, PARTLY_BAD.day)
+    for plane in ("best", "archive"):
+        assert [candle.status for candle in read_candles(cloud, span, plane, parse_interval(interval))] == statuses
+    level_s = parse_interval(interval) // 1_000_000
+    warehouse = Warehouse(cloud.settings.project, cloud.settings.location)
+    shown = warehouse.candles(PARTLY_BAD.symbol, level_s, start // 1_000_000, start // 1_000_000 + 86400)
+    assert [row["doubt"] for row in sorted(shown.to_pylist(), key=itemgetter("t"))] == [
+        Status(status).doubt for status in statuses
+    ]
+
+
+def test_a_live_candle_fills_a_gap_of_the_archive(lake: Lake) -> None:
+    (row, *_) = lake.candles(PARTLY_BAD)
+    for minute in (1, 3):
+        _add_live(lake, {**row, "open_time": row["open_time"].replace(minute=minute)})
+    cloud, span = Cloud({**lake.stack.environ, "PGHOST": ""}), Span(PARTLY_BAD.symbol, PARTLY_BAD.day, PARTLY_BAD.day)
+    merged = {plane: list(read_candles(cloud, span, plane, DAY_US)) for plane in ("best", "archive")}
+    assert [(candle.status, candle.trade_count) for candle in merged["best"]] == [("final", 4)]
+    assert [(candle.status, candle.trade_count) for candle in merged["archive"]] == [("partial", 2)]
+    start_s = day_start_us(PARTLY_BAD.day) // 1_000_000
+    warehouse = Warehouse(cloud.settings.project, cloud.settings.location)
+    shown = warehouse.candles(PARTLY_BAD.symbol, 86400, start_s, start_s + 86400)
+    assert shown["doubt"].to_pylist() == [Status.FINAL.doubt]
+
+
 def test_a_file_in_an_unknown_form_fails_with_its_rows_in_quarantine(lake: Lake) -> None:
     ingest = lake.ingests()[str(ALL_BAD)]
     assert (ingest["status"], ingest["row_count"], ingest["quarantined"], ingest["size_sum"]) == ("failed", 3, 3, 0)
@@ -363,11 +405,7 @@ def test_gaps_follow_their_day(lake: Lake) -> None:
 def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
     item = day(1)
     (row, *_) = lake.candles(item)
-    live = {**row, "source": "live", "open_time": row["open_time"].isoformat(), "updated_at": "2024-01-02T00:00:00Z"}
-    live = {key: str(value) if isinstance(value, Decimal) else value for key, value in live.items()}
-    schema = lake.bigquery.get_table(names.CANDLES).schema
-    config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
-    lake.bigquery.load_table_from_json([live], f"{PROJECT}.{names.CANDLES}", job_config=config).result()
+    _add_live(lake, row)
     publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], candles.schema().empty_table())
     assert [each["source"] for each in lake.candles(item)] == ["live"]
 
@@ -397,6 +435,15 @@ def gaps(lake: Lake) -> list[tuple[str, ...]]:
     rows = lake.rows(f"SELECT * FROM {names.GAPS} ORDER BY symbol, from_time")
     times = ("from_time", "to_time")
     return [tuple(f"{row[name]:%F %T}" if name in times else row[name] for name in row) for row in rows]
+
+
+def _add_live(lake: Lake, row: dict[str, Any]) -> None:
+    """Stores a live candle with the values of this row."""
+    live = {**row, "source": "live", "open_time": row["open_time"].isoformat(), "updated_at": "2024-01-02T00:00:00Z"}
+    live = {key: str(value) if isinstance(value, Decimal) else value for key, value in live.items()}
+    schema = lake.bigquery.get_table(names.CANDLES).schema
+    config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
+    lake.bigquery.load_table_from_json([live], f"{PROJECT}.{names.CANDLES}", job_config=config).result()
 
 
 def _no_trades(item: SymbolDay) -> dict[str, Any]:
