@@ -12,13 +12,17 @@ from bitcoin_pipeline.adapters.bigquery import table_fields
 
 
 def create_warehouse(client: bigquery.Client) -> None:
-    """Make the dataset, tables and views of the core's schema files where they are absent, and renew older views.
+    """Make the dataset, tables and views of the core's schema files where they are absent, and renew older ones.
 
-    A table that exists is not changed.
+    A table of an older version gets the columns that it lacks; its rows have NULL there.
     """
     client.create_dataset(names.DATASET, exists_ok=True)
     for name in schemas.tables():
-        client.create_table(_table(client, name), exists_ok=True)
+        table = _table(client, name)
+        present = {field.name for field in client.create_table(table, exists_ok=True).schema}
+        for field in table.schema:
+            if field.name not in present:
+                client.query_and_wait(f"ALTER TABLE `{name}` ADD COLUMN {field.name} {field.field_type}")
     for name in schemas.views():
         view = _view(client, name)
         if client.create_table(view, exists_ok=True).view_query != view.view_query:

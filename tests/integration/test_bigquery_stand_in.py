@@ -14,7 +14,7 @@ from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.adapters.bigquery import is_conflict
+from bitcoin_pipeline.adapters.bigquery import is_conflict, table_fields
 from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from tests.support.processes import RunningStack
@@ -89,6 +89,19 @@ def test_a_view_of_an_older_version_is_renewed(running: RunningStack) -> None:
         create_warehouse(client)
         assert client.get_table(older).view_query == schemas.view_sql(names.CANDLES_BEST, PROJECT)
         assert list(client.query_and_wait(f"SELECT symbol, open_time FROM {names.CANDLES_BEST}")) == []
+
+
+def test_a_table_of_an_older_version_gets_its_new_columns(running: RunningStack) -> None:
+    client = running.bigquery()
+    client.create_dataset(names.DATASET, exists_ok=True)
+    client.delete_table(names.INGESTS, not_found_ok=True)
+    added = ("zero_size_rows", "unplaced_rows")
+    client.create_table(bigquery.Table(f"{PROJECT}.{names.INGESTS}", table_fields(names.INGESTS, leave_out=added)))
+    client.query_and_wait(INSERT)
+    for _ in range(2):
+        create_warehouse(client)
+        [row] = client.query_and_wait(f"SELECT symbol, {', '.join(added)} FROM {names.INGESTS}")
+        assert tuple(row) == ("BTCUSDT", None, None)
 
 
 def test_the_first_loads_at_the_same_moment_both_succeed(tmp_path: Path) -> None:

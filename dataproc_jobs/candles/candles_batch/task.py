@@ -73,6 +73,8 @@ def load_day(item: SymbolDay, lake: str, limit: RejectionLimit) -> Outcome:
             raise
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}"[:1000]
+        # Without the file's version the planner loads the day again: another run may succeed on the same file.
+        figures = {name: value for name, value in figures.items() if name not in ("sha256", "etag")}
     return Outcome(_ingest(item, IngestStatus.FAILED, **figures, reason=reason))
 
 
