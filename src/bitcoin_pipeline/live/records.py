@@ -1,4 +1,4 @@
-"""The records of the topic `trades` (trade, heartbeat and gap) as JSON, which Flink's SQL reads.
+"""The records of the topic `trades` (trade, minute, gap and heartbeat) as JSON, which Flink's SQL reads.
 
 Part of the core; every module but the base modules and `bybit` may import it. Prices, sizes and turnovers are strings
 of plain decimals; times are integer microseconds UTC. A trade has the fields `block_trade` and `rpi` only where the
@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from bitcoin_pipeline.amounts import canonical, parse_decimal
+from bitcoin_pipeline.amounts import canonical, parse_decimal, plain
 from bitcoin_pipeline.bybit.frames import PlainTrade, plain_trade
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import MS_US
@@ -28,6 +29,7 @@ from bitcoin_pipeline.trade import (
 )
 
 TRADE: Final = "trade"
+MINUTE: Final = "minute"
 HEARTBEAT: Final = "heartbeat"
 GAP: Final = "gap"
 
@@ -54,8 +56,24 @@ class GapState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Minute:
+    """The sums of the distinct trades of one symbol and minute that precede this record in the symbol's partition.
+
+    The record closes the minute; a later one of the same minute replaces it. `open_time_us`: start of the minute.
+    `confirmed`: the exchange's own closed kline has this volume and this turnover.
+    """
+
+    symbol: str
+    open_time_us: int
+    trade_count: int
+    volume: Decimal
+    turnover: Decimal
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The proof that every trade of `symbols` with a time up to `time_us` was sent.
+    """How far the feed of `symbols` is proven, for health and lag: every trade with a time up to `time_us` was sent.
 
     `lag_ms`: the exchange's time at the sending minus `time_us`. `reconnects`: of this worker since it started.
     """
@@ -68,9 +86,9 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Trades of one symbol within one minute may be missing, from `from_us` to `to_us`.
+    """Trades of one symbol from `from_us` to `to_us` may be missing, however many minutes that is.
 
-    `to_us` is None as long as the feed of the symbol is away.
+    `to_us` is None as long as the feed of the symbol is away. It is set once; after that the gap may only be closed.
     """
 
     gap_id: str
@@ -104,10 +122,10 @@ def read_trade(record: bytes) -> Trade | None:
     except RecursionError:
         raise ValueError("the record is nested too deeply") from None
     kind = fields.get("type") if isinstance(fields, dict) else None
-    if kind in (HEARTBEAT, GAP):
+    if kind in (MINUTE, HEARTBEAT, GAP):
         return None
     if kind != TRADE:
-        raise ValueError(f"a record's type is {TRADE}, {HEARTBEAT} or {GAP}, got {str(kind)[:100]!r}")
+        raise ValueError(f"a record's type is {TRADE}, {MINUTE}, {HEARTBEAT} or {GAP}, got {str(kind)[:100]!r}")
     time_us, seq = fields.get("time"), fields.get("seq")
     if type(time_us) is not int or not 0 < time_us < MAX_US or type(seq) is not int or not 0 <= seq < _MAX_SEQ:
         raise ValueError(f"time and seq must be integers in range, got {str(time_us)[:100]} and {str(seq)[:100]}")
@@ -131,6 +149,21 @@ def read_trade(record: bytes) -> Trade | None:
         order=order,
         block_trade=parse_flag(fields.get("block_trade")),
         rpi=parse_flag(fields.get("rpi")),
+    )
+
+
+def minute_record(minute: Minute) -> bytes:
+    """A minute's sums as they stand in the topic, under the symbol's key."""
+    return _json(
+        {
+            "type": MINUTE,
+            "symbol": minute.symbol,
+            "open_time": minute.open_time_us,
+            "trade_count": minute.trade_count,
+            "volume": plain(minute.volume),
+            "turnover": plain(minute.turnover),
+            "confirmed": minute.confirmed,
+        }
     )
 
 

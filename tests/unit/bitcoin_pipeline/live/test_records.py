@@ -13,9 +13,11 @@ from bitcoin_pipeline.live.records import (
     Gap,
     GapState,
     Heartbeat,
+    Minute,
     encoded_trade,
     gap_record,
     heartbeat_record,
+    minute_record,
     read_trade,
     trade_record,
 )
@@ -94,7 +96,16 @@ def test_a_trade_is_read_as_it_was_written() -> None:
     assert read_trade(trade_record(bought, 0)) == bought
 
 
+def test_a_minute_s_record() -> None:
+    minute = Minute("BTCUSDT", 1_786_310_760_000_000, 3, Decimal("0.0010"), Decimal("1E+2"), confirmed=True)
+    assert minute_record(minute) == (
+        b'{"type":"minute","symbol":"BTCUSDT","open_time":1786310760000000,"trade_count":3,"volume":"0.001",'
+        b'"turnover":"100","confirmed":true}'
+    )
+
+
 def test_other_records_are_no_trades() -> None:
+    assert read_trade(minute_record(Minute("BTCUSDT", 60_000_000, 1, Decimal(1), Decimal(1), confirmed=False))) is None
     assert read_trade(heartbeat_record(Heartbeat(1, ("BTCUSDT",), 5, 0))) is None
     assert read_trade(gap_record(Gap("g", "BTCUSDT", 1, None, GapState.OPENED))) is None
 
