@@ -9,9 +9,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bitcoin_pipeline.batches import DAYS_PER_BATCH, candles_batch, candles_batch_id
+from bitcoin_pipeline.batches import (
+    DAYS_PER_BATCH,
+    candles_batch,
+    candles_batch_id,
+    manifest_json,
+    manifest_object,
+    manifest_of,
+)
 from bitcoin_pipeline.ingests import (
     BatchDays,
     Fetched,
@@ -26,7 +33,7 @@ from local.command.batch_runs import run_batch
 from local.command.cloud import Cloud
 from local.command.fetching import fetch_all
 from local.command.queries import Ingest, candle_count, ingests
-from local.command.steps import Progress
+from local.command.steps import Progress, through_outages
 
 if TYPE_CHECKING:
     import requests
@@ -99,10 +106,18 @@ class Backfill:
             rows = self._rows_of(days)
             return all(item in rows and rows[item].recorded != self._known.get(item) for item in days.of_batch)
 
+        def description(name: str) -> dict[str, Any]:
+            from bitcoin_pipeline.adapters.arrow import write_object
+
+            manifest = manifest_json(manifest_of(days, fetched))
+            path = f"{job.staging}/{manifest_object(name)}"
+            through_outages("Cloud Storage", lambda: write_object(self._cloud.lake(), path, manifest), (OSError,))
+            return candles_batch(job, name)
+
         run_batch(
             self._cloud,
             lambda attempt: candles_batch_id(days, fetched, self._known, attempt),
-            lambda name: candles_batch(job, name, days.load, days.no_trades),
+            description,
             is_recorded,
             self._progress,
         )

@@ -48,6 +48,7 @@ class BackfillSettings:
     """The function and the batch job that only a backfill needs."""
 
     fetch_archive_url: str = setting("PIPELINE_FETCH_ARCHIVE_URL", "address of the function fetch_archive")
+    staging: str = setting("PIPELINE_STAGING", "the bucket of temporary objects, which has no soft delete")
     candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
     candles_job_files: tuple[str, ...] = setting(
         "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
@@ -60,6 +61,7 @@ class BackfillSettings:
         return CandlesJob(
             project=cloud.project,
             lake=cloud.lake,
+            staging=self.staging,
             location=cloud.location,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,

@@ -65,7 +65,7 @@ def quarantine_object(symbol: str, day: dt.date) -> str:
 
 
 def staging_object(run: str, file: str) -> str:
-    """A temporary file that only the run named `run` writes and reads."""
+    """A temporary file of the run named `run`."""
     return f"{STAGING_PREFIX}{run}/{file}"
 
 

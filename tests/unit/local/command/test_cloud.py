@@ -75,7 +75,7 @@ def test_neither_stack_nor_project_names_the_way_out(tmp_path: Path) -> None:
     ("kind", "variables"),
     [
         (CloudSettings, ("PIPELINE_REGION is not set", "PIPELINE_LAKE is not set", "BIGQUERY_LOCATION is not set")),
-        (BackfillSettings, ("PIPELINE_FETCH_ARCHIVE_URL is not set", "PIPELINE_CANDLES_JOB is not set")),
+        (BackfillSettings, ("PIPELINE_FETCH_ARCHIVE_URL is not set", "PIPELINE_STAGING is not set")),
     ],
 )
 def test_every_missing_setting_is_named_at_once(kind: type, variables: tuple[str, ...]) -> None:
