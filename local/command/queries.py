@@ -36,10 +36,10 @@ CANDLE_COLUMNS: Final = (
 )
 """The columns of `pipeline candles`; scripts depend on them."""
 
-TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id")
+TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id", "block_trade", "rpi")
 """The columns of `pipeline trades`; scripts depend on them."""
 
-_TICK_COLUMNS: Final = ["time", "match_order", "price", "size", "side", "id"]
+_TICK_COLUMNS: Final = ("time", "match_order", "price", "size", "side", "id", "block_trade", "rpi")
 
 _INGESTS = f"""
 SELECT * FROM `{names.INGESTS}`
@@ -203,13 +203,13 @@ def candle_row(candle: Candle) -> tuple[Any, ...]:
 
 def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
     """The values of TRADE_COLUMNS for every trade in the lake, in matching order, read in batches of rows."""
-    for time, _, price, size, side, trade_id in _ticks(cloud, span):
-        yield time, span.symbol, side, price, size, trade_id
+    for time, _, price, size, side, trade_id, *flags in _ticks(cloud, span):
+        yield time, span.symbol, side, price, size, trade_id, *flags
 
 
 def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
     """Every trade in the lake, in matching order; `Trade.order` is its place within its day."""
-    for time, order, price, size, side, trade_id in _ticks(cloud, span):
+    for time, order, price, size, side, trade_id, block_trade, rpi in _ticks(cloud, span):
         yield Trade(
             symbol=span.symbol,
             trade_id=str(trade_id),
@@ -219,11 +219,13 @@ def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
             taker_side=TakerSide(side),
             turnover=turnover_of(span.symbol, price, size),
             order=order,
+            block_trade=block_trade,
+            rpi=rpi,
         )
 
 
 def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
-    """Time, match order, price, size, side and id of every trade."""
+    """The values of _TICK_COLUMNS for every trade; those of a column that an older file lacks are None."""
     import pyarrow.parquet as pq
 
     lake = cloud.lake()
@@ -233,10 +235,12 @@ def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
         except FileNotFoundError:
             continue
         with file, pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
-                # The reader returns columns in the order of the file.
-                for row in rows_of([batch.select(_TICK_COLUMNS)]):
-                    yield *row[:-1], uuid.UUID(bytes=row[-1])
+            # The reader returns columns in the order of the file.
+            present = [name for name in _TICK_COLUMNS if name in parquet.schema_arrow.names]
+            absent = (None,) * (len(_TICK_COLUMNS) - len(present))  # the flags, which are the last
+            for batch in parquet.iter_batches(columns=present):
+                for *row, trade_id, block_trade, rpi in ((*row, *absent) for row in rows_of([batch.select(present)])):
+                    yield *row, uuid.UUID(bytes=trade_id), block_trade, rpi
 
 
 def rows_of(reader: Any) -> Iterator[tuple[Any, ...]]:
