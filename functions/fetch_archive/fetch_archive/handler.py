@@ -18,6 +18,7 @@ from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.answers import exchange_ban, failure, refusal
 from bitcoin_pipeline.errors import FinalError, RetryableError
 from fetch_archive.fetch import fetch
+from fetch_archive.lake import Buckets
 from fetch_archive.request import MAX_REQUEST, BadRequestError, parse_request
 from fetch_archive.settings import Settings
 
@@ -34,8 +35,9 @@ class Handler:
         )
 
     @cached_property
-    def _lake(self) -> storage.Bucket:
-        return storage.Client().bucket(self._settings.lake)
+    def _buckets(self) -> Buckets:
+        client = storage.Client()
+        return Buckets(client.bucket(self._settings.lake), client.bucket(self._settings.staging))
 
     def handle(self, request: flask.Request) -> flask.typing.ResponseReturnValue:
         """The answer to one request."""
@@ -46,7 +48,7 @@ class Handler:
         except BadRequestError as error:
             return {"error": str(error)}, 400
         try:
-            return fetch(item, dt.datetime.now(dt.UTC).date(), self._exchange, self._lake)
+            return fetch(item, dt.datetime.now(dt.UTC).date(), self._exchange, self._buckets)
         except BannedError as error:
             return exchange_ban(str(error), error.seconds)
         except (RetryableError, FinalError) as error:

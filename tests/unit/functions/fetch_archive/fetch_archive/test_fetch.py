@@ -16,7 +16,8 @@ from google.api_core.exceptions import PreconditionFailed, ServiceUnavailable
 
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import SymbolDay
-from fetch_archive.fetch import fetch
+from fetch_archive.fetch import BUDGET_S, fetch
+from fetch_archive.lake import Buckets
 from tests.support.archive_host import HTML, Clock, Host, archive_at, listing
 
 ITEM = SymbolDay("BTCUSDT", dt.date(2020, 3, 25))
@@ -88,6 +89,11 @@ class Upload:
         self.written += piece
 
 
+def buckets_of(lake: Lake) -> Buckets:
+    """The lake, and a staging bucket of one call."""
+    return Buckets(lake, Lake())
+
+
 def serving(csv: bytes, etag: str) -> Callable[[str], tuple[int, dict[str, str], bytes]]:
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
         if path.startswith("/public.bybit.com/"):
@@ -107,10 +113,10 @@ def test_the_second_of_two_calls_finds_the_work_done(capsys: pytest.CaptureFixtu
 
     def serve_first(path: str) -> tuple[int, dict[str, str], bytes]:
         if path.startswith("/trading/"):
-            answers.append(fetch(ITEM, TODAY, second, lake, clock.sleep))
+            answers.append(fetch(ITEM, TODAY, second, buckets_of(lake), clock.sleep))
         return serve(path)
 
-    answers.append(fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), lake, clock.sleep))
+    answers.append(fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), buckets_of(lake), clock.sleep))
     assert [answer["status"] for answer in answers] == ["stored", "unchanged"]
     assert answers[0]["generation"] == answers[1]["generation"] == lake.objects[NAME].generation
     assert {name: blob.content for name, blob in lake.objects.items()} == {NAME: CSV}
@@ -131,10 +137,10 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
             return serving(newer, "e-2")(path)
         if path.startswith("/trading/"):
             served.append(path)
-            fetch(ITEM, TODAY, second, lake, clock.sleep)
+            fetch(ITEM, TODAY, second, buckets_of(lake), clock.sleep)
         return serving(CSV, "e-1")(path)
 
-    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), lake, clock.sleep)
+    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), buckets_of(lake), clock.sleep)
     assert (answer["status"], answer["etag"], answer["bytes"]) == ("unchanged", "e-2", len(newer))
     assert {name: blob.content for name, blob in lake.objects.items()} == {NAME: newer}
 
@@ -146,7 +152,7 @@ def test_a_listed_file_that_is_not_there_is_no_day_without_trades() -> None:
         return (200, {}, listing(MD5, 10)) if path.startswith("/public.bybit.com/") else (404, HTML, b"")
 
     with pytest.raises(RetryableError, match=r"csv\.gz is listed, yet the exchange answers 404"):
-        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(Lake()), clock.sleep)
     assert clock.now >= 1003.5  # 0.5 + 1 + 2 s between four tries
 
 
@@ -164,7 +170,7 @@ def test_without_a_listing_an_absent_file_is_no_day_without_trades(
         return (200, HTML, b"the folder") if path == "/trading/BTCUSDT/" else (404, HTML, b"")
 
     with pytest.raises(RetryableError, match=r"answers 404 for trading/.*csv\.gz, and the listing does not answer"):
-        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(Lake()), clock.sleep)
 
 
 def test_a_404_that_passes_does_not_settle_the_day() -> None:
@@ -174,7 +180,7 @@ def test_a_404_that_passes_does_not_settle_the_day() -> None:
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
         return answers.pop() if path.startswith("/trading/BTCUSDT/BTCUSDT") and answers else serving(CSV, "e-1")(path)
 
-    assert fetch(ITEM, TODAY, archive_at(Host(clock, answer)), lake, clock.sleep)["status"] == "stored"
+    assert fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(lake), clock.sleep)["status"] == "stored"
 
 
 def test_a_day_that_the_listing_lacks_has_no_trades() -> None:
@@ -185,7 +191,7 @@ def test_a_day_that_the_listing_lacks_has_no_trades() -> None:
             return 200, {}, b"<ListBucketResult/>"
         return (200, HTML, b"the folder") if path == "/trading/BTCUSDT/" else (404, HTML, b"")
 
-    found = fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+    found = fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(Lake()), clock.sleep)
     assert found == {"symbol": "BTCUSDT", "date": "2020-03-25", "status": "no_trades"}
 
 
@@ -200,5 +206,29 @@ def test_after_a_failure_of_the_lake_it_tries_again() -> None:
         return get(name, retry)
 
     lake.get_blob = get_blob  # type: ignore[method-assign]
-    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), lake, clock.sleep)
+    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), buckets_of(lake), clock.sleep)
     assert answer["status"] == "stored"
+
+
+def test_a_temporary_object_is_never_in_the_lake() -> None:
+    clock, buckets = Clock(), Buckets(Lake(), Lake())
+    assert fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), buckets, clock.sleep)["status"] == "stored"
+    assert list(buckets.lake.objects) == [NAME]
+    assert (buckets.lake.writes, buckets.staging.writes) == (1, 1)
+    assert buckets.staging.objects == {}
+
+
+def test_a_download_that_outlasts_the_functions_time_breaks_off_and_is_not_tried_again() -> None:
+    # The host sends a piece in time, again and again; every look at the clock finds a third of the budget gone.
+    clock, times = Clock(), iter(range(0, 10 * BUDGET_S, BUDGET_S // 3))
+    buckets = Buckets(Lake(), Lake())
+    with pytest.raises(RetryableError, match=f"the download takes longer than {BUDGET_S} s"):
+        fetch(
+            ITEM,
+            TODAY,
+            archive_at(Host(clock, serving(b"x" * (2 << 20), "e-1"))),
+            buckets,
+            clock.sleep,
+            lambda: next(times),
+        )
+    assert (buckets.lake.objects, buckets.staging.objects) == ({}, {})
