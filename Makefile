@@ -61,11 +61,14 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical bench-live bench-dashboard bench-stack
-bench: bench-historical bench-live bench-dashboard bench-stack ## every benchmark
+.PHONY: bench bench-historical bench-live bench-dashboard bench-stack bench-backfill
+bench: bench-backfill bench-historical bench-live bench-dashboard bench-stack ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
 	@$(VENV)/bin/python -m tests.bench.historical
+
+bench-backfill: setup ## a backfill of years on Google Cloud, simulated in virtual time: wall time and cost (a minute)
+	@$(VENV)/bin/python -m tests.bench.backfill_cloud
 
 bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(SETUP) peer || echo "cryptofeed was not installed (it is built by a C compiler): the peer is a plain loop"
