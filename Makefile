@@ -48,6 +48,10 @@ test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install
 chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
 
+.PHONY: chaos-backfill
+chaos-backfill: setup ## a backfill of 60 days x 4 symbols with a kill -9 of the command every 20 s; nothing twice
+	@$(VENV)/bin/python -m tests.bench.backfill_kills
+
 .PHONY: lint
 lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
