@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND
+from bitcoin_pipeline.planning import DAYS_PER_BATCH
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting, whole
 from local.command.id_tokens import IMPERSONATED_ACCOUNT_VARIABLE, IdTokens
 from local.environment import beside_a_stack, env_file, read_env_file
 
@@ -52,6 +54,18 @@ class BackfillSettings:
     candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
     candles_job_files: tuple[str, ...] = setting(
         "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
+    )
+    requests_per_second: int = setting(
+        "PIPELINE_EXCHANGE_REQUESTS_PER_SECOND",
+        "the rate of requests to Bybit's archive by all instances of fetch_archive",
+        whole("requests", MOST_REQUESTS_PER_SECOND, 1),
+        BYBIT_REQUESTS_PER_SECOND,
+    )
+    concurrent_fetches: int = setting(
+        "PIPELINE_CONCURRENT_FETCHES", "concurrent calls of fetch_archive", whole("calls", 200, 1), 48
+    )
+    days_per_batch: int = setting(
+        "PIPELINE_DAYS_PER_BATCH", "symbol-days of one batch", whole("days", 2000, 1), DAYS_PER_BATCH
     )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")

@@ -86,8 +86,9 @@ def parse_header(line: str) -> Header:
     twice = [name for name in NEEDED_COLUMNS if names.count(name) > 1]
     if twice:
         raise UnusableFileError(f"header names {', '.join(twice)} twice: {line[:200]!r}")
+    timestamp, symbol, side, size, price, trade_id = (names.index(name) for name in NEEDED_COLUMNS)
     rpi = names.index(RPI_COLUMN) if names.count(RPI_COLUMN) == 1 else None
-    return Header(names, *(names.index(name) for name in NEEDED_COLUMNS), rpi=rpi)
+    return Header(names, timestamp, symbol, side, size, price, trade_id, rpi)
 
 
 def parse_time_us(text: str) -> int:
