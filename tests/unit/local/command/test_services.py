@@ -19,16 +19,18 @@ def test_a_call_has_the_token_of_its_function_and_outwaits_the_functions_own_lim
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
+    response = requests.Response()
+    no_progress: Any = SimpleNamespace()
 
-    def post(url: str, **options: Any) -> str:
+    def post(url: str, **options: Any) -> requests.Response:
         calls.append((url, options))
-        return "the response"
+        return response
 
     monkeypatch.setattr(requests, "post", post)
     settings = SimpleNamespace(fetch_archive_url=URL, concurrent_fetches=1)
     cloud: Any = SimpleNamespace(backfill_settings=lambda: settings, id_token=lambda audience: f"token for {audience}")
-    with CloudServices(cloud, progress=SimpleNamespace()) as services:  # type: ignore[arg-type]  # shows nothing here
-        assert asyncio.run(services.call({"symbol": "BTCUSDT"})) == "the response"
+    with CloudServices(cloud, no_progress) as services:
+        assert asyncio.run(services.call({"symbol": "BTCUSDT"})) is response
     [(url, options)] = calls
     assert (url, options["json"]) == (URL, {"symbol": "BTCUSDT"})
     assert options["headers"] == {"Authorization": f"Bearer token for {URL}"}
