@@ -14,7 +14,7 @@ from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.candle import COMPLETE, Candle, Source, Status, precedence_sql
 from bitcoin_pipeline.ingests import IngestStatus
 
-TYPES = {"STRING", "TIMESTAMP", "NUMERIC", "INTEGER", "DATE", "BYTES"}
+TYPES = {"STRING", "TIMESTAMP", "NUMERIC", "INTEGER", "DATE", "BOOLEAN", "BYTES"}
 ALL_TABLES = [*schemas.tables("market"), *schemas.tables("lake")]
 
 
