@@ -46,7 +46,7 @@ def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]
 
 _TRADES_VIEW = """
 CREATE VIEW trades AS
-SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id
+SELECT time, symbol, side, price, size, match_order, date, CAST(lower(hex(id)) AS UUID) AS trade_id, block_trade, rpi
 FROM lake_trades
 """
 

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from local.stack.config import LAKE
+from local.stack.config import LAKE, STAGING
 from local.waiting import wait_for
 from tests.support.fetching import DAY, HEADER, REAL, REAL_CSV, World, busy_day, of_file, peak_rss, processes, raw_name
 from tests.support.processes import RunningStack
@@ -32,7 +32,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     names = ("metadata", "gcs", "exchange", "fetch_archive")
     with RunningStack(tmp_path_factory.mktemp("stack"), names, archive) as running:
         world = World(running, archive)
-        world.lake.client.create_bucket(LAKE)
+        for bucket in (LAKE, STAGING):
+            world.lake.client.create_bucket(bucket)
         yield world
 
 
@@ -381,6 +382,7 @@ def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(world: W
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "bitcoin_pipeline.settings.SettingsError: PIPELINE_LAKE is not set (the bucket that holds raw/); "
+        "PIPELINE_STAGING is not set (the bucket of temporary objects, which has no soft delete); "
         "BYBIT_ARCHIVE_URL: must be an address such as https://host, got 'public.bybit.com' "
         "(where the archive's files are); "
         "BYBIT_BAN_SECONDS: must be whole seconds, at most 9999, got '-1' (how long a ban lasts, 5 to 10 minutes were "

@@ -19,6 +19,7 @@ from bitcoin_pipeline.answers import exchange_ban, failure, refusal
 from bitcoin_pipeline.errors import FinalError, RetryableError
 from bitcoin_pipeline.listings import MAX_REQUEST, BadRequestError, ListingRequest, parse_request
 from fetch_archive.fetch import fetch
+from fetch_archive.lake import Buckets
 from fetch_archive.listing import list_days
 from fetch_archive.settings import Settings
 
@@ -35,8 +36,9 @@ class Handler:
         )
 
     @cached_property
-    def _lake(self) -> storage.Bucket:
-        return storage.Client().bucket(self._settings.lake)
+    def _buckets(self) -> Buckets:
+        client = storage.Client()
+        return Buckets(client.bucket(self._settings.lake), client.bucket(self._settings.staging))
 
     def handle(self, request: flask.Request) -> flask.typing.ResponseReturnValue:
         """The answer to one request."""
@@ -49,8 +51,8 @@ class Handler:
         try:
             today = dt.datetime.now(dt.UTC).date()
             if isinstance(wanted, ListingRequest):
-                return list_days(wanted, today, self._exchange, self._lake)
-            return fetch(wanted.item, today, self._exchange, self._lake, file=wanted.file)
+                return list_days(wanted, today, self._exchange, self._buckets.lake)
+            return fetch(wanted.item, today, self._exchange, self._buckets, file=wanted.file)
         except BannedError as error:
             return exchange_ban(str(error), error.seconds)
         except (RetryableError, FinalError) as error:

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -30,7 +30,13 @@ from bitcoin_pipeline.trade import (
 )
 
 NEEDED_COLUMNS: Final = ("timestamp", "symbol", "side", "size", "price", "trdMatchID")
-"""The columns that are read, by name; a file may have others."""
+"""The columns that every file has; they are read by name, and a file may have others."""
+
+RPI_COLUMN: Final = "RPI"
+"""A column of newer files, read where it is; block trades have no column."""
+
+RPI_FLAGS: Final = {"0": False, "1": True}
+"""The values of the column `RPI`; any other value is unknown, and no row is rejected for it."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _PIECE = 1 << 20
@@ -42,7 +48,7 @@ class UnusableFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The positions of the needed columns in one file; `names`: all of its columns."""
+    """The positions of columns in one file; `names`: all of its columns. `rpi` may be None."""
 
     names: tuple[str, ...]
     timestamp: int
@@ -51,6 +57,7 @@ class Header:
     size: int
     price: int
     trade_id: int
+    rpi: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class DayTrades:
 
 
 def parse_header(line: str) -> Header:
-    """The positions of the needed columns. Raises UnusableFileError when one is missing or occurs twice."""
+    """The positions of the columns. Raises UnusableFileError when a needed one is missing or occurs twice."""
     line = line.removeprefix("\ufeff").rstrip("\r\n")
     if "\r" in line:
         # Such a file would be all header and no rows, as if there had been no trades.
@@ -79,7 +86,9 @@ def parse_header(line: str) -> Header:
     twice = [name for name in NEEDED_COLUMNS if names.count(name) > 1]
     if twice:
         raise UnusableFileError(f"header names {', '.join(twice)} twice: {line[:200]!r}")
-    return Header(names, *(names.index(name) for name in NEEDED_COLUMNS))
+    timestamp, symbol, side, size, price, trade_id = (names.index(name) for name in NEEDED_COLUMNS)
+    rpi = names.index(RPI_COLUMN) if names.count(RPI_COLUMN) == 1 else None
+    return Header(names, timestamp, symbol, side, size, price, trade_id, rpi)
 
 
 def parse_time_us(text: str) -> int:
@@ -124,7 +133,8 @@ def parse_row(header: Header, line: str, symbol: str, day: dt.date, row: int) ->
         if error.reason is Reason.SIZE_NOT_POSITIVE and _is_match_of_size_zero(header, fields):
             return RejectedRow(row, Reason.ZERO_SIZE, line, value=error.value)
         return rejected(error.reason, error.value)
-    return Trade(symbol, trade_id, time_us, price, size, taker_side, turnover, row)
+    rpi = None if header.rpi is None else RPI_FLAGS.get(fields[header.rpi])
+    return Trade(symbol, trade_id, time_us, price, size, taker_side, turnover, row, rpi=rpi)
 
 
 def is_descending(times: Sequence[int]) -> bool:
@@ -159,7 +169,7 @@ def read_day(lines: Iterable[str], symbol: str, day: dt.date) -> DayTrades:
         trade = readable[place]
         first_of_id = seen.setdefault(trade.trade_id, trade)
         if first_of_id is trade:
-            trades.append(_with_order(trade, place))
+            trades.append(replace(trade, order=place))
         elif first_of_id.same_content(trade):
             duplicates += 1
         else:
@@ -315,9 +325,3 @@ def _is_match_of_size_zero(header: Header, fields: list[str]) -> bool:
     except RejectedValueError:
         return False
     return parse_decimal(fields[header.size]) == 0
-
-
-def _with_order(trade: Trade, order: int) -> Trade:
-    return Trade(
-        trade.symbol, trade.trade_id, trade.time_us, trade.price, trade.size, trade.taker_side, trade.turnover, order
-    )

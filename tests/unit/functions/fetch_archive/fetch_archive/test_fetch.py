@@ -18,7 +18,8 @@ from google.api_core.exceptions import PreconditionFailed, ServiceUnavailable
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import SymbolDay
 from bitcoin_pipeline.listings import ListedFile, ListingRequest
-from fetch_archive.fetch import fetch
+from fetch_archive.fetch import BUDGET_S, fetch
+from fetch_archive.lake import Buckets
 from fetch_archive.listing import list_days
 from tests.support.archive_host import HTML, Clock, Host, archive_at, listing
 
@@ -95,6 +96,11 @@ class Upload:
         self.written += piece
 
 
+def buckets_of(lake: Lake) -> Buckets:
+    """The lake, and a staging bucket of one call."""
+    return Buckets(lake, Lake())
+
+
 def serving(csv: bytes, etag: str) -> Callable[[str], tuple[int, dict[str, str], bytes]]:
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
         if path.startswith("/public.bybit.com/"):
@@ -114,10 +120,10 @@ def test_the_second_of_two_calls_finds_the_work_done(capsys: pytest.CaptureFixtu
 
     def serve_first(path: str) -> tuple[int, dict[str, str], bytes]:
         if path.startswith("/trading/"):
-            answers.append(fetch(ITEM, TODAY, second, lake, clock.sleep))
+            answers.append(fetch(ITEM, TODAY, second, buckets_of(lake), clock.sleep))
         return serve(path)
 
-    answers.append(fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), lake, clock.sleep))
+    answers.append(fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), buckets_of(lake), clock.sleep))
     assert [answer["status"] for answer in answers] == ["stored", "unchanged"]
     assert answers[0]["generation"] == answers[1]["generation"] == lake.objects[NAME].generation
     assert {name: blob.content for name, blob in lake.objects.items()} == {NAME: CSV}
@@ -138,10 +144,10 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
             return serving(newer, "e-2")(path)
         if path.startswith("/trading/"):
             served.append(path)
-            fetch(ITEM, TODAY, second, lake, clock.sleep)
+            fetch(ITEM, TODAY, second, buckets_of(lake), clock.sleep)
         return serving(CSV, "e-1")(path)
 
-    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), lake, clock.sleep)
+    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serve_first)), buckets_of(lake), clock.sleep)
     assert (answer["status"], answer["etag"], answer["bytes"]) == ("unchanged", "e-2", len(newer))
     assert {name: blob.content for name, blob in lake.objects.items()} == {NAME: newer}
 
@@ -153,7 +159,7 @@ def test_a_listed_file_that_is_not_there_is_no_day_without_trades() -> None:
         return (200, {}, listing(MD5, 10)) if path.startswith("/public.bybit.com/") else (404, HTML, b"")
 
     with pytest.raises(RetryableError, match=r"csv\.gz is listed, yet the exchange answers 404"):
-        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(Lake()), clock.sleep)
     assert clock.now >= 1003.5  # 0.5 + 1 + 2 s between four tries
 
 
@@ -171,7 +177,7 @@ def test_without_a_listing_an_absent_file_is_no_day_without_trades(
         return (200, HTML, b"the folder") if path == "/trading/BTCUSDT/" else (404, HTML, b"")
 
     with pytest.raises(RetryableError, match=r"answers 404 for trading/.*csv\.gz, and the listing does not answer"):
-        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+        fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(Lake()), clock.sleep)
 
 
 def test_a_404_that_passes_does_not_settle_the_day() -> None:
@@ -181,7 +187,7 @@ def test_a_404_that_passes_does_not_settle_the_day() -> None:
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
         return answers.pop() if path.startswith("/trading/BTCUSDT/BTCUSDT") and answers else serving(CSV, "e-1")(path)
 
-    assert fetch(ITEM, TODAY, archive_at(Host(clock, answer)), lake, clock.sleep)["status"] == "stored"
+    assert fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(lake), clock.sleep)["status"] == "stored"
 
 
 def test_a_day_that_the_listing_lacks_has_no_trades() -> None:
@@ -192,7 +198,7 @@ def test_a_day_that_the_listing_lacks_has_no_trades() -> None:
             return 200, {}, b"<ListBucketResult/>"
         return (200, HTML, b"the folder") if path == "/trading/BTCUSDT/" else (404, HTML, b"")
 
-    found = fetch(ITEM, TODAY, archive_at(Host(clock, answer)), Lake(), clock.sleep)
+    found = fetch(ITEM, TODAY, archive_at(Host(clock, answer)), buckets_of(Lake()), clock.sleep)
     assert found == {"symbol": "BTCUSDT", "date": "2020-03-25", "status": "no_trades"}
 
 
@@ -207,8 +213,32 @@ def test_after_a_failure_of_the_lake_it_tries_again() -> None:
         return get(name, retry)
 
     lake.get_blob = get_blob  # type: ignore[method-assign]
-    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), lake, clock.sleep)
+    answer = fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), buckets_of(lake), clock.sleep)
     assert answer["status"] == "stored"
+
+
+def test_a_temporary_object_is_never_in_the_lake() -> None:
+    clock, buckets = Clock(), Buckets(Lake(), Lake())
+    assert fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, "e-1"))), buckets, clock.sleep)["status"] == "stored"
+    assert list(buckets.lake.objects) == [NAME]
+    assert (buckets.lake.writes, buckets.staging.writes) == (1, 1)
+    assert buckets.staging.objects == {}
+
+
+def test_a_download_that_outlasts_the_functions_time_breaks_off_and_is_not_tried_again() -> None:
+    # The host sends a piece in time, again and again; every look at the clock finds a third of the budget gone.
+    clock, times = Clock(), iter(range(0, 10 * BUDGET_S, BUDGET_S // 3))
+    buckets = Buckets(Lake(), Lake())
+    with pytest.raises(RetryableError, match=f"the download takes longer than {BUDGET_S} s"):
+        fetch(
+            ITEM,
+            TODAY,
+            archive_at(Host(clock, serving(b"x" * (2 << 20), "e-1"))),
+            buckets,
+            clock.sleep,
+            lambda: next(times),
+        )
+    assert (buckets.lake.objects, buckets.staging.objects) == ({}, {})
 
 
 TRUE_MD5 = hashlib.md5(CSV, usedforsecurity=False).hexdigest()
@@ -218,10 +248,10 @@ LISTED = ListedFile(TRUE_MD5, len(CSV))
 def test_with_the_listed_version_a_day_is_one_request_without_a_listing() -> None:
     clock, lake = Clock(), Lake()
     host = Host(clock, serving(CSV, TRUE_MD5))
-    answer = fetch(ITEM, TODAY, archive_at(host), lake, clock.sleep, LISTED)
+    answer = fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=LISTED)
     assert (answer["status"], answer["etag"]) == ("stored", TRUE_MD5)
     assert [path for _, path in host.requested] == ["/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz"]
-    assert fetch(ITEM, TODAY, archive_at(host), lake, clock.sleep, LISTED)["status"] == "unchanged"
+    assert fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=LISTED)["status"] == "unchanged"
     assert len(host.requested) == 1
 
 
@@ -230,7 +260,7 @@ def test_a_wrong_version_from_a_caller_decides_nothing(file: ListedFile) -> None
     # Of a whole file, and of one whose bytes the way has changed: the function's own listing is what counts.
     clock, lake = Clock(), Lake()
     host = Host(clock, serving(CSV, TRUE_MD5))
-    answer = fetch(ITEM, TODAY, archive_at(host), lake, clock.sleep, file)
+    answer = fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=file)
     assert (answer["status"], answer["etag"], answer["bytes"]) == ("stored", TRUE_MD5, len(CSV))
     assert len(host.requested) == 2
 
@@ -247,7 +277,7 @@ def test_a_caller_s_md5_of_broken_bytes_does_not_make_them_good() -> None:
     md5 = hashlib.md5(broken, usedforsecurity=False).hexdigest()
     for file in (ListedFile(md5, len(broken)), LISTED):
         with pytest.raises(RetryableError, match=f"got bytes with md5 {md5}, the source has {TRUE_MD5}"):
-            fetch(ITEM, TODAY, archive_at(host), lake, clock.sleep, file)
+            fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=file)
     assert lake.objects == {}
 
 
@@ -255,7 +285,7 @@ def test_with_the_listed_version_the_caller_repeats_what_fails() -> None:
     clock = Clock()
     host = Host(clock, lambda _: (503, {}, b""))
     with pytest.raises(RetryableError, match="the exchange answers 503"):
-        fetch(ITEM, TODAY, archive_at(host), Lake(), clock.sleep, LISTED)
+        fetch(ITEM, TODAY, archive_at(host), buckets_of(Lake()), clock.sleep, file=LISTED)
     assert len(host.requested) == 1
 
 
@@ -263,7 +293,7 @@ def test_a_file_that_a_caller_says_is_listed_and_that_is_not_there_is_no_day_wit
     clock = Clock()
     host = Host(clock, lambda _: (404, HTML, b""))
     with pytest.raises(RetryableError, match=r"the exchange answers 404 for .*, which the request's version says"):
-        fetch(ITEM, TODAY, archive_at(host), Lake(), clock.sleep, LISTED)
+        fetch(ITEM, TODAY, archive_at(host), buckets_of(Lake()), clock.sleep, file=LISTED)
 
 
 def test_the_listing_of_a_symbol_s_days() -> None:
@@ -271,7 +301,7 @@ def test_the_listing_of_a_symbol_s_days() -> None:
     # exchange    file          -         -          other file   -                  file
     # lake        the same      -         a file     a file       -                  -
     clock, lake = Clock(), Lake()
-    fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, TRUE_MD5))), lake, clock.sleep)
+    fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, TRUE_MD5))), buckets_of(lake), clock.sleep)
     stored = lake.objects[NAME]
     for day in (27, 28):
         blob = lake.blob(NAME.replace("03-25", f"03-{day}"))
