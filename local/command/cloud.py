@@ -13,7 +13,7 @@ from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
 from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND
-from bitcoin_pipeline.planning import DAYS_PER_BATCH
+from bitcoin_pipeline.planning import CONCURRENT_FETCHES, DAYS_PER_BATCH
 from bitcoin_pipeline.settings import SettingsError, read_settings, setting, whole
 from local.command.id_tokens import IMPERSONATED_ACCOUNT_VARIABLE, IdTokens
 from local.environment import beside_a_stack, env_file, read_env_file
@@ -62,7 +62,7 @@ class BackfillSettings:
         BYBIT_REQUESTS_PER_SECOND,
     )
     concurrent_fetches: int = setting(
-        "PIPELINE_CONCURRENT_FETCHES", "concurrent calls of fetch_archive", whole("calls", 200, 1), 48
+        "PIPELINE_CONCURRENT_FETCHES", "concurrent calls of fetch_archive", whole("calls", 200, 1), CONCURRENT_FETCHES
     )
     days_per_batch: int = setting(
         "PIPELINE_DAYS_PER_BATCH", "symbol-days of one batch", whole("days", 2000, 1), DAYS_PER_BATCH

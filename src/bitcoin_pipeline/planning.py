@@ -21,6 +21,9 @@ from bitcoin_pipeline.ingests import (
 )
 from bitcoin_pipeline.listings import DayRequest, ListedFile, Listing, ListingRequest
 
+CONCURRENT_FETCHES: Final = 48
+"""Default of the calls of `fetch_archive` at a time: the pace of the exchange is reached with files that take 2.4 s."""
+
 DAYS_PER_BATCH: Final = 1500
 """Default of the symbol-days of a batch: minutes of work for the smallest batch, beside a minute of start-up."""
 
