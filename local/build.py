@@ -6,7 +6,9 @@ its stack and runs them, so that what runs on one machine is what is deployed. I
 The same sources give the same bytes: files are in the order of their names, without times, and archives are stored
 without compression, whose output depends on the version of zlib. The wheel alone is compressed, by hatchling.
 
-    functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes
+    functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes,
+                           which Google's builder gives to pip: the core is source beside main.py, as no hash can be
+                           given for a path, and every further package is pinned
     functions/NAME.zip     the same, as Cloud Functions takes it
     cloudrun/NAME/         the same for a container: the context of its image's build
     flink/NAME/            the same for the master of a Flink cluster
