@@ -21,12 +21,6 @@ UNKNOWN: Final = -1
 CAPACITY: Final = 1 << 22
 """Trades for which memory is reserved, not used, from the start: more than all but the busiest days have."""
 
-BYTES_PER_ROW: Final = 120
-"""Upper bound on the memory of a worker per row of a day's file, beside FIXED_BYTES."""
-
-FIXED_BYTES: Final = 200 << 20
-"""Upper bound on the memory of a worker that does not depend on the day: Python, its libraries, and blocks of text."""
-
 _KINDS: Final = (np.int64, np.int64, np.int64, np.bool_, "V16", np.int8)
 
 
