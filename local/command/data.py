@@ -98,7 +98,7 @@ def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputF
 @app.command()
 def sql(
     query: Annotated[
-        str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best, candle_history and ingests.")
+        str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best, candle_history, gaps and ingests.")
     ],
     output_format: OutputFormat = Format.TABLE,
 ) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bitcoin_pipeline import schemas
 from bitcoin_pipeline.batches import candles_batch, candles_batch_id, manifest_json, manifest_object, manifest_of
 from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
 from local.command.backfill import Limits
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import requests
 
 _T = TypeVar("_T")
+
+_CALL_TIMEOUTS_S = (10, schemas.function_timeout_s("fetch_archive") + 30)
+"""Time limits to connect to the function and to wait for its answer, which comes within the function's own limit."""
 
 _OTHER_THREADS = 4
 """Threads beside those of concurrent fetches: for queries and for the batch."""
@@ -70,7 +74,7 @@ class CloudServices:
 
         def post() -> requests.Response:
             headers = {"Authorization": f"Bearer {self._cloud.id_token(url)}"}
-            return requests.post(url, json=body, headers=headers, timeout=(10, 3600))  # the function's own limit
+            return requests.post(url, json=body, headers=headers, timeout=_CALL_TIMEOUTS_S)
 
         return await self._in_thread(lambda: through_outages("fetch_archive", post, passing))
 

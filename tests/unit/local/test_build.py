@@ -60,12 +60,18 @@ def test_every_deployable_is_built_with_the_core_inside(checkout: Path, tmp_path
     names = {path.name: sorted(zipfile.ZipFile(path).namelist()) for path in batch.glob("*.zip")}
     core = {"__init__.py": "", "schemas/market/candles.sql": "SELECT 1"}
     in_folder = {f"bitcoin_pipeline/{name}": content for name, content in core.items()}
+    carried = names.pop("isal.zip")
+    assert "isal/isal_zlib.cpython-311-x86_64-linux-gnu.so" in carried
+    assert [path for path in carried if not path.startswith("isal/")] == ["isal-1.9.1.dist-info/licenses/LICENSE"]
+    assert [path for path in carried if "pycache" in path] == []
     assert names == {
         "batch.zip": ["batch/__init__.py", "batch/read.py"],
         "bitcoin_pipeline.zip": [f"bitcoin_pipeline/{name}" for name in core],
     }
     assert (batch / "main.py").read_text() == "import batch"
-    assert sorted(path.name for path in batch.iterdir()) == ["batch.zip", "bitcoin_pipeline.zip", "main.py"]
+    assert sorted(path.name for path in batch.iterdir()) == [
+        *("batch.zip", "bitcoin_pipeline.zip", "isal.zip", "main.py")
+    ]
     shutil.rmtree(batch)
     expected = {
         "functions/fetch/": {
@@ -116,7 +122,7 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
     build.main()
     dist = checkout / "dist"
     assert sorted(path.name for path in dist.rglob("*.zip")) == [
-        *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip")
+        *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip", "isal.zip")
     ]
     assert zipfile.ZipFile(dist / "flink" / "candles.zip").read("jars/connector.jar") == b"jar"
     wheels = [path.name for path in dist.glob("*.whl")]
