@@ -150,7 +150,7 @@ def test_two_backfills_at_once_with_kills_leave_the_rows_of_one(market: Market) 
         chance = random.Random(number)
         items = market.publish(number)
         days = sorted({item.day for item in items})
-        dataproc = InProcessDataproc(market.running.bigquery, chance, kills=2)
+        dataproc = InProcessDataproc(market.running.bigquery, market.running.storage, chance, kills=2)
 
         async def race(dataproc: InProcessDataproc = dataproc, days: list[dt.date] = days, seed: int = number) -> None:
             commands = [Command(market, dataproc, days, random.Random(f"{seed} {name}")) for name in "ab"]
