@@ -183,6 +183,9 @@ class SimulatedCloud:
         self._stored[item] = {**answer, "status": FetchStatus.UNCHANGED}
         return {**answer, "status": FetchStatus.STORED}, 200
 
+    async def ended(self, batch_id: str) -> None:
+        """See local.command.backfill.Services."""
+
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
     ) -> None:
