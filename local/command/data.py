@@ -14,12 +14,12 @@ from typing import Annotated
 
 import typer
 
-from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
 from bitcoin_pipeline.names import REPLAY_TOPIC
+from bitcoin_pipeline.summary import Summary
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import parse_interval
 from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of, symbols_and_days
-from local.command.backfill import Backfill, Summary
+from local.command.backfill import Backfill
 from local.command.cloud import Cloud, environment
 from local.command.output import STDERR, Format, write_rows
 from local.command.progress import shown_progress
@@ -61,8 +61,7 @@ def backfill(
     with shown_progress() as progress, CloudServices(cloud, progress) as services:
         summary = asyncio.run(Backfill(services, symbols, start, end, progress).run(again=again))
     _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
-    failed = any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)
-    if summary.not_fetched or summary.still_failed or failed:
+    if not summary.is_whole:
         raise typer.Exit(1)
 
 
@@ -154,32 +153,6 @@ def _print_summary(symbols: list[str], days: str, summary: Summary, seconds: flo
     if not summary.planned:
         STDERR.print(f"Nothing is missing of {subject} {days}.")
         return
-    loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
-    failed = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.FAILED]
-    rows = [
-        ("days planned", len(summary.planned)),
-        ("days loaded", len(loaded)),
-        ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
-        ("days unchanged", len(summary.unchanged)),
-        ("days not published yet", len(summary.not_published)),
-        ("days not fetched", len(summary.not_fetched)),
-        ("days failed", len(failed) + len(summary.still_failed)),
-        ("trades", sum(ingest.trades for ingest in loaded)),
-        ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
-        ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
-        ("candles", summary.candles),
-        ("seconds", round(seconds, 1)),
-    ]
-    write_rows((f"{subject} {days}", ""), rows, Format.TABLE)
-
-    def named(item: SymbolDay) -> str:
-        return item.day.isoformat() if len(symbols) == 1 else f"{item.symbol} {item.day}"
-
-    for item in summary.not_published:
-        STDERR.print(f"not published yet: {named(item)}")
-    for item, reason in sorted(summary.not_fetched.items()):
-        STDERR.print(f"not fetched: {named(item)}: {reason}")
-    for ingest in failed:
-        STDERR.print(f"failed: {named(ingest.item)}: {ingest.reason}")
-    for ingest in summary.still_failed:
-        STDERR.print(f"still failed, file unchanged, not computed again: {named(ingest.item)}: {ingest.reason}")
+    write_rows((f"{subject} {days}", ""), [*summary.rows(), ("seconds", round(seconds, 1))], Format.TABLE)
+    for remark in summary.remarks():
+        STDERR.print(remark)

@@ -129,3 +129,16 @@ def test_an_unknown_symbol() -> None:
     found = plan()
     with pytest.raises(UnknownSymbolError, match="the exchange's archive has no symbol BTCUSDT"):
         found.take_listing(found.listings()[0], None)
+
+
+def test_a_plan_of_revised_files_has_settled_days_and_computes_those_whose_file_differs() -> None:
+    known = {
+        day(1): Recorded(IngestStatus.LOADED, etag="e-1"),
+        day(2): Recorded(IngestStatus.LOADED, etag="e-2"),
+        day(3): Recorded(IngestStatus.FAILED, etag="e-3"),
+    }
+    plan = Plan(["BTCUSDT"], day(1).day, day(3).day, known, revised=True)
+    assert plan.days == [day(1), day(2), day(3)]
+    plan.answers.update({item: Fetched(FetchStatus.STORED, etag=f"e-{item.day.day}") for item in plan.days})
+    plan.answers[day(1)] = Fetched(FetchStatus.STORED, etag="revised")
+    assert plan.work_of(plan.days) == BatchDays(load=(day(1),), unchanged=(day(2),), still_failed=(day(3),))

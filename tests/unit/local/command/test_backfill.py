@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
-from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
-from local.command.backfill import Backfill, Limits, Summary
-from local.command.queries import Ingest
-from local.command.steps import BackfillError
+from bitcoin_pipeline.ingests import Ingest, IngestStatus, Recorded, SymbolDay
+from bitcoin_pipeline.planning import BackfillError
+from bitcoin_pipeline.summary import Summary
+from local.command.backfill import Backfill, Limits
 from tests.bench.backfill_cloud import Delays, SimulatedCloud
 from tests.support.virtual_time import run
 
