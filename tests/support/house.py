@@ -365,11 +365,16 @@ def package_faults(paths: list[PurePosixPath]) -> list[str]:
 
 
 DISTRIBUTIONS: Final = {
+    "airflow.providers.common.compat": "apache-airflow-providers-common-compat",
+    "airflow.providers.google": "apache-airflow-providers-google",
+    "airflow.sdk": "apache-airflow-task-sdk",
     "google.api_core": "google-api-core",
     "google.auth": "google-auth",
     "google.cloud.bigquery": "google-cloud-bigquery",
+    "google.cloud.dataproc_v1": "google-cloud-dataproc",
     "google.cloud.pubsub_v1": "google-cloud-pubsub",
     "google.cloud.storage": "google-cloud-storage",
+    "google.oauth2": "google-auth",
     "google.pubsub_v1": "google-cloud-pubsub",
     "pyflink": "apache-flink",
 }
