@@ -82,8 +82,8 @@ class Backfill:
         self._ingests: dict[SymbolDay, Ingest] = {}
         self._known: dict[SymbolDay, Recorded] = {}
 
-    async def run(self, *, again: bool = False) -> Summary:
-        """Load the days that `ingests` lacks or has as failed, and with `again` those whose files have changed.
+    async def run(self, *, again: bool = False, revised: bool = False) -> Summary:
+        """Load the days that `ingests` lacks or has as failed, and those that have changed with `again` or `revised`.
 
         A day that failed is computed again when its file has changed, and with `again` in any case. Raises
         UnknownSymbolError, and BackfillError when a service does not answer or a batch fails repeatedly. A day that
@@ -94,7 +94,7 @@ class Backfill:
             # Their batches, left by another run, may be about to finish the days, which are then not computed again.
             await asyncio.gather(*map(self._services.ended, sorted(unfinished)))
             await self._read_ingests()
-        plan = Plan(self._symbols, self._start, self._end, self._known, again=again, size=self._size)
+        plan = Plan(self._symbols, self._start, self._end, self._known, again=again, revised=revised, size=self._size)
         summary = Summary(planned=plan.days, not_fetched=plan.not_fetched)
         if not plan.days:
             return summary

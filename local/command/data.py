@@ -6,18 +6,20 @@ Imported by `local.command.__main__`. They work on a running stack or on Google 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from bitcoin_pipeline.daily import first_checked, overdue
 from bitcoin_pipeline.names import REPLAY_TOPIC
 from bitcoin_pipeline.summary import Summary
-from bitcoin_pipeline.symbols import parse_symbol
-from bitcoin_pipeline.times import parse_interval
+from bitcoin_pipeline.symbols import parse_symbol, parse_symbols
+from bitcoin_pipeline.times import parse_day, parse_interval
 from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of, symbols_and_days
 from local.command.backfill import Backfill
 from local.command.cloud import Cloud, environment
@@ -62,6 +64,33 @@ def backfill(
         summary = asyncio.run(Backfill(services, symbols, start, end, progress).run(again=again))
     _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
     if not summary.is_whole:
+        raise typer.Exit(1)
+
+
+@app.command()
+def daily(
+    symbols: Annotated[
+        str, typer.Argument(metavar="SYMBOLS", envvar="PIPELINE_SYMBOLS", help="Such as BTCUSDT,ETHUSDT.")
+    ],
+    day: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The newest day, YYYY-MM-DD; yesterday by default.")
+    ] = None,
+) -> None:
+    """Load yesterday, and what is new or revised of the week before; for a scheduler that calls it every hour.
+
+    A day that is not published yet is left to the next call; after 36 hours the command ends with code 1.
+    """
+    chosen = parsed("SYMBOLS", parse_symbols, symbols)
+    now = dt.datetime.now(dt.UTC)
+    newest = parsed("--day", parse_day, day) if day else now.date() - dt.timedelta(days=1)
+    start, began = first_checked(newest), time.monotonic()
+    with shown_progress() as progress, CloudServices(_cloud(), progress) as services:
+        summary = asyncio.run(Backfill(services, chosen, start, newest, progress).run(revised=True))
+    _print_summary(list(chosen), f"from {start} to {newest}", summary, time.monotonic() - began)
+    absent = overdue(summary.not_published, now)
+    for item in absent:
+        STDERR.print(f"not published 36 hours after its end: {item.symbol} {item.day}")
+    if absent or summary.failed or summary.not_fetched:
         raise typer.Exit(1)
 
 
@@ -149,10 +178,14 @@ def _cloud() -> Cloud:
 
 
 def _print_summary(symbols: list[str], days: str, summary: Summary, seconds: float) -> None:
+    _print_table(symbols, days, [*summary.rows(), ("seconds", round(seconds, 1))], summary.remarks())
+
+
+def _print_table(symbols: list[str], days: str, rows: list[tuple[Any, ...]], remarks: list[str]) -> None:
     subject = ",".join(symbols) if len(symbols) <= _NAMED_SYMBOLS else f"{len(symbols)} symbols"
-    if not summary.planned:
+    if not dict(rows)["days planned"]:
         STDERR.print(f"Nothing is missing of {subject} {days}.")
         return
-    write_rows((f"{subject} {days}", ""), [*summary.rows(), ("seconds", round(seconds, 1))], Format.TABLE)
-    for remark in summary.remarks():
+    write_rows((f"{subject} {days}", ""), rows, Format.TABLE)
+    for remark in remarks:
         STDERR.print(remark)

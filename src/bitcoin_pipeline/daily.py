@@ -6,8 +6,10 @@ Part of the core; any module may import it.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Final
 
+from bitcoin_pipeline.ingests import SymbolDay
 from bitcoin_pipeline.times import day_start_us, to_datetime
 
 PATIENCE: Final = dt.timedelta(hours=36)
@@ -25,3 +27,8 @@ def first_checked(day: dt.date) -> dt.date:
 def deadline(day: dt.date, patience: dt.timedelta = PATIENCE) -> dt.datetime:
     """The time after which the run of `day` waits no longer for its file."""
     return to_datetime(day_start_us(day)) + dt.timedelta(days=1) + patience
+
+
+def overdue(not_published: Iterable[SymbolDay], now: dt.datetime) -> list[SymbolDay]:
+    """The days without a file for which a run at `now` waits no longer."""
+    return [item for item in not_published if now >= deadline(item.day)]
