@@ -99,18 +99,18 @@ def checked(work: Work, day: str) -> None:
 
 
 @task
-def periods(*, params: dict[str, Any]) -> list[dict[str, str]]:
-    """The first and the last day of each batch of a backfill."""
+def periods(*, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """The first and the last day of each batch of a backfill, and its number of symbol-days."""
     start, end = parse_day(params["start"]), parse_day(params["end"])
     if start > end:
         raise AirflowFailException(f"end must not be before start {start}, got {end}")
     plan = _plan(params, start, end, {item: row.recorded for item, row in _known(params, start, end).items()})
     days = [[item.day for item in batch] for batch in plan.batches]
-    return [{"start": min(each).isoformat(), "end": max(each).isoformat()} for each in days]
+    return [{"start": min(each).isoformat(), "end": max(each).isoformat(), "symbol_days": len(each)} for each in days]
 
 
 @task(max_active_tis_per_dagrun=1, map_index_template="{{ period }}")
-def fetch(period: dict[str, str], *, params: dict[str, Any], ti: Any) -> Work:
+def fetch(period: dict[str, Any], *, params: dict[str, Any], ti: Any) -> Work:
     """Fetch the missing days of a batch, at the pace that the exchange bears, and return the work that they make.
 
     While there are tries left, a day that cannot be fetched fails the task, and the retry fetches what is missing.
@@ -147,7 +147,8 @@ def summary(*, ti: Any) -> None:
         )
     table = "\n".join(f"{title:24} {number:>12}" for title, number in whole.rows())
     services.LOG.info("summary\n%s\n%s", table, "\n".join(whole.remarks()))
-    ti.xcom_push("summary", {"rows": whole.rows(), "remarks": whole.remarks(), "is_whole": whole.is_whole})
+    rows_as_json = [list(row) for row in whole.rows()]
+    ti.xcom_push("summary", {"rows": rows_as_json, "remarks": whole.remarks(), "is_whole": whole.is_whole})
     if not whole.is_whole:
         raise AirflowFailException("; ".join(whole.remarks()))
 

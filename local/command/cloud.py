@@ -30,6 +30,7 @@ class CloudSettings(WarehouseSettings):
     impersonated_account: str = setting(
         IMPERSONATED_ACCOUNT_VARIABLE, "service account in whose name a person calls functions", default=""
     )
+    airflow_url: str = setting("PIPELINE_AIRFLOW_URL", "address of Airflow, for `backfill --via airflow`", default="")
     simulator_url: str = setting("PIPELINE_SIMULATOR_URL", "address of the exchange simulator", default="")
 
 

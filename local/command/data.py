@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import os
 import time
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +39,13 @@ _NAMED_SYMBOLS = 5
 """Number of symbols up to which a summary names them."""
 
 
+class Via(StrEnum):
+    """What runs a backfill."""
+
+    COMMAND = "command"
+    AIRFLOW = "airflow"
+
+
 @app.command()
 def backfill(
     words: Annotated[
@@ -55,11 +63,17 @@ def backfill(
         bool,
         typer.Option("--again", help="Also check loaded days for changed files, and compute failed days again."),
     ] = False,
+    via: Annotated[
+        Via, typer.Option(help="Run it in this command, or as a run of the DAG bybit_backfill.")
+    ] = Via.COMMAND,
 ) -> None:
     """Load the days that are missing: fetch their files, compute candles, publish."""
     symbols, start, end = symbols_and_days(words, symbols_file)
     cloud = _cloud()
     began = time.monotonic()
+    if via is Via.AIRFLOW:
+        _backfill_by_airflow(cloud, symbols, start, end, again=again)
+        return
     with shown_progress() as progress, CloudServices(cloud, progress) as services:
         summary = asyncio.run(Backfill(services, symbols, start, end, progress).run(again=again))
     _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
@@ -175,6 +189,21 @@ def _cloud() -> Cloud:
     environ = environment(stack_home(os.environ), os.environ)
     replace_process_environ(environ)
     return Cloud(environ)
+
+
+def _backfill_by_airflow(cloud: Cloud, symbols: list[str], start: dt.date, end: dt.date, *, again: bool) -> None:
+    from local.command.airflow import AirflowApi, run_backfill
+
+    if not cloud.settings.airflow_url:
+        raise CommandError("no Airflow is up; start one with `pipeline up --airflow`")
+    params = {"symbols": symbols, "start": start.isoformat(), "end": end.isoformat(), "force": again}
+    began = time.monotonic()
+    with shown_progress() as progress:
+        result = run_backfill(AirflowApi(cloud.settings.airflow_url), params, progress)
+    rows = [*map(tuple, result["rows"]), ("seconds", round(time.monotonic() - began, 1))]
+    _print_table(symbols, f"from {start} to {end}", rows, result["remarks"])
+    if not result["is_whole"]:
+        raise typer.Exit(1)
 
 
 def _print_summary(symbols: list[str], days: str, summary: Summary, seconds: float) -> None:

@@ -57,8 +57,13 @@ def main() -> None:
 
     import airflow.providers.google.cloud.operators.dataproc
     import airflow.providers.standard.decorators.sensor  # noqa: F401
-    from airflow.dag_processing.dagbag import DagBag
-    from airflow.serialization.serialized_objects import DagSerialization
+
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag
+        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
     events: list[str] = []
     listening = True

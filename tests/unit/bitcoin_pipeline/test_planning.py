@@ -70,6 +70,7 @@ def spans(symbols: int, days: int) -> list[tuple[int, int]]:
 def test_the_first_of_several_batches_is_small_and_none_has_days_far_apart() -> None:
     assert spans(1, 2400) == [(120, 120), *[(500, 500)] * 4, (280, 280)]
     assert spans(50, 2400) == [(2, 100), *[(30, 1500)] * 79, (28, 1400)]
+    assert len(spans(10, 2400)) == 17  # so a run of the DAG has 53 task instances
     assert spans(1, 500) == [(500, 500)]
     assert spans(4, 60) == [(60, 240)]
     assert spans(2000, 2) == [(1, 2000), (1, 2000)]
