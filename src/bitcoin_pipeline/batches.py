@@ -17,9 +17,6 @@ from bitcoin_pipeline.names import batch_id, staging_object
 RUNTIME_VERSION: Final = "2.3"
 """Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
 
-DAYS_PER_BATCH: Final = 120
-"""Upper bound on the symbol-days of one batch: some minutes of work for the smallest batch, at 2 CPU-seconds a day."""
-
 
 @dataclass(frozen=True, slots=True)
 class CandlesJob:
