@@ -7,7 +7,7 @@ every connection that is subscribed when they are made, within LONGEST_MS; the c
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,9 +21,6 @@ from tests.support.simulated.world import World
 
 LONGEST_MS: Final = 4500
 """Greatest age of a frame that was seen on the real exchange."""
-BAN_MS: Final = 600_000
-"""Length of a ban that names none."""
-_HEADERS: Final = "x-bapi-limit-reset-timestamp"
 
 
 class Kind(StrEnum):
@@ -54,13 +51,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault from one time to another, of one symbol or of all."""
+    """A fault from one time to another, of one symbol or of all. `times`: how often it shows; None: always."""
 
     kind: Kind
     from_ms: int
     to_ms: int
     symbol: str | None = None
     value: int = 0
+    times: int | None = None
 
     def __str__(self) -> str:
         name = f"{self.kind.name.lower()}{f' {self.value} ms' if self.value else ''} {self.symbol or 'all'}"
@@ -69,11 +67,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of REST: the HTTP status, the headers, and the decoded body; None for one that never comes."""
+    """An answer of REST, decoded. `banned_until_ms`: the end of a ban, which is the answer; 0 where there is none."""
 
-    status: int
     body: Any
-    headers: Mapping[str, str]
+    banned_until_ms: int = 0
 
 
 class Exchange:
@@ -84,7 +81,7 @@ class Exchange:
         self.markets: Final = markets
         self.connections: Final[list[Connection]] = []
         self.requests: Final[list[int]] = []
-        self.requests_during_ban = 0
+        self._shown: Final[Counter[Fault]] = Counter()
         self._faults: Final[dict[Kind, list[Fault]]] = defaultdict(list)
         for fault in faults:
             self._faults[fault.kind].append(fault)
@@ -94,10 +91,12 @@ class Exchange:
             world.at(BASE_MS + MINUTE_MS + market.phase_ms, lambda market=market: self._send_closed(market))  # type: ignore[misc]
 
     def fault(self, kind: Kind, symbol: str | None = None) -> Fault | None:
-        """The fault of this kind that shows now."""
+        """The fault of this kind that shows now; it counts as shown."""
         for fault in self._faults[kind]:
             if fault.from_ms <= self.world.now_ms < fault.to_ms and fault.symbol in (None, symbol):
-                return fault
+                shown = self._shown[fault] = self._shown[fault] + 1
+                if fault.times is None or shown <= fault.times:
+                    return fault
         return None
 
     def drop_all(self) -> None:
@@ -129,12 +128,7 @@ class Exchange:
         now_ms = self.world.now_ms
         ban = self.fault(Kind.REST_BAN)
         if ban:
-            # The first request shows the ban; requests that left before its answer came are no offence.
-            self.requests_during_ban += now_ms - ban.from_ms > 2000
-            if ban.value:
-                headers = {_HEADERS: str(ban.to_ms)}
-                return Answer(200, _envelope(10006, "Too many visits!", {}, now_ms), headers)
-            return Answer(403, "<html><body><h1>403 Forbidden</h1></body></html>", {})
+            return Answer(None, ban.to_ms)
         if self.fault(Kind.REST_DOWN):
             return None
         lag, cached, wrong = (self.fault(kind) for kind in (Kind.REST_LAG, Kind.REST_CACHED, Kind.REST_TIME))
@@ -145,7 +139,8 @@ class Exchange:
             until_ms = shown_ms = now_ms - cached.value
         if wrong:
             shown_ms += wrong.value
-        return Answer(200, _envelope(0, "OK", self._result(call, query, until_ms, shown_ms), shown_ms), {})
+        result = self._result(call, query, until_ms, shown_ms)
+        return Answer({"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": shown_ms})
 
     def _result(self, call: str, query: Mapping[str, str], until_ms: int, shown_ms: int) -> dict[str, Any]:
         if call == "time":
@@ -291,10 +286,6 @@ class Connection:
 
 def _message(topic: str, ts: int, data: list[dict[str, Any]]) -> str:
     return json.dumps({"topic": topic, "type": "snapshot", "ts": ts, "data": data}, separators=(",", ":"))
-
-
-def _envelope(code: int, message: str, result: dict[str, Any], time_ms: int) -> dict[str, Any]:
-    return {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": time_ms}
 
 
 def _id(number: int) -> str:

@@ -46,10 +46,16 @@ def cases() -> dict[str, Case]:
         "a stall with pongs answered, then a kill": _case(_stall(), killed),
         "a symbol 0.6 s behind, then a drop": _case(_fault(Kind.LATE, 0, 400, ETH, 600), drop),
         "a symbol 0.6 s behind, then a kill": _case(_fault(Kind.LATE, 0, 400, ETH, 600), killed),
-        "a symbol leaves the list": _case(_deploy(125, 135, [BTC]), _deploy(185, 195, PAIR), incomplete=2),
+        "a symbol leaves the list and returns": _case(_deploy(125, 135, [BTC]), _deploy(185, 195, PAIR)),
+        "a symbol leaves the list": _case(_deploy(125, 135, [BTC]), incomplete=1),
+        "a symbol leaves the list at a kill": _case(_at(_EVENT_S, "kill", Run.kill), _start(130, [BTC]), incomplete=1),
+        "a symbol comes to the list": _case(_deploy(125, 135, (*PAIR, "SOLUSDT"))),
         "workers overlap, one without a part": _case(_fault(Kind.LOSE, 105, 125, ETH), _deploy(115, 135, PAIR)),
-        "REST is two hours ahead at the start": _case(_fault(Kind.REST_TIME, 0, 21.5, None, 7_200_000)),
-        "REST is two hours ahead, then a kill": _case(_fault(Kind.REST_TIME, 100, 135, None, 7_200_000), killed),
+        "REST's first time is two hours ahead": _case(_fault(Kind.REST_TIME, 0, 21, None, 7_200_000, times=1)),
+        "a time of REST is two hours ahead": _case(_fault(Kind.REST_TIME, 100, 180, None, 7_200_000, times=1)),
+        "REST's first time after a kill is two hours ahead": _case(
+            _fault(Kind.REST_TIME, 100, 135, None, 7_200_000, times=1), killed
+        ),
         "the first frame is a year ahead": _case(_phantom(31_536_000_000), drop),
         "a trade is 48 h ahead": _case(_phantom(172_800_000), killed),
         "a trade has the time 1": _case(_phantom(-(10**13)), drop),
@@ -60,16 +66,16 @@ def cases() -> dict[str, Case]:
         "a silence over a minute's end": _case(_fault(Kind.LOSE, 110, 130)),
         "REST lags": _case(_fault(Kind.REST_LAG, 100, 150, None, 3000), drop),
         "REST answers from a cache": _case(_fault(Kind.REST_CACHED, 100, 150, None, 3000), drop),
-        "REST is banned": _case(_fault(Kind.REST_BAN, 100, 170, None, 1), drop, _drop(150)),
+        "REST is banned": _case(_fault(Kind.REST_BAN, 100, 170), drop, _drop(150)),
         "REST is down": _case(_fault(Kind.REST_DOWN, 100, 170), drop),
         "klines are late": _case(_fault(Kind.KLINE_LATE, 0, 400, None, 3000)),
         "klines are missing": _case(_fault(Kind.KLINE_MISSING, 0, 300)),
-        "klines are refused": _case(_fault(Kind.REFUSE_KLINES, 0, 300)),
+        "klines are refused": _case(_fault(Kind.REFUSE_KLINES, 0, 300), unconfirmed=8),
         "klines have more volume": _case(_fault(Kind.KLINE_MORE, 100, 300), unconfirmed=6),
         "klines have less volume": _case(_fault(Kind.KLINE_LESS, 100, 300), unconfirmed=6),
         "frames come twice": _case(_fault(Kind.TWICE, 0, 400)),
         "a symbol is refused for minutes": _case(_fault(Kind.REFUSE, 100, 230, ETH), _drop(110)),
-        "the connection is mute": _case(_fault(Kind.MUTE, 110, 150)),
+        "the connection is mute": _case(_fault(Kind.MUTE, 110, 150), unconfirmed=2),
         "the broker stalls, then a kill": _case(_at(121, "stall", lambda run: run.stall_broker(9000)), killed),
     }
 
@@ -83,11 +89,13 @@ def _case(*parts: Part, incomplete: int = 0, unconfirmed: int = 0) -> Case:
 
 
 def _market(rng: random.Random) -> dict[str, SymbolMarket]:
-    return steady_market(PAIR, MINUTES, PAUSE_MS, rng)
+    return steady_market((*PAIR, "SOLUSDT"), MINUTES, PAUSE_MS, rng)
 
 
-def _fault(kind: Kind, from_s: float, to_s: float, symbol: str | None = None, value: int = 0) -> Part:
-    return lambda plan: plan.fault(kind, from_s, to_s, symbol, value)
+def _fault(  # noqa: PLR0917  # they make a line of a table
+    kind: Kind, from_s: float, to_s: float, symbol: str | None = None, value: int = 0, times: int | None = None
+) -> Part:
+    return lambda plan: plan.fault(kind, from_s, to_s, symbol, value, times)
 
 
 def _stall() -> Part:
@@ -95,7 +103,7 @@ def _stall() -> Part:
 
 
 def _phantom(milliseconds: int) -> Part:
-    return _fault(Kind.PHANTOM, 0, 150, None, milliseconds)
+    return _fault(Kind.PHANTOM, 0, 150, ETH, milliseconds)
 
 
 def _at(seconds: float, name: str, action: Callable[[Run], None]) -> Part:
@@ -112,6 +120,10 @@ def _killed(window: int | None = None) -> Part:
         plan.at(_EVENT_S + 1, "restart", lambda run: run.start(PAIR, window))
 
     return killed
+
+
+def _start(seconds: float, symbols: Sequence[str]) -> Part:
+    return _at(seconds, "start", lambda run: run.start(symbols))
 
 
 def _deploy(from_s: float, to_s: float, symbols: Sequence[str]) -> Part:
