@@ -22,7 +22,7 @@ from bitcoin_pipeline.broker import BrokerFileSettings, security_protocol
 from bitcoin_pipeline.live.records import MAX_US
 from bitcoin_pipeline.settings import SettingsError, narrowed, read_settings, setting
 from bitcoin_pipeline.symbols import SYMBOL
-from bitcoin_pipeline.times import MINUTE_US
+from bitcoin_pipeline.times import DAY_US, MINUTE_US
 from bitcoin_pipeline.trade import TRADE_ID
 
 NAME: Final = "candles"
@@ -35,8 +35,6 @@ CONFIGURATION: Final = {
     "table.local-time-zone": "UTC",  # the JDBC sink takes no TIMESTAMP_LTZ
     "table.exec.state.ttl": "8 d",  # a day longer than the topic; by processing time
     "table.exec.sink.not-null-enforcer": "DROP",  # leaves out minutes without a trade
-    "table.exec.mini-batch.enabled": "false",  # it makes deduplication retract, and every trade appear late
-    "table.exec.source.idle-timeout": "0 s",  # heartbeats come on every partition; one that lags is waited for
     "pipeline.object-reuse": "true",  # no copy of each record between chained operators; the sinks copy what they keep
     "state.backend.rocksdb.use-bloom-filter": "true",  # nearly every id is new, which the filter finds without a file
     "execution.buffer-timeout.interval": "20 ms",  # a few trades a second do not fill a buffer: Flink would wait 100 ms
@@ -45,15 +43,20 @@ CONFIGURATION: Final = {
 _AMOUNT: Final = rf"[0-9]{{1,{MAX_INTEGER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _POSITIVE: Final = "[0.]*[1-9]"
 _TURNOVER: Final = rf"[0-9]{{1,{MAX_TURNOVER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
+_SUM: Final = rf"[0-9]{{1,{38 - SCALE}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _FORMS: Final = {
     "symbol": SYMBOL.pattern,
     "trade_id": TRADE_ID,
     "number": "-?[0-9]+(?:[.][0-9]+)?",
     "positive": _POSITIVE,
     "amount": _AMOUNT,
+    "sum": _SUM,
     "ordinary_trade": f"^{SYMBOL.pattern} {TRADE_ID}(?: (?={_POSITIVE}){_AMOUNT}){{2}} {_TURNOVER}$",
 }
 """The core's rules of a trade as regular expressions of Java; amounts are plain digits, as the core writes them."""
+
+_MAX_GAP_US: Final = 7 * DAY_US
+"""Upper bound on the length of a gap, the time for which the topic keeps records: each minute of a gap is a row."""
 
 _MAX_CLOCK_SKEW_MS: Final = 60_000
 """Upper bound on the time by which a trade may be appended to the topic before its own time, as clocks differ."""
@@ -158,6 +161,7 @@ def statements(settings: JobSettings, topic: str, dead_letter_topic: str, start_
         start=start,
         start_us=start_us,
         max_us=MAX_US - 1,
+        max_gap_us=_MAX_GAP_US,
         **_FORMS,
     )
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))

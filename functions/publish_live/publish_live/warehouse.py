@@ -41,11 +41,12 @@ JOB_KIND: Final = "publish-live"
 
 _FIELDS: Final = {field["name"]: field["type"] for field in schemas.table(names.CANDLES).fields}
 _KEY: Final = ("symbol", "open_time", "source")
-_SQL_TYPES: Final = {"INTEGER": "INT64"}
+_SQL_TYPES: Final = {"INTEGER": "INT64", "BOOLEAN": "BOOL"}
 _CASTS: Final = ", ".join(
     f"CAST(JSON_VALUE(item, '$.{name}') AS {_SQL_TYPES.get(kind, kind)}) AS {name}" for name, kind in _FIELDS.items()
 )
-_VALUES: Final = [name for name in _FIELDS if name not in (*_KEY, "updated_at")]
+# A row whose `confirmed` alone has changed replaces the stored one, which the history then does not keep.
+_VALUES: Final = [name for name in _FIELDS if name not in (*_KEY, "confirmed", "updated_at")]
 
 _PUBLISHED: Final = f"""
 SELECT symbol, open_time, updated_at FROM `{names.CANDLES}`
