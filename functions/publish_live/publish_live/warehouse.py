@@ -54,6 +54,11 @@ WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
 """  # noqa: S608  # the names are our own, the values bound
 
+_HELD: Final = f"""
+SELECT symbol, open_time, updated_at FROM `{names.CANDLES}`
+WHERE source = 'live' AND open_time >= @first AND open_time <= @last
+"""  # noqa: S608  # the names are our own, the values bound
+
 _NEWER: Final = f"""EXISTS (
   SELECT 1 FROM fresh AS new
   WHERE {" AND ".join(f"new.{name} = stored.{name}" for name in _KEY)} AND new.updated_at > stored.updated_at
@@ -74,6 +79,13 @@ def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt
         if rows:
             return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
     return set()
+
+
+def held_versions(warehouse: bigquery.Client, first: dt.datetime, last: dt.datetime) -> set[RowVersion]:
+    """The versions of the live rows that open from `first` to `last`, both included. Raises RetryableError."""
+    with retryable_failures():
+        rows = _query(warehouse, _HELD, query_config(first=first, last=last))
+    return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
 
 
 def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None:

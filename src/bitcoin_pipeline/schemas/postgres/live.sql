@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS candles (
 -- Tables of an older version lack it.
 ALTER TABLE candles ADD COLUMN IF NOT EXISTS confirmed boolean;
 CREATE INDEX IF NOT EXISTS candles_updated_at ON candles (updated_at);
+CREATE INDEX IF NOT EXISTS candles_open_time ON candles (open_time);
 
 -- The proof of each symbol's feed: every trade up to proven_until was sent.
 CREATE TABLE IF NOT EXISTS feed_status (
