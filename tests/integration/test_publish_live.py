@@ -338,6 +338,7 @@ def test_a_call_is_bounded_and_the_next_goes_on(world: World) -> None:
     newest = [row["updated_at"].isoformat() for row in sorted(world.in_postgres(), key=lambda row: row["updated_at"])]
     now, keep = dt.datetime.now(dt.UTC), dt.timedelta(days=35)
     call = partial(publish, world.warehouse, now, keep, rows_per_call=4, rows_per_transaction=2)
+    assert call(budget_s=0) == {"sent": 0, "until": None, "more": True, "busy": False, "pruned": 0}
     assert call() == {"sent": 4, "until": newest[3], "more": True, "busy": False, "pruned": 0}
     assert call() == {"sent": 1, "until": newest[4], "more": False, "busy": False, "pruned": 0}
     assert world.published() == world.in_postgres()

@@ -6,12 +6,14 @@ The function's modules and tests import it.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from itertools import islice
 from typing import Any, Final
 
 import psycopg
 from google.cloud import bigquery
 
+from bitcoin_pipeline import schemas
 from bitcoin_pipeline.adapters.stdout import log
 from publish_live.postgres import (
     OVERLAP,
@@ -23,13 +25,16 @@ from publish_live.postgres import (
     old_versions,
 )
 from publish_live.rows import Row, row_version
-from publish_live.warehouse import held_versions, merge, published_versions
+from publish_live.warehouse import MERGE_TIMEOUT_S, held_versions, merge, published_versions
 
 ROWS_PER_TRANSACTION: Final = 2000
 """Upper bound on the rows of one transaction: they are one query parameter, some 450 bytes each, of 10 MB at most."""
 
 ROWS_PER_CALL: Final = 20_000
 """Upper bound on the rows of one call, ten transactions; two minutes of live candles are some ten rows."""
+
+BUDGET_S: Final = schemas.function_timeout_s("publish_live") - MERGE_TIMEOUT_S
+"""Seconds after which a call begins no further transaction, so that it answers within the function's time limit."""
 
 
 def publish(
@@ -39,6 +44,7 @@ def publish(
     *,
     rows_per_call: int = ROWS_PER_CALL,
     rows_per_transaction: int = ROWS_PER_TRANSACTION,
+    budget_s: float = BUDGET_S,
 ) -> dict[str, Any]:
     """Publishes the rows that have changed since the last call, and prunes Postgres; returns the answer's figures.
 
@@ -46,6 +52,7 @@ def publish(
     Raises RetryableError when Postgres or BigQuery fails, or when conflicts with other transactions last.
     """
     sent, until, more = 0, None, False
+    deadline = time.monotonic() + budget_s
     with connection() as postgres:
         if not is_only_caller(postgres):
             return {"sent": 0, "until": None, "more": False, "busy": True, "pruned": 0}
@@ -53,14 +60,15 @@ def publish(
         rows = changed_rows(postgres, published, fetch=rows_per_transaction)
         changed = (row for row in rows if row_version(row) not in published)
         while part := list(islice(changed, rows_per_transaction)):
-            if sent >= rows_per_call:
+            if sent >= rows_per_call or time.monotonic() >= deadline:
                 more = True
                 break
             merge(warehouse, part, now)
             sent += len(part)
             until = part[-1]["updated_at"].isoformat()
         midnight = dt.datetime.combine(now.astimezone(dt.UTC) - keep, dt.time(), dt.UTC)
-        pruned = 0 if more else _prune(postgres, warehouse, midnight, rows_per_call)
+        is_late = more or time.monotonic() >= deadline
+        pruned = 0 if is_late else _prune(postgres, warehouse, midnight, rows_per_call)
     return {"sent": sent, "until": until, "more": more, "busy": False, "pruned": pruned}
 
 

@@ -1,11 +1,13 @@
 """The records of the topic `trades` (trade, minute, gap and heartbeat) as JSON, which Flink's SQL reads.
 
 Part of the core; every module but the base modules and `bybit` may import it. Prices, sizes and turnovers are strings
-of plain decimals; times are integer microseconds UTC.
+of plain decimals; times are integer microseconds UTC. A trade has the fields `block_trade` and `rpi` only where the
+exchange gave these flags.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,7 +18,15 @@ from bitcoin_pipeline.amounts import canonical, parse_decimal, plain
 from bitcoin_pipeline.bybit.frames import PlainTrade, plain_trade
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import MS_US
-from bitcoin_pipeline.trade import Trade, live_order, parse_price, parse_size, parse_taker_side, parse_trade_id
+from bitcoin_pipeline.trade import (
+    Trade,
+    live_order,
+    parse_flag,
+    parse_price,
+    parse_size,
+    parse_taker_side,
+    parse_trade_id,
+)
 
 TRADE: Final = "trade"
 MINUTE: Final = "minute"
@@ -26,6 +36,16 @@ GAP: Final = "gap"
 MAX_US: Final = 10**14 * MS_US
 """Exclusive upper bound on the times in the topic."""
 _MAX_SEQ: Final = 2**63
+_BOOLEANS: Final = {True: "true", False: "false"}
+# The end of a trade's record by its flags (block_trade, rpi).
+_FLAGS: Final = {
+    (block_trade, rpi): "".join(
+        f',"{name}":{_BOOLEANS[flag]}'
+        for name, flag in (("block_trade", block_trade), ("rpi", rpi))
+        if flag is not None
+    )
+    for block_trade, rpi in itertools.product((None, False, True), repeat=2)
+}
 
 
 class GapState(StrEnum):
@@ -85,10 +105,10 @@ def trade_record(trade: Trade, seq: int) -> bytes:
 
 def encoded_trade(trade: PlainTrade) -> bytes:
     """A trade as it stands in the topic; the texts of a PlainTrade need no escaping."""
-    symbol, trade_id, time_us, seq, side, price, size, turnover, _ = trade
+    symbol, trade_id, time_us, seq, side, price, size, turnover, _, block_trade, rpi = trade
     return (
         f'{{"type":"trade","symbol":"{symbol}","id":"{trade_id}","time":{time_us},"seq":{seq},"side":"{side}",'
-        f'"price":"{price}","size":"{size}","turnover":"{turnover}"}}'
+        f'"price":"{price}","size":"{size}","turnover":"{turnover}"{_FLAGS[block_trade, rpi]}}}'
     ).encode()
 
 
@@ -119,7 +139,16 @@ def read_trade(record: bytes) -> Trade | None:
     trade_id, taker_side, price = parse_trade_id(trade_id), parse_taker_side(side), parse_price(price)
     order = live_order(seq, taker_side, price, trade_id)
     return Trade(
-        parse_symbol(symbol), trade_id, time_us, price, parse_size(size), taker_side, canonical(turnover), order
+        symbol=parse_symbol(symbol),
+        trade_id=trade_id,
+        time_us=time_us,
+        price=price,
+        size=parse_size(size),
+        taker_side=taker_side,
+        turnover=canonical(turnover),
+        order=order,
+        block_trade=parse_flag(fields.get("block_trade")),
+        rpi=parse_flag(fields.get("rpi")),
     )
 
 

@@ -60,6 +60,27 @@ def test_a_record() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("block_trade", "rpi", "end"),
+    [
+        (None, None, b'"turnover":"1481481468.148148142"}'),
+        (False, None, b'"turnover":"1481481468.148148142","block_trade":false}'),
+        (True, False, b'"turnover":"1481481468.148148142","block_trade":true,"rpi":false}'),
+        (None, True, b'"turnover":"1481481468.148148142","rpi":true}'),
+    ],
+)
+def test_the_flags_that_are_known_are_in_the_record(block_trade: bool | None, rpi: bool | None, end: bytes) -> None:
+    trade = replace(TRADE, block_trade=block_trade, rpi=rpi)
+    record = trade_record(trade, 178_602_153_981)
+    assert record.endswith(end)
+    assert read_trade(record) == trade
+
+
+def test_flags_that_are_no_booleans_are_unknown() -> None:
+    record = json.dumps({**json.loads(trade_record(TRADE, 178_602_153_981)), "block_trade": 1, "rpi": "no"}).encode()
+    assert read_trade(record) == TRADE
+
+
 @pytest.mark.parametrize("name", CAPTURES)
 def test_a_frame_s_trade_and_the_core_s_trade_have_the_same_record(name: str) -> None:
     text = (ROOT / "tests" / "fixtures" / "bybit" / name).read_text()
