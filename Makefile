@@ -52,6 +52,10 @@ chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; 
 chaos-backfill: setup ## a backfill of 60 days x 4 symbols with a kill -9 of the command every 20 s; nothing twice
 	@$(VENV)/bin/python -m tests.bench.backfill_kills
 
+.PHONY: chaos-backlog
+chaos-backlog: setup ## Flink catches up with ten million trades: no candle may be final before it is whole (TRADES=1000000)
+	@BACKLOG_TRADES=$(or $(TRADES),10000000) $(VENV)/bin/pytest -s tests/integration/test_flink_backlog.py
+
 .PHONY: lint
 lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

@@ -13,16 +13,15 @@ from typing import Final
 import psycopg
 import pytest
 
-from bitcoin_pipeline import names
 from bitcoin_pipeline.candle import COMPLETE
 from bitcoin_pipeline.times import MINUTE_US, from_datetime
+from local.exchange.synthetic.profiles import SYMBOLS
 from local.waiting import wait_for
 from tests.support.backlog import Backlog, Write, faults, forget_writes, keep_writes, written
 from tests.support.live import LivePath, conninfo
 
 TRADES: Final = int(os.environ.get("BACKLOG_TRADES", "60000"))
-SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT", "1000PEPEUSDT")
-RATE: Final = min(25.0, TRADES / 4800)
+RATE: Final = min(25.0, TRADES / 13 / 60 / len(SYMBOLS))
 """Trades a second of a symbol; a shorter backlog has fewer of them, and 13 minutes at least."""
 MINUTES: Final = max(13, round(TRADES / len(SYMBOLS) / RATE / 60))
 PATIENCE_SECONDS: Final = 120 + TRADES / 2000
@@ -33,7 +32,7 @@ def test_no_row_is_ever_complete_without_its_trades(live_path: LivePath) -> None
     backlog = Backlog(SYMBOLS, live_path.fresh_day(), MINUTES, RATE)
     live_path.stack.kill("taskmanager")
     for symbol, record in backlog.records():
-        send(live_path, symbol, record)
+        live_path.send(symbol, record)
     assert live_path.producer.flush(120) == 0
     live_path.used_us = backlog.start_us + MINUTES * MINUTE_US
     with closing(psycopg.connect(conninfo(live_path.stack))) as connection:
@@ -49,16 +48,6 @@ def test_no_row_is_ever_complete_without_its_trades(live_path: LivePath) -> None
     sys.stdout.write(f"{len(writes)} of them different and complete\n")
     assert faults(backlog, writes) == []
     assert {(write.symbol, write.open_time_us) for write in writes} == backlog.minutes.keys()
-
-
-def send(live_path: LivePath, symbol: str, record: bytes) -> None:
-    while True:
-        try:
-            live_path.producer.produce(names.TRADES_TOPIC, record, key=symbol)
-        except BufferError:
-            live_path.producer.poll(0.1)
-        else:
-            return
 
 
 def is_stored(backlog: Backlog, connection: psycopg.Connection) -> bool:

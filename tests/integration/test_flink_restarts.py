@@ -70,7 +70,7 @@ class World(LivePath):
         return {"bootstrap.servers": self.kafka.inside}
 
     def trade(self, minutes: int) -> None:
-        """Send minutes of trades and their records, and a heartbeat every ten seconds, each at its time in the topic."""
+        """Send minutes of trades and their records, and a heartbeat every ten seconds, each with its own time."""
         start_us = self.start_us + len(self.sent) // (60 * len(SYMBOLS)) * MINUTE_US
         trades = [
             trade

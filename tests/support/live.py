@@ -87,8 +87,13 @@ class LivePath:
     def send(self, symbol: str, *records: bytes | None) -> None:
         """Send records to the topic as the producer does: keyed by symbol, so to one partition, in order."""
         for record in records:
-            self.producer.produce(names.TRADES_TOPIC, record, key=symbol)
-            self.producer.poll(0)
+            while True:
+                try:
+                    self.producer.produce(names.TRADES_TOPIC, record, key=symbol)
+                except BufferError:
+                    self.producer.poll(0.1)
+                else:
+                    break
 
     def send_trades(self, trades: Iterable[Trade]) -> None:
         """Send trades to the topic, in the order given."""

@@ -11,7 +11,7 @@ CREATE TABLE records (
   `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
-  'properties.group.id' = 'candles', ${start},
+  'properties.group.id' = '${group}', ${start},
   'format' = 'json', 'json.ignore-parse-errors' = 'true'
 );
 
@@ -20,7 +20,7 @@ CREATE TABLE lines (
   line STRING, `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
-  'properties.group.id' = 'candles-lines', ${start},
+  'properties.group.id' = '${lines_group}', ${start},
   'format' = 'raw'
 );
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.amounts import MAX_INTEGER_DIGITS, MAX_TURNOVER_DIGITS, SCALE
-from bitcoin_pipeline.broker import BrokerFileSettings, security_protocol
+from bitcoin_pipeline.broker import SYSTEM_CA, BrokerFileSettings, security_protocol
 from bitcoin_pipeline.live.records import MAX_US
 from bitcoin_pipeline.settings import SettingsError, narrowed, read_settings, setting
 from bitcoin_pipeline.symbols import SYMBOL
@@ -63,6 +63,7 @@ _MAX_CLOCK_SKEW_MS: Final = 60_000
 
 _KAFKA: Final = "org.apache.flink.kafka.shaded.org.apache.kafka.common"
 """The package of Kafka's own classes in the connector's jar."""
+_TLS_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOGIN_MODULES: Final = {
     "PLAIN": "plain.PlainLoginModule",
     "SCRAM-SHA-256": "scram.ScramLoginModule",
@@ -82,6 +83,16 @@ def _file(text: str) -> str:
     return text
 
 
+def _authority(text: str) -> str:
+    return text if text == SYSTEM_CA else _file(text)
+
+
+def _tls(text: str) -> str:
+    if text not in _TLS_MODES:
+        raise ValueError(f"must be one of {', '.join(_TLS_MODES)}, got {text!r}")
+    return text
+
+
 def _mechanism(text: str) -> str:
     if text not in _LOGIN_MODULES:
         raise ValueError(f"must be one of {', '.join(_LOGIN_MODULES)}, got {text!r}")
@@ -94,15 +105,15 @@ class JobSettings(BrokerFileSettings):
 
     # These values become part of SQL, so fewer characters are allowed than in the broker's other clients.
     brokers: str = narrowed(BrokerFileSettings, "brokers", _plain)
-    kafka_ca: str = narrowed(BrokerFileSettings, "kafka_ca", _file)
+    kafka_ca: str = narrowed(BrokerFileSettings, "kafka_ca", _authority)
     kafka_user: str = narrowed(BrokerFileSettings, "kafka_user", _plain)
     kafka_password_file: str = narrowed(BrokerFileSettings, "kafka_password_file", _file)
     kafka_mechanism: str = narrowed(BrokerFileSettings, "kafka_mechanism", _mechanism)
-    postgres_host: str = setting("PGHOST", "host of Postgres")
-    postgres_user: str = setting("PGUSER", "user of Postgres")
-    postgres_database: str = setting("PGDATABASE", "database of the live tables")
-    postgres_port: str = setting("PGPORT", "port of Postgres", default="5432")
-    postgres_tls: str = setting("PGSSLMODE", "libpq's word for how TLS is used", default="prefer")
+    postgres_host: str = setting("PGHOST", "host of Postgres", _plain)
+    postgres_user: str = setting("PGUSER", "user of Postgres", _plain)
+    postgres_database: str = setting("PGDATABASE", "database of the live tables", _plain)
+    postgres_port: str = setting("PGPORT", "port of Postgres", _plain, "5432")
+    postgres_tls: str = setting("PGSSLMODE", "libpq's word for how TLS is used", _tls, "prefer")
     postgres_ca: str = setting("PGSSLROOTCERT", "PEM file of the authority that signs Postgres", _file, "")
 
     @property
@@ -111,7 +122,7 @@ class JobSettings(BrokerFileSettings):
         properties = {"bootstrap.servers": self.brokers}
         if protocol := security_protocol(self.kafka_ca, self.kafka_user):
             properties["security.protocol"] = protocol
-        if self.kafka_ca:
+        if self.kafka_ca and self.kafka_ca != SYSTEM_CA:  # without a truststore Java trusts the system's
             properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": self.kafka_ca}
         if self.kafka_user:
             folder, file = os.path.split(self.kafka_password_file)
@@ -139,6 +150,8 @@ def read_job_settings(environ: Mapping[str, str]) -> JobSettings:
     settings = read_settings(JobSettings, environ)
     if settings.kafka_user and not settings.kafka_password_file:
         raise SettingsError("KAFKA_SASL_PASSWORD_FILE is not set, and there is a KAFKA_SASL_USERNAME")
+    if settings.postgres_tls.startswith("verify") and not settings.postgres_ca:
+        raise SettingsError(f"PGSSLROOTCERT is not set, and PGSSLMODE is {settings.postgres_tls}")
     return settings
 
 
@@ -156,6 +169,8 @@ def statements(settings: JobSettings, topic: str, dead_letter_topic: str, start_
     text = string.Template(files(__package__).joinpath("candles.sql").read_text("utf-8")).substitute(
         topic=topic,
         dead_letter_topic=dead_letter_topic,
+        group=names.CANDLES_GROUP,
+        lines_group=names.CANDLES_LINES_GROUP,
         kafka=settings.kafka_options,
         jdbc_url=settings.jdbc_url,
         start=start,

@@ -37,7 +37,7 @@ BUDGET_S: Final = schemas.function_timeout_s("publish_live") - MERGE_TIMEOUT_S
 """Seconds after which a call begins no further transaction, so that it answers within the function's time limit."""
 
 
-def publish(
+def publish(  # noqa: PLR0913  # bounds that tests narrow
     warehouse: bigquery.Client,
     now: dt.datetime,
     keep: dt.timedelta,
