@@ -23,6 +23,16 @@ REPLAY_TOPIC: Final = "replay"
 EVENTS_TOPIC: Final = "market-events"
 """Pub/Sub topic of the pipeline's events; the attribute `type` holds the kind of an event."""
 
+CANDLES_GROUP: Final = "candles"
+CANDLES_LINES_GROUP: Final = "candles-lines"
+CANDLES_START_GROUP: Final = "candles-start"
+PRODUCER_GROUP: Final = "bitcoin-pipeline-tail"
+DASHBOARD_GROUP: Final = "dashboard"
+ARCHIVE_LIVE_GROUP: Final = "archive-live"
+TAIL_GROUP: Final = "tail"
+"""Consumer groups of the broker, each of one client, which needs an ACL for it. Flink's three are those of its job and of
+the program that keeps it."""
+
 TRADES_PREFIX: Final = "trades/"
 TRADES_LIVE_PREFIX: Final = "trades_live/"
 STAGING_PREFIX: Final = "staging/"
