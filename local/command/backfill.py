@@ -112,7 +112,7 @@ class Backfill:
             manifest = manifest_json(manifest_of(days, fetched))
             path = f"{job.staging}/{manifest_object(name)}"
             through_outages("Cloud Storage", lambda: write_object(self._cloud.lake(), path, manifest), (OSError,))
-            return candles_batch(job, name)
+            return candles_batch(job, name, len(days.load))
 
         run_batch(
             self._cloud,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting, whole
 from local.environment import beside_a_stack, env_file, read_env_file
 
 PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
@@ -49,6 +49,15 @@ class BackfillSettings:
     candles_job_files: tuple[str, ...] = setting(
         "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
     )
+    rejected_share: float | None = setting(
+        "PIPELINE_REJECTED_SHARE", "share of rejected rows above which a file fails", float, None
+    )
+    rejected_rows: int | None = setting(
+        "PIPELINE_REJECTED_ROWS",
+        "rows up to which a file may have any share of rejected rows",
+        whole("rows", 10**9),
+        None,
+    )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
 
@@ -58,6 +67,8 @@ class BackfillSettings:
             project=cloud.project,
             lake=cloud.lake,
             staging=self.staging,
+            rejected_share=self.rejected_share,
+            rejected_rows=self.rejected_rows,
             location=cloud.location,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,
