@@ -5,6 +5,7 @@ Part of the core; any module may import it.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import math
@@ -18,11 +19,11 @@ from bitcoin_pipeline.names import batch_id, staging_object
 RUNTIME_VERSION: Final = "2.3"
 """Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
 
-DAYS_PER_BATCH: Final = 1500
-"""Upper bound on the symbol-days of one batch: some 5 minutes of work for 5 executors, beside a minute of start-up."""
+BATCH_TTL: Final = dt.timedelta(hours=2)
+"""Time after which Dataproc ends a batch as failed; a batch of 1,500 symbol-days takes some minutes.
 
-TTL: Final = {"seconds": 7200}
-"""Time after which Dataproc ends a batch (a Duration as a mapping): ten times what one takes, outages included."""
+A batch that hangs is paid for until then, and a command waits for it.
+"""
 
 EXECUTORS: Final = (2, 5)
 """Fewest and most executors of a batch: Dataproc's floor, and 24 vCPUs with the driver."""
@@ -145,7 +146,7 @@ def candles_batch(job: CandlesJob, batch_id: str, days: int) -> dict[str, Any]:
         },
         "runtime_config": {"version": RUNTIME_VERSION, "properties": spark_properties(days)},
         "environment_config": {
-            "execution_config": {"ttl": TTL, **{key: value for key, value in execution.items() if value}}
+            "execution_config": {"ttl": BATCH_TTL, **{key: value for key, value in execution.items() if value}}
         },
     }
 

@@ -60,6 +60,8 @@ def _as_in_frames(item: Mapping[str, Any]) -> dict[str, Any]:
         "v": item.get("size"),
         "p": item.get("price"),
         "i": item.get("execId"),
+        "BT": item.get("isBlockTrade"),
+        "RPI": item.get("isRPITrade"),
     }
     return {**renamed, "seq": _integer(item["seq"])} if item.get("seq", "") != "" else renamed
 

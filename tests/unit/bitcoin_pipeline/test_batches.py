@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bitcoin_pipeline.batches import (
+    BATCH_TTL,
     CandlesJob,
     Manifest,
     candles_batch,
@@ -62,18 +63,14 @@ def test_a_batch() -> None:
                 "spark.executor.maxNumFailures": "100",
             },
         },
-        "environment_config": {"execution_config": {"ttl": {"seconds": 7200}}},
+        "environment_config": {"execution_config": {"ttl": BATCH_TTL}},
     }
 
 
 def test_network_and_account_where_they_are_given() -> None:
     job = replace(JOB, service_account="job@project", subnetwork="batches")
     assert candles_batch(job, "candles-1", 1)["environment_config"] == {
-        "execution_config": {
-            "ttl": {"seconds": 7200},
-            "service_account": "job@project",
-            "subnetwork_uri": "batches",
-        }
+        "execution_config": {"ttl": BATCH_TTL, "service_account": "job@project", "subnetwork_uri": "batches"}
     }
 
 

@@ -63,6 +63,8 @@ def test_every_trade_of_the_capture() -> None:
         TakerSide.SELL,
         Decimal("260.4568"),
         (753843954913, Decimal("-65114.2"), ID),
+        block_trade=False,
+        rpi=False,
     )
     # Against the text itself, read by other means.
     items = [item for frame in frames(CAPTURE) for item in frame["data"]]
@@ -98,6 +100,30 @@ def test_a_trade() -> None:
     assert parse_trade("BTCUSDT", ITEM) == PlainTrade(
         "BTCUSDT", ID, 1786310819680000, 7, "Sell", "65114.2", "0.004", "260.4568", ITEM
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, (None, None)),
+        ({"BT": False}, (False, None)),  # frames before 2025
+        ({"BT": True, "RPI": False}, (True, False)),
+        ({"BT": False, "RPI": True}, (False, True)),
+        ({"BT": 1, "RPI": "true"}, (None, None)),
+        ({"BT": None, "RPI": []}, (None, None)),
+    ],
+)
+def test_the_flags_stay_with_the_trade(flags: dict[str, Any], expected: tuple[bool | None, bool | None]) -> None:
+    item = {**ITEM, **flags}
+    found = to_trade("BTCUSDT", item)
+    assert (found.block_trade, found.rpi) == expected
+    assert parse_trade("BTCUSDT", item) == plain_trade(found, 7, item)
+
+
+def test_flags_are_no_part_of_a_trade_s_content() -> None:
+    unflagged, flagged = to_trade("BTCUSDT", ITEM), to_trade("BTCUSDT", {**ITEM, "BT": True, "RPI": True})
+    assert flagged.same_content(unflagged)
+    assert flagged != unflagged
 
 
 amounts = st.one_of(

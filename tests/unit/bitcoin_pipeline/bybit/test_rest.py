@@ -18,7 +18,7 @@ def test_recent_trades_are_the_same_trades() -> None:
         "size": "0.004",
         "side": "Sell",
         "time": "1786310819680",
-        "isBlockTrade": False,
+        "isBlockTrade": True,
         "isRPITrade": False,
         "seq": "7",
     }
@@ -27,8 +27,12 @@ def test_recent_trades_are_the_same_trades() -> None:
     older, newer = parse_recent_trades("BTCUSDT", envelope)
     assert isinstance(older, PlainTrade)
     assert isinstance(newer, PlainTrade)
-    in_a_frame = {"T": 1786310819680, "s": "BTCUSDT", "S": "Sell", "v": "0.004", "p": "65114.20", "i": ID, "seq": 7}
+    in_a_frame = {
+        **{"T": 1786310819680, "s": "BTCUSDT", "S": "Sell", "v": "0.004", "p": "65114.20", "i": ID, "seq": 7},
+        **{"BT": True, "RPI": False},
+    }
     assert older == parse_trade("BTCUSDT", in_a_frame)
+    assert (older.block_trade, older.rpi) == (True, False)
     assert (newer.trade_id, newer.time_us, newer.seq) == (ID.replace("a", "b"), 1786310819681000, 0)
 
 
