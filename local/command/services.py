@@ -16,7 +16,7 @@ from bitcoin_pipeline import schemas
 from bitcoin_pipeline.batches import candles_batch, candles_batch_id, manifest_json, manifest_object, manifest_of
 from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
 from local.command.backfill import Limits
-from local.command.batch_runs import run_batch
+from local.command.batch_runs import run_batch, wait_until_ended
 from local.command.cloud import Cloud
 from local.command.queries import Ingest, candle_count, ingests
 from local.command.steps import Progress, through_outages
@@ -77,6 +77,10 @@ class CloudServices:
             return requests.post(url, json=body, headers=headers, timeout=_CALL_TIMEOUTS_S)
 
         return await self._in_thread(lambda: through_outages("fetch_archive", post, passing))
+
+    async def ended(self, batch_id: str) -> None:
+        """See local.command.backfill.Services."""
+        await self._in_thread(lambda: wait_until_ended(self._cloud, batch_id, self._progress))
 
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]

@@ -68,7 +68,7 @@ class Delays:
 class Prices:
     """List prices in dollars.
 
-    `dcu_hour`: of Dataproc Serverless; a driver or an executor of 4 cores is 4 DCU. `vcpu_second`: of a function's
+    `dcu_hour`: of Dataproc Serverless. `vcpu_second`: of a function's
     instance. `operation`: one write to Cloud Storage. `query_tib`: scanned by BigQuery, which bills 10 MiB a table at
     least.
     """
@@ -78,6 +78,9 @@ class Prices:
     operation: float = 0.000005
     query_tib: float = 6.25
 
+
+DCU_A_NODE: Final = 4
+"""Data compute units of a driver or an executor of 4 cores."""
 
 WRITES_A_DAY: Final = 3
 """Objects that a day writes: the staged file, its copy to raw/, and the Parquet."""
@@ -101,7 +104,10 @@ def one_busy(item: SymbolDay) -> float:
 
 @dataclass(slots=True)
 class Bill:
-    """What a backfill used. `batch_s`: time of all batches, `task_s`: the part of it in which days are computed."""
+    """What a backfill used.
+
+    `batch_s`: time of all batches, `task_s`: the part of it in which days are computed; `dcu_s`: DCU-seconds.
+    """
 
     calls: int = 0
     bans: int = 0
@@ -110,14 +116,14 @@ class Bill:
     batches: int = 0
     batch_s: float = 0
     task_s: float = 0
+    dcu_s: float = 0
     first_candles_s: float = 0
     computed: dict[SymbolDay, int] = field(default_factory=dict)
 
-    def dollars(self, delays: Delays, prices: Prices) -> float:
+    def dollars(self, prices: Prices) -> float:
         """The cost of the run; storage that stays is not in it."""
-        dcu = 4 * (1 + delays.executors)
         queries = self.batches * TABLES_A_BATCH * 10 / 2**20 * prices.query_tib
-        batches = self.batch_s / 3600 * dcu * prices.dcu_hour
+        batches = self.dcu_s / 3600 * prices.dcu_hour
         writes = len(self.computed) * WRITES_A_DAY * prices.operation
         return batches + self.function_s * prices.vcpu_second + writes + queries
 
@@ -183,6 +189,9 @@ class SimulatedCloud:
         self._stored[item] = {**answer, "status": FetchStatus.UNCHANGED}
         return {**answer, "status": FetchStatus.STORED}, 200
 
+    async def ended(self, batch_id: str) -> None:
+        """See local.command.backfill.Services."""
+
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
     ) -> None:
@@ -201,7 +210,9 @@ class SimulatedCloud:
             self.bill.computed[item] = self.bill.computed.get(item, 0) + 1
         self.bill.batches += 1
         self.bill.task_s += max(slots)
-        self.bill.batch_s += max(60, _now() - began)
+        seconds = max(60, _now() - began)
+        self.bill.batch_s += seconds
+        self.bill.dcu_s += seconds * DCU_A_NODE * (1 + delays.executors)
         self.bill.first_candles_s = self.bill.first_candles_s or _now()
 
     def _size(self, item: SymbolDay) -> int:
@@ -265,7 +276,7 @@ def main() -> None:
         began = time.monotonic()
         seconds, bill, _ = simulate(symbols, 2400, sizes)
         hours, dollars = goals[symbols]
-        cost = bill.dollars(Delays(), Prices())
+        cost = bill.dollars(Prices())
         cells = (
             what,
             f"{seconds / 3600:.2f} h, {hours:g} h",
