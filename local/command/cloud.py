@@ -67,6 +67,15 @@ class BackfillSettings:
     days_per_batch: int = setting(
         "PIPELINE_DAYS_PER_BATCH", "symbol-days of one batch", whole("days", 2000, 1), DAYS_PER_BATCH
     )
+    rejected_share: float | None = setting(
+        "PIPELINE_REJECTED_SHARE", "share of rejected rows above which a file fails", float, None
+    )
+    rejected_rows: int | None = setting(
+        "PIPELINE_REJECTED_ROWS",
+        "rows up to which a file may have any share of rejected rows",
+        whole("rows", 10**9),
+        None,
+    )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
 
@@ -76,6 +85,8 @@ class BackfillSettings:
             project=cloud.project,
             lake=cloud.lake,
             staging=self.staging,
+            rejected_share=self.rejected_share,
+            rejected_rows=self.rejected_rows,
             location=cloud.location,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,
