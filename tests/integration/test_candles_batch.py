@@ -97,7 +97,7 @@ class Lake:
         manifest = batches.Manifest(dict.fromkeys(load, "a version"), no_trades)
         self.staging.blob(batches.manifest_object(batch_id)).upload_from_string(batches.manifest_json(manifest))
         job = batches.CandlesJob(PROJECT, LAKE, "main.py", (), staging=STAGING, location=LOCATION)
-        arguments = batches.candles_batch(job, batch_id)["pyspark_batch"]["args"]
+        arguments = batches.candles_batch(job, batch_id, len(load))["pyspark_batch"]["args"]
         submit = (
             str(Path(sys.executable).parent / "spark-submit"),
             "--master=local[2]",
@@ -368,8 +368,9 @@ def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
 
 # candles-second   started ---x
 #                  started --- days read ---x
+#                  started --- days read --- published ---x
 #                  started --- days read --- finished
-def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
+def test_a_second_run_killed_thrice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
     """All days are loaded again: most unchanged, one revised, one emptied, one now corrupt, one now whole, one new."""
     revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
     gaps_before = gaps(lake)
@@ -388,6 +389,10 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     for moment in ("batch started", "days read"):
         lake.kill_at(moment, "candles-second", items)
     assert lake.read(names.trades_object(revised.symbol, revised.day)) == parquet_of_revised
+    lake.kill_at("days published", "candles-second", items)
+    assert lake.ingests()[str(revised)]["sha256"] == hashlib.sha256(files[revised]).hexdigest()
+    if not lake.ingests()[str(revised)]["unfinished"]:  # it was faster than the kill
+        assert lake.read(names.trades_object(revised.symbol, revised.day)) != parquet_of_revised
     lake.run("candles-second", items, [])
     assert gaps(lake) == gaps_before
     assert not [row for row in lake.ingests().values() if row["unfinished"]]
