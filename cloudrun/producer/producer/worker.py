@@ -29,17 +29,13 @@ from bitcoin_pipeline.live.actions import (
     Report,
     SendText,
 )
-from bitcoin_pipeline.live.feed import LiveFeed
-from bitcoin_pipeline.live.symbol_feed import Stage
+from bitcoin_pipeline.live.feed import FeedState, LiveFeed
 from bitcoin_pipeline.times import Instant
 from producer.gap_events import GapEvents
 from producer.rest import RestClient
 from producer.topic_writer import TopicWriter
 
 TICK_S: Final = 0.05
-METRICS_S: Final = 60.0
-READY_US: Final = 10_000_000
-"""Upper bound on the age of the last heartbeat of a producer that is ready."""
 _MAX_FRAME: Final = 16 << 20
 _OPEN_S: Final = 10.0
 _CLOSE_S: Final = 0.5
@@ -52,7 +48,7 @@ def read_clock() -> Instant:
 
 
 class Worker:
-    """The live feed with its socket, topic, REST client and gap events."""
+    """The live feed of one connection with its socket, topic, REST client and gap events."""
 
     def __init__(
         self, feed: LiveFeed, writer: TopicWriter, rest: RestClient, gap_events: GapEvents, ws_url: str
@@ -78,25 +74,12 @@ class Worker:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as self._tasks:
-            for part in (self._connections, self._ticks, self._metrics):
+            for part in (self._connections, self._ticks):
                 self._tasks.create_task(part())
 
-    def is_ready(self) -> bool:
-        """Whether at least one symbol is proven up to now."""
-        age_us = self._feed.state(read_clock()).heartbeat_age_us
-        return age_us is not None and age_us < READY_US
-
-    def state(self) -> dict[str, Any]:
+    def feed_state(self) -> FeedState:
         """The figures of this moment."""
-        state = self._feed.state(read_clock())
-        stages = list(state.stages.values())
-        return {
-            "lag_ms": state.lag_ms,
-            "symbols": {stage.value: stages.count(stage) for stage in Stage},
-            "queue": self._writer.queued(),
-            "reconnects": state.reconnects,
-            **state.counts,
-        }
+        return self._feed.state(read_clock())
 
     async def _connections(self) -> None:
         while True:
@@ -129,11 +112,6 @@ class Worker:
             await asyncio.sleep(TICK_S)
             self._writer.serve()
             await self._do(self._feed.tick)
-
-    async def _metrics(self) -> None:
-        while True:
-            await asyncio.sleep(METRICS_S)
-            log("INFO", "metrics", **self.state())
 
     async def _do(self, happened: Callable[..., list[Action]], *what: Any) -> None:
         async with self._lock:

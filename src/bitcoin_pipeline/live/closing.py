@@ -278,7 +278,7 @@ class Closing:
         if is_confirmed:
             to_us = self._account.confirm(minute.open_us, minute.end_us)
             actions += [] if to_us is None else self._ledger.end(to_us)
-        actions += self._ledger.whole(minute.open_us)
+        actions += self._ledger.close()
         if is_confirmed is not self._is_confirming and (minute.count or is_confirmed):
             self._is_confirming = is_confirmed
             fields = {"symbol": self._symbol, "minute": iso(minute.open_us), "kline": minute.kline is not None}

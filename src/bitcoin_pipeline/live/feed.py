@@ -262,7 +262,7 @@ class LiveFeed:
         actions: list[Action] = []
         oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
         for symbol, tail in self._dropped.items():
-            ledger = GapLedger(symbol, self._token, tail.gaps)
+            ledger = GapLedger(symbol, self._token, tail.gaps, tail.minutes)
             begins_us = tail.begins_us(oldest_us, clock_us)
             if ledger.growing is None and begins_us is not None:
                 actions += [Report("symbol dropped", {"symbol": symbol}), *ledger.open(begins_us, None)]

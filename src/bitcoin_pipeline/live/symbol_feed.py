@@ -228,9 +228,10 @@ class SymbolFeed:
         if begins_us is None:
             return []
         self._account.resume(max(begins_us, oldest_us))
-        if begins_us >= oldest_us or self._ledger.growing:
-            return []
-        return self._ledger.open(begins_us, oldest_us - MS_US)
+        actions = self._ledger.close()
+        if begins_us < oldest_us and not self._ledger.growing:
+            actions += self._ledger.open(begins_us, oldest_us - MS_US)
+        return actions
 
     def _leave(self, stage: Stage, now: Instant) -> None:
         self._account.broken()

@@ -32,13 +32,16 @@ class SymbolTail:
         doubted = {
             open_us
             for gap in self.gaps.values()
-            for open_us in range(max(floor_us(gap.from_us), oldest_us), min(gap.to_us or 0, newest_us) + 1, MINUTE_US)
+            for open_us in range(
+                max(floor_us(gap.from_us), oldest_us), min(gap.to_us or newest_us, newest_us) + 1, MINUTE_US
+            )
         }
         for minute in known:
-            if minute.recorded is None or minute.recorded[0] < minute.count or minute.open_us in doubted:
+            count, is_confirmed = minute.recorded or (-1, False)
+            if count < minute.count or (minute.open_us in doubted and not is_confirmed):
                 minute.verdict = None
-            elif minute.recorded is not None:
-                minute.verdict = Verdict.CONFIRMED if minute.recorded[1] else Verdict.PROVEN
+            else:
+                minute.verdict = Verdict.CONFIRMED if is_confirmed else Verdict.PROVEN
         unclosed = {minute.open_us for minute in known if minute.verdict is None} | doubted
         if unclosed:
             return min((open_us for open_us in unclosed if open_us >= oldest_us), default=max(unclosed))

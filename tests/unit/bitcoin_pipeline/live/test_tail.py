@@ -33,8 +33,8 @@ def trade(second: float) -> bytes:
     return encoded_trade(PlainTrade("BTCUSDT", trade_id, at(second), 1, "Buy", "2", "3", "6"))
 
 
-def minute(second: float, count: int) -> bytes:
-    return minute_record(Minute("BTCUSDT", at(second), count, Decimal(count), Decimal(count), confirmed=True))
+def minute(second: float, count: int, *, confirmed: bool = True) -> bytes:
+    return minute_record(Minute("BTCUSDT", at(second), count, Decimal(count), Decimal(count), confirmed))
 
 
 def begins(*records: bytes) -> float | None:
@@ -58,8 +58,10 @@ def test_a_minute_with_more_trades_than_its_record_counts_is_open() -> None:
 
 def test_a_minute_in_an_open_gap_is_open() -> None:
     gap = Gap("g", "BTCUSDT", at(65), at(66), GapState.OPENED)
-    records = (trade(10), minute(0, 1), trade(70), gap_record(gap), minute(60, 1))
-    assert begins(*records) == 60.0
+    growing = Gap("g", "BTCUSDT", at(65), None, GapState.OPENED)
+    for known in (gap, growing):
+        records = (trade(10), minute(0, 1), trade(70), gap_record(known), minute(60, 1, confirmed=False))
+        assert begins(*records) == 60.0
     assert begins(*records, gap_record(Gap("g", "BTCUSDT", at(65), at(66), GapState.CLOSED))) == 120.0
 
 
