@@ -32,17 +32,7 @@ def trade(number: int, offset_us: int) -> Trade:
 def test_heartbeats_stand_between_the_trades_and_close_the_last_minute() -> None:
     due = list(due_records([trade(1, 500_000), trade(2, SECOND_US), trade(3, 2_250_000)]))
     kinds = [json.loads(item.record)["type"] for item in due]
-    assert kinds == [
-        "heartbeat",
-        "trade",
-        "heartbeat",
-        "trade",
-        "heartbeat",
-        "trade",
-        *["heartbeat"] * 57,
-        "minute",
-        "heartbeat",
-    ]
+    assert kinds == [*["heartbeat", "trade"] * 3, *["heartbeat"] * 57, "minute", "heartbeat"]
     assert [item.time_us for item in due] == sorted(item.time_us for item in due)
     assert json.loads(due[1].record) == {
         "type": "trade",
