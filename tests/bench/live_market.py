@@ -39,7 +39,7 @@ WARM_SECONDS: Final = 60.0
 """Time from the first row until latencies count, as a JVM that has just started is slow."""
 LEAST_SECONDS: Final = 130
 """Shortest run, in which the end of a minute lies between the warm-up and the end of the run."""
-WANTED_MS: Final = 400.0
+WANTED_MS: Final = 300.0
 WANTED_FINAL_S: Final = 2.0
 WANTED_TYPICAL_FINAL_S: Final = 1.0
 _GRACE_SECONDS: Final = 5.0
