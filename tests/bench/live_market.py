@@ -42,7 +42,7 @@ LEAST_SECONDS: Final = 130
 WANTED_MS: Final = 300.0
 WANTED_FINAL_S: Final = 2.0
 WANTED_CORES: Final = {"producer": 0.05, "kafka": 0.12, "taskmanager": 0.20}
-"""Goals of the CPU that services use at 1,000 trades a second, in frames of one to a few trades as the exchange's are."""
+"""Goals of the CPU of services at 1,000 trades a second, in frames of one to a few trades as the exchange's are."""
 WANTED_TYPICAL_FINAL_S: Final = 1.0
 _GRACE_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 240
