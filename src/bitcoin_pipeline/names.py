@@ -30,8 +30,7 @@ PRODUCER_GROUP: Final = "bitcoin-pipeline-tail"
 DASHBOARD_GROUP: Final = "dashboard"
 ARCHIVE_LIVE_GROUP: Final = "archive-live"
 TAIL_GROUP: Final = "tail"
-"""Consumer groups of the broker, each of one client, which needs an ACL for it. Flink's three are those of its job and of
-the program that keeps it."""
+"""The groups of the broker's consumers, each of one client, for which it needs an ACL."""
 
 TRADES_PREFIX: Final = "trades/"
 TRADES_LIVE_PREFIX: Final = "trades_live/"

@@ -225,18 +225,20 @@ def test_what_is_old_and_published_leaves_postgres(world: World) -> None:
 
 
 def test_what_bigquery_lacks_stays_in_postgres(world: World) -> None:
+    written_at = NOW - dt.timedelta(days=40)
     for minute in range(3):
-        world.write("BTCUSDT", 40 * 1440 - minute, "2")
+        world.write("BTCUSDT", 40 * 1440 - minute, "2", updated_at=written_at)
     now, keep = dt.datetime.now(dt.UTC), dt.timedelta(days=39)
     assert publish(world.warehouse, now, keep * 2)["sent"] == 3
-    first, second, _ = world.in_postgres()
-    lost = first["open_time"].isoformat()
-    world.query(f"DELETE FROM {names.CANDLES} WHERE open_time = '{lost}'")
-    # Two rows a call: one of them is not in BigQuery.
-    assert publish(world.warehouse, now, keep, rows_per_call=2)["pruned"] == 1
-    assert second["open_time"] not in {row["open_time"] for row in world.in_postgres()}
-    assert publish(world.warehouse, now, keep, rows_per_call=2)["pruned"] == 1
-    assert world.in_postgres() == [first]
+    world.write("ETHUSDT", 1, "2")  # after it, rows that were written 40 days ago count as published
+    assert publish(world.warehouse, now, keep * 2)["sent"] == 1
+    lost, *_, newest = world.in_postgres()
+    world.query(f"DELETE FROM {names.CANDLES} WHERE open_time = '{lost['open_time'].isoformat()}'")
+    # Two rows a call, of which one is not in BigQuery.
+    for _ in range(2):
+        assert publish(world.warehouse, now, keep, rows_per_call=2)["pruned"] == 1
+    assert publish(world.warehouse, now, keep, rows_per_call=2)["pruned"] == 0
+    assert world.in_postgres() == [lost, newest]
 
 
 def test_other_sources_stay(world: World) -> None:
