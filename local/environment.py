@@ -15,6 +15,7 @@ from local.checkout import IS_CHECKOUT, ROOT
 
 _LEADS_AWAY: Final = (
     *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", "CLOUDSDK_CONFIG"),
+    "PIPELINE_IMPERSONATED_ACCOUNT",
     *("NO_PROXY", "no_proxy", "no_grpc_proxy"),
 )
 _LEADS_AWAY_PREFIXES: Final = ("PG", "KAFKA_", "PUBSUB_")

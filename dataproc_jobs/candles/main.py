@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 from google.cloud import bigquery
+from pyarrow import fs
 from pyspark.sql import SparkSession
 
 from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.batches import Manifest, parse_manifest
 from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
-from bitcoin_pipeline.ingests import IngestStatus, parse_symbol_day
+from bitcoin_pipeline.ingests import IngestStatus
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.task import Outcome, Row, clear_day, load_day
@@ -27,10 +29,11 @@ _COUNTS: Final = ("row_count", "duplicates", "quarantined", "zero_size_rows", "u
 
 
 def main() -> None:
-    """Loads the days that the arguments name, and records the days without trades."""
+    """Loads the days that the manifest names, and records the days without trades."""
     options = _options()
-    load = sorted(set(options.day))
-    no_trades = sorted(set(options.no_trades) - set(load))
+    manifest = _manifest(options.manifest)
+    load = sorted(manifest.load)
+    no_trades = sorted(set(manifest.no_trades) - set(load))
     started = time.monotonic()
     log("INFO", "batch started", batch_id=options.batch_id, days=len(load), no_trades=len(no_trades))
     spark = SparkSession.builder.appName("candles").getOrCreate()
@@ -44,7 +47,8 @@ def main() -> None:
     log("INFO", "days read", batch_id=options.batch_id, seconds=_since(started), **_figures(ingests))
     warehouse = bigquery.Client(options.project, location=options.location)
     gaps = [gap for outcome in outcomes for gap in outcome.gaps]
-    publish(warehouse, options.lake, options.batch_id, ingests, loaded, gaps)
+    folder = options.manifest.removeprefix("gs://").rpartition("/")[0]
+    publish(warehouse, folder, options.batch_id, ingests, loaded, gaps)
     log("INFO", "batch finished", batch_id=options.batch_id, candles=loaded.num_rows, seconds=_since(started))
     spark.stop()
 
@@ -55,10 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lake", required=True, help="bucket")
     parser.add_argument("--location", required=True, help="of BigQuery's dataset, such as EU")
     parser.add_argument("--batch-id", required=True)
-    for name, meaning in (("--day", "a day whose raw file is in the lake"), ("--no-trades", "a day without a file")):
-        parser.add_argument(
-            name, type=parse_symbol_day, action="append", default=[], metavar="SYMBOL:DATE", help=meaning
-        )
+    parser.add_argument("--manifest", required=True, help="gs:// object with the days; temporary objects lie beside it")
     limit = RejectionLimit()
     parser.add_argument(
         "--rejected-share",
@@ -72,10 +73,12 @@ def _options() -> argparse.Namespace:
         default=limit.rows,
         help="number of rows up to which a file may have any share of rejected rows, as long as one row is a trade",
     )
-    options = parser.parse_args()
-    if not options.day and not options.no_trades:
-        parser.error("no day is given: name one with --day or --no-trades")
-    return options
+    return parser.parse_args()
+
+
+def _manifest(uri: str) -> Manifest:
+    with fs.GcsFileSystem().open_input_stream(uri.removeprefix("gs://"), compression=None) as stream:
+        return parse_manifest(stream.read())
 
 
 def _figures(ingests: list[Row]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The second step of a backfill: a Dataproc batch computes the candles of days and records the days.
 
 Imported by `local.command.backfill`. The id of a batch follows from its work, so a command that is started again waits
-for the batch that an earlier one has left running, and starts no other.
+for the batch that an earlier one has left running, and starts no other. An interrupt leaves the batch running as well.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -96,21 +95,13 @@ def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress:
         return client.get_batch(name=f"{parent}/batches/{name}", timeout=30)
 
     ended = (Batch.State.SUCCEEDED, Batch.State.FAILED, Batch.State.CANCELLED)
-    batch = None
-    try:
-        # A batch exists also when an earlier request was accepted and yet answered with an error.
-        is_new = dataproc_call(create)
+    # A batch exists also when an earlier request was accepted and yet answered with an error.
+    is_new = dataproc_call(create)
+    batch = dataproc_call(get)
+    had_ended = not is_new and batch.state in ended
+    if not is_new and not had_ended:
+        progress.note(f"batch {name} is {batch.state.name.lower()} already; waiting for it")
+    while batch.state not in ended:
+        time.sleep(_POLL_S)
         batch = dataproc_call(get)
-        had_ended = not is_new and batch.state in ended
-        if not is_new and not had_ended:
-            progress.note(f"batch {name} is {batch.state.name.lower()} already; waiting for it")
-        while batch.state not in ended:
-            time.sleep(_POLL_S)
-            batch = dataproc_call(get)
-    except KeyboardInterrupt:
-        # The batch would go on without the command, and be paid for.
-        if batch is not None:
-            with suppress(exceptions.GoogleAPICallError):
-                client.transport.operations_client.cancel_operation(batch.operation)
-        raise
     return batch, had_ended

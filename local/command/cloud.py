@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND
+from bitcoin_pipeline.planning import CONCURRENT_FETCHES, DAYS_PER_BATCH
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting, whole
+from local.command.id_tokens import IMPERSONATED_ACCOUNT_VARIABLE, IdTokens
 from local.environment import beside_a_stack, env_file, read_env_file
 
 PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
@@ -36,6 +39,9 @@ class CloudSettings:
     )
     live_database: str = setting("PGHOST", "the live plane's Postgres; libpq's other variables go with it", default="")
     kafka_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "host:port of the live plane's brokers", default="")
+    impersonated_account: str = setting(
+        IMPERSONATED_ACCOUNT_VARIABLE, "service account in whose name a person calls functions", default=""
+    )
     simulator_url: str = setting("PIPELINE_SIMULATOR_URL", "address of the exchange simulator", default="")
 
 
@@ -44,9 +50,22 @@ class BackfillSettings:
     """The function and the batch job that only a backfill needs."""
 
     fetch_archive_url: str = setting("PIPELINE_FETCH_ARCHIVE_URL", "address of the function fetch_archive")
+    staging: str = setting("PIPELINE_STAGING", "the bucket of temporary objects, which has no soft delete")
     candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
     candles_job_files: tuple[str, ...] = setting(
         "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
+    )
+    requests_per_second: int = setting(
+        "PIPELINE_EXCHANGE_REQUESTS_PER_SECOND",
+        "the rate of requests to Bybit's archive by all instances of fetch_archive",
+        whole("requests", MOST_REQUESTS_PER_SECOND, 1),
+        BYBIT_REQUESTS_PER_SECOND,
+    )
+    concurrent_fetches: int = setting(
+        "PIPELINE_CONCURRENT_FETCHES", "concurrent calls of fetch_archive", whole("calls", 200, 1), CONCURRENT_FETCHES
+    )
+    days_per_batch: int = setting(
+        "PIPELINE_DAYS_PER_BATCH", "symbol-days of one batch", whole("days", 2000, 1), DAYS_PER_BATCH
     )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
@@ -56,6 +75,7 @@ class BackfillSettings:
         return CandlesJob(
             project=cloud.project,
             lake=cloud.lake,
+            staging=self.staging,
             location=cloud.location,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,
@@ -95,6 +115,7 @@ class Cloud:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.settings = read_settings(CloudSettings, environ)
         self._environ = dict(environ)
+        self._id_tokens = IdTokens(self.settings.impersonated_account)
 
     def backfill_settings(self) -> BackfillSettings:
         """The further settings of a backfill. Raises SettingsError."""
@@ -141,11 +162,8 @@ class Cloud:
         return self.settings.kafka_servers
 
     def id_token(self, audience: str) -> str:
-        """A token that the Cloud Run service at `audience` accepts for an hour."""
-        from google.auth.transport.requests import Request
-        from google.oauth2 import id_token
-
-        return str(id_token.fetch_id_token(Request(), audience))
+        """A token that the Cloud Run service at `audience` accepts; see `IdTokens.token` for the errors."""
+        return self._id_tokens.token(audience)
 
 
 def _plain_channel(address: str) -> Any:

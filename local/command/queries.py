@@ -36,10 +36,10 @@ CANDLE_COLUMNS: Final = (
 )
 """The columns of `pipeline candles`; scripts depend on them."""
 
-TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id")
+TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id", "block_trade", "rpi")
 """The columns of `pipeline trades`; scripts depend on them."""
 
-_TICK_COLUMNS: Final = ["time", "match_order", "price", "size", "side", "id"]
+_TICK_COLUMNS: Final = ("time", "match_order", "price", "size", "side", "id", "block_trade", "rpi")
 
 _INGESTS = f"""
 SELECT * FROM `{names.INGESTS}`
@@ -61,10 +61,15 @@ ORDER BY open_time
 """
 
 _COUNT = f"""
-SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}`
-WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND open_time >= @lo AND open_time < @hi
+SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}` AS stored
+WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND ({{in_days}})
 GROUP BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
+
+QUERY_TIMEOUT_S: Final = 300
+"""Upper bound on the time that a command waits for a query of BigQuery; a year of candles takes some seconds."""
+
+_REQUEST_TIMEOUT_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +128,13 @@ def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) 
 
 def candle_count(cloud: Cloud, loaded: Collection[SymbolDay]) -> int:
     """Number of 1-minute archive candles of the days `loaded`."""
+    from bitcoin_pipeline.adapters.bigquery import open_in_days
+
     if not loaded:
         return 0
-    first, last = min(item.day for item in loaded), max(item.day for item in loaded)
+    in_days, times = open_in_days(item.day for item in loaded)
     symbols = sorted({item.symbol for item in loaded})
-    rows = run_query(cloud, _COUNT, symbols=symbols, lo=to_datetime(day_start_us(first)), hi=_end(last))
+    rows = run_query(cloud, _COUNT.format(in_days=in_days), symbols=symbols, **times)
     return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
 
 
@@ -203,13 +210,13 @@ def candle_row(candle: Candle) -> tuple[Any, ...]:
 
 def trades(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
     """The values of TRADE_COLUMNS for every trade in the lake, in matching order, read in batches of rows."""
-    for time, _, price, size, side, trade_id in _ticks(cloud, span):
-        yield time, span.symbol, side, price, size, trade_id
+    for time, _, price, size, side, trade_id, *flags in _ticks(cloud, span):
+        yield time, span.symbol, side, price, size, trade_id, *flags
 
 
 def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
     """Every trade in the lake, in matching order; `Trade.order` is its place within its day."""
-    for time, order, price, size, side, trade_id in _ticks(cloud, span):
+    for time, order, price, size, side, trade_id, block_trade, rpi in _ticks(cloud, span):
         yield Trade(
             symbol=span.symbol,
             trade_id=str(trade_id),
@@ -219,11 +226,13 @@ def lake_trades(cloud: Cloud, span: Span) -> Iterator[Trade]:
             taker_side=TakerSide(side),
             turnover=turnover_of(span.symbol, price, size),
             order=order,
+            block_trade=block_trade,
+            rpi=rpi,
         )
 
 
 def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
-    """Time, match order, price, size, side and id of every trade."""
+    """The values of _TICK_COLUMNS for every trade; those of a column that an older file lacks are None."""
     import pyarrow.parquet as pq
 
     lake = cloud.lake()
@@ -233,10 +242,12 @@ def _ticks(cloud: Cloud, span: Span) -> Iterator[tuple[Any, ...]]:
         except FileNotFoundError:
             continue
         with file, pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(columns=_TICK_COLUMNS):
-                # The reader returns columns in the order of the file.
-                for row in rows_of([batch.select(_TICK_COLUMNS)]):
-                    yield *row[:-1], uuid.UUID(bytes=row[-1])
+            # The reader returns columns in the order of the file.
+            present = [name for name in _TICK_COLUMNS if name in parquet.schema_arrow.names]
+            absent = (None,) * (len(_TICK_COLUMNS) - len(present))  # the flags, which are the last
+            for batch in parquet.iter_batches(columns=present):
+                for *row, trade_id, block_trade, rpi in ((*row, *absent) for row in rows_of([batch.select(present)])):
+                    yield *row, uuid.UUID(bytes=trade_id), block_trade, rpi
 
 
 def rows_of(reader: Any) -> Iterator[tuple[Any, ...]]:
@@ -246,10 +257,18 @@ def rows_of(reader: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def run_query(cloud: Cloud, query: str, **values: Any) -> Any:
-    """The rows of a BigQuery query with `values` as its parameters."""
+    """The rows of a BigQuery query with `values` as its parameters. Raises TimeoutError after QUERY_TIMEOUT_S."""
     from bitcoin_pipeline.adapters.bigquery import query_config
 
-    return cloud.bigquery().query_and_wait(query, job_config=query_config(**values))
+    try:
+        return cloud.bigquery().query_and_wait(
+            query,
+            job_config=query_config(**values),
+            api_timeout=_REQUEST_TIMEOUT_S,
+            wait_timeout=QUERY_TIMEOUT_S,
+        )
+    except TimeoutError as error:  # the client's error has no text
+        raise TimeoutError(f"BigQuery has not answered a query within {QUERY_TIMEOUT_S} s") from error
 
 
 def _candle(values: Mapping[str, Any]) -> Candle:

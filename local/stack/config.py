@@ -22,6 +22,8 @@ from local.stack.options import BybitSettings, SyntheticMarket
 
 REGION: Final = "europe-west1"
 LAKE: Final = "lake"
+STAGING: Final = "staging"
+"""The bucket of temporary objects."""
 ARTIFACTS: Final = "artifacts"
 """The bucket from which batches take their code."""
 
@@ -77,9 +79,10 @@ class StackConfig:
             "no_grpc_proxy": "127.0.0.1,localhost",
             "PIPELINE_REGION": REGION,
             "PIPELINE_LAKE": LAKE,
+            "PIPELINE_STAGING": STAGING,
             "PIPELINE_CANDLES_JOB": f"gs://{ARTIFACTS}/candles/main.py",
-            "PIPELINE_CANDLES_JOB_FILES": (
-                f"gs://{ARTIFACTS}/candles/candles_batch.zip,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
+            "PIPELINE_CANDLES_JOB_FILES": ",".join(
+                f"gs://{ARTIFACTS}/candles/{name}.zip" for name in ("candles_batch", "bitcoin_pipeline", "isal")
             ),
         }
         for service in backing_services(self.pubsub):

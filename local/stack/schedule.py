@@ -13,10 +13,11 @@ from typing import Final
 
 import requests
 
+from bitcoin_pipeline import schemas
 from bitcoin_pipeline.adapters.stdout import log
 
-DEADLINE_SECONDS: Final = 300
-"""Upper bound on the time of one call, which the functions' own limits stay below."""
+DEADLINE_SECONDS: Final = max(schemas.function_timeout_s(name) for name in ("publish_live", "archive_live"))
+"""Upper bound on the time of one call."""
 
 RETRY_SECONDS: Final = 30
 """Pause between a failed call and the next one."""

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from local.environment import beside_a_stack, replace_process_environ
-from local.stack.config import ARTIFACTS, LAKE, StackConfig
+from local.stack.config import ARTIFACTS, LAKE, STAGING, StackConfig
 from local.stack.deployables import artifact_of
 from local.stack.logs import reason
 from local.stack.startup import Preparation, StartError
@@ -54,7 +54,7 @@ def _make_buckets(batch: Path) -> None:
     from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
     client = storage.Client()
-    for name in (LAKE, ARTIFACTS):
+    for name in (LAKE, STAGING, ARTIFACTS):
         if client.lookup_bucket(name) is None:
             client.create_bucket(name)
     for path in batch.iterdir():

@@ -1,4 +1,4 @@
-"""The description and the id of a Dataproc batch, the same for the DAGs' operator and for the command line.
+"""The description, the manifest and the id of a Dataproc batch, the same for the DAGs and for the command line.
 
 Part of the core; any module may import it.
 """
@@ -6,26 +6,25 @@ Part of the core; any module may import it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
-from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
-from bitcoin_pipeline.names import batch_id
+from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay, parse_symbol_day
+from bitcoin_pipeline.names import batch_id, staging_object
 
 RUNTIME_VERSION: Final = "2.3"
 """Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
 
-DAYS_PER_BATCH: Final = 120
-"""Upper bound on the symbol-days of one batch: some minutes of work for the smallest batch, at 2 CPU-seconds a day."""
-
 
 @dataclass(frozen=True, slots=True)
 class CandlesJob:
-    """The candles job's artifacts, and the project and the lake that it works on.
+    """The candles job's artifacts, and the project and the buckets that it works on.
 
-    `main_uri`, `file_uris`: gs:// objects. `lake`: bucket. `service_account`, `subnetwork`: empty for the default.
-    `location`: of BigQuery's dataset, such as EU.
+    `main_uri`, `file_uris`: gs:// objects. `lake`, `staging`: buckets; temporary objects are in the second,
+    which has no soft delete. `service_account`, `subnetwork`: empty for the default. `location`: of BigQuery's dataset,
+    such as EU.
     """
 
     project: str
@@ -35,13 +34,53 @@ class CandlesJob:
     service_account: str = ""
     subnetwork: str = ""
     _: KW_ONLY
+    staging: str
     location: str
 
 
-def candles_batch(
-    job: CandlesJob, batch_id: str, load: Iterable[SymbolDay], no_trades: Iterable[SymbolDay] = ()
-) -> dict[str, Any]:
-    """The batch (google.cloud.dataproc.v1.Batch as a mapping) that loads days and records days without trades."""
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The work of one batch.
+
+    `load`: the days whose raw files it loads, each with the version of its file (`Fetched.version`). `no_trades`: the
+    days that it records as such.
+    """
+
+    load: Mapping[SymbolDay, str]
+    no_trades: Iterable[SymbolDay] = ()
+
+
+def manifest_of(items: BatchDays, fetched: Mapping[SymbolDay, Fetched]) -> Manifest:
+    """The manifest of the batch that gets `items`, by the answers of `fetch_archive`."""
+    return Manifest({item: fetched[item].version for item in items.load}, items.no_trades)
+
+
+def manifest_object(batch_id: str) -> str:
+    """The name of a batch's manifest in the staging bucket, where it must be before the batch is created."""
+    return staging_object(batch_id, "manifest.json")
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """The content of the manifest's object: `{"load": {"BTCUSDT:2024-01-01": VERSION}, "no_trades": [...]}`."""
+    load = {str(item): version for item, version in manifest.load.items()}
+    return json.dumps({"load": load, "no_trades": [str(item) for item in manifest.no_trades]}).encode()
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """The inverse of `manifest_json`. Raises ValueError for anything else, and for a manifest without any day."""
+    try:
+        fields = json.loads(content)
+        load = {parse_symbol_day(item): str(version) for item, version in fields["load"].items()}
+        no_trades = [parse_symbol_day(item) for item in fields["no_trades"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a manifest has the fields load and no_trades, got {content[:200]!r}") from error
+    if not load and not no_trades:
+        raise ValueError("a manifest names at least one day")
+    return Manifest(load, tuple(no_trades))
+
+
+def candles_batch(job: CandlesJob, batch_id: str) -> dict[str, Any]:
+    """The batch (google.cloud.dataproc.v1.Batch as a mapping) that does the work of the manifest of that id."""
     execution = {"service_account": job.service_account, "subnetwork_uri": job.subnetwork}
     return {
         "pyspark_batch": {
@@ -52,8 +91,7 @@ def candles_batch(
                 f"--lake={job.lake}",
                 f"--location={job.location}",
                 f"--batch-id={batch_id}",
-                *(f"--day={item}" for item in load),
-                *(f"--no-trades={item}" for item in no_trades),
+                f"--manifest=gs://{job.staging}/{manifest_object(batch_id)}",
             ],
         },
         "runtime_config": {"version": RUNTIME_VERSION},

@@ -1,4 +1,4 @@
-"""The states of a symbol-day, and the rules that choose the days to fetch and the days of a batch.
+"""The states of a symbol-day, and the rules that choose the days to fetch and what happens to fetched days.
 
 Part of the core; any module may import it.
 """
@@ -6,7 +6,7 @@ Part of the core; any module may import it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -175,17 +175,3 @@ def batch_days(
         unchanged=tuple(sorted(done - failed)),
         still_failed=tuple(sorted(done & failed)),
     )
-
-
-def in_batches(items: Iterable[SymbolDay], start: dt.date, size: int, symbols: int = 1) -> list[list[SymbolDay]]:
-    """`items`, none of which is before `start`, in batches of consecutive days.
-
-    The days from `start` on are divided into periods of equal length, of `size` symbol-days for that number of
-    `symbols`, but at least of one day; a batch has the items of one period. So it spans few days, and the division does
-    not depend on which days are done: a command that is repeated makes the same batches.
-    """
-    period = max(1, size // symbols)
-    batches: dict[int, list[SymbolDay]] = {}
-    for item in items:
-        batches.setdefault((item.day - start).days // period, []).append(item)
-    return [sorted(batches[number]) for number in sorted(batches)]

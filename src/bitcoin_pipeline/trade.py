@@ -72,7 +72,8 @@ class Trade:
 
     `time_us`: microseconds UTC. `price`: quote per base. `size`: base coin, or contracts of 1 USD for an
     inverse symbol. `turnover`: quote, or base coin for an inverse symbol. `order`: breaks ties of `time_us`;
-    comparable only between trades of one source.
+    comparable only between trades of one source. `block_trade`: agreed off the order book; `rpi`: matched with a Retail
+    Price Improvement order; both as the exchange flags them, None where it gives no flag. Candles count both as trades.
     """
 
     symbol: str
@@ -83,9 +84,14 @@ class Trade:
     taker_side: TakerSide
     turnover: Decimal
     order: int | tuple[int, Decimal, str]
+    block_trade: bool | None = None
+    rpi: bool | None = None
 
     def same_content(self, other: Trade) -> bool:
-        """True when both describe the same match; `order` and `turnover` are not compared."""
+        """True when both describe the same match; `order`, `turnover` and the flags are not compared.
+
+        Sources differ in the flags that they have, so a repeated id with other flags is still the same match.
+        """
         mine = (self.symbol, self.trade_id, self.time_us, self.price, self.size, self.taker_side)
         return mine == (other.symbol, other.trade_id, other.time_us, other.price, other.size, other.taker_side)
 
@@ -113,6 +119,11 @@ def parse_taker_side(text: str) -> TakerSide:
         return TakerSide(text)
     except ValueError:
         raise RejectedValueError(Reason.UNKNOWN_SIDE, text) from None
+
+
+def parse_flag(value: object) -> bool | None:
+    """A flag in JSON; None for any value that is no boolean, because no trade is lost for its flags."""
+    return value if isinstance(value, bool) else None
 
 
 def turnover_of(symbol: str, price: Decimal, size: Decimal) -> Decimal:

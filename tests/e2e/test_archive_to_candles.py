@@ -81,6 +81,8 @@ def test_ticks_stream_in_matching_order(pipeline: Pipeline, real_day: DayTrades)
             "price": plain(trade.price),
             "size": plain(trade.size),
             "trade_id": trade.trade_id,
+            "block_trade": "",  # a file of 2020 has neither flag
+            "rpi": "",
         }
         for trade in real_day.trades
     ]

@@ -45,9 +45,9 @@ OURS = Heartbeat(time_us=MIDNIGHT_US, symbols=("BTCUSDT",), lag_ms=5, reconnects
 
 
 def trade(  # noqa: PLR0917  # as in the record
-    symbol: str, number: int, time_us: int, seq: int = 7, side: str = "Buy", price: str = "1"
+    symbol: str, number: int, time_us: int, seq: int = 7, side: str = "Buy", price: str = "1", **flags: bool
 ) -> bytes:
-    return encoded_trade(PlainTrade(symbol, str(UUID(int=number)), time_us, seq, side, price, "2.5", "0.1"))
+    return encoded_trade(PlainTrade(symbol, str(UUID(int=number)), time_us, seq, side, price, "2.5", "0.1", **flags))
 
 
 class World:
@@ -165,7 +165,7 @@ def test_every_trade_of_a_past_hour_is_in_the_lake_exactly(world: World) -> None
         b'{"type":"other"}',
         trade("AAAUSDT", 6, MIDNIGHT_US, 9).replace(b'"price":"1"', b'"price":1.0'),
         trade("../USDT", 7, MIDNIGHT_US, 9),
-        trade("AAAUSDT", 1, MIDNIGHT_US - 1, 8, "Buy", "0.00001230"),
+        trade("AAAUSDT", 1, MIDNIGHT_US - 1, 8, "Buy", "0.00001230", block_trade=True),
         trade("AAAUSDT", 5, MIDNIGHT_US, 8),
     )
     other = world.send(2, trade("AAAUSDT", 3, MIDNIGHT_US, 9, "Sell", "0.000000001"))
@@ -188,6 +188,8 @@ def test_every_trade_of_a_past_hour_is_in_the_lake_exactly(world: World) -> None
             "side": "Buy",
             "id": UUID(int=1).bytes,
             "match_order": 0,
+            "block_trade": True,
+            "rpi": None,
             "seq": 8,
         }
     ]

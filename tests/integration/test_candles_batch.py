@@ -43,7 +43,7 @@ from local.checkout import ROOT
 from local.command.cloud import Cloud
 from local.command.queries import Span
 from local.command.queries import candles as read_candles
-from local.stack.config import LAKE
+from local.stack.config import LAKE, STAGING
 from local.stack.deployables import artifact_of
 from local.waiting import wait_for
 from tests.support.batch_days import (
@@ -83,6 +83,7 @@ class Lake:
         self.job = artifact_of(stack.stack.home, "candles_batch")
         self.bigquery = stack.bigquery()
         self.bucket = stack.storage().create_bucket(LAKE)
+        self.staging = stack.storage().create_bucket(STAGING)
         create_warehouse(self.bigquery)
 
     def put(self, item: SymbolDay, content: bytes) -> None:
@@ -91,8 +92,10 @@ class Lake:
         blob.upload_from_string(content)
 
     def start(self, batch_id: str, load: list[SymbolDay], no_trades: list[SymbolDay]) -> subprocess.Popen[str]:
-        job = batches.CandlesJob(PROJECT, LAKE, "main.py", (), location=LOCATION)
-        arguments = batches.candles_batch(job, batch_id, load, no_trades)["pyspark_batch"]["args"]
+        manifest = batches.Manifest(dict.fromkeys(load, "a version"), no_trades)
+        self.staging.blob(batches.manifest_object(batch_id)).upload_from_string(batches.manifest_json(manifest))
+        job = batches.CandlesJob(PROJECT, LAKE, "main.py", (), staging=STAGING, location=LOCATION)
+        arguments = batches.candles_batch(job, batch_id)["pyspark_batch"]["args"]
         submit = (
             str(Path(sys.executable).parent / "spark-submit"),
             "--master=local[2]",
@@ -306,9 +309,10 @@ def test_longer_candles_over_a_gap_are_partial(lake: Lake, interval: str, status
     level_s = parse_interval(interval) // 1_000_000
     warehouse = Warehouse(cloud.settings.project, cloud.settings.location)
     shown = warehouse.candles(PARTLY_BAD.symbol, level_s, start // 1_000_000, start // 1_000_000 + 86400)
-    assert [row["doubt"] for row in sorted(shown.to_pylist(), key=itemgetter("t"))] == [
-        Status(status).doubt for status in statuses
-    ]
+    rows = sorted(shown.to_pylist(), key=itemgetter("t"))
+    assert [row["doubt"] for row in rows if row["open"] is not None] == [Status(status).doubt for status in statuses]
+    without_values = [((row["t"] - start // 1_000_000) // 60, row["doubt"]) for row in rows if row["open"] is None]
+    assert without_values == ([(1, Status.PARTIAL.doubt), (3, Status.PARTIAL.doubt)] if interval == "1m" else [])
 
 
 def test_a_live_candle_fills_a_gap_of_the_archive(lake: Lake) -> None:
@@ -347,6 +351,7 @@ def test_days_without_trades_and_days_that_fail_are_recorded(lake: Lake) -> None
 
 
 def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
+    assert {blob.name for blob in lake.staging.list_blobs()} <= {batches.manifest_object("candles-first")}
     assert not [blob.name for blob in lake.bucket.list_blobs(prefix=names.STAGING_PREFIX)]
     assert not [table.table_id for table in lake.bigquery.list_tables(names.DATASET) if "stage" in table.table_id]
 
@@ -410,7 +415,9 @@ def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
     item = day(1)
     (row, *_) = lake.candles(item)
     _add_live(lake, row)
-    publish(lake.bigquery, LAKE, "candles-source", [_no_trades(item)], candles.schema().empty_table())
+    publish(
+        lake.bigquery, f"{STAGING}/candles-source", "candles-source", [_no_trades(item)], candles.schema().empty_table()
+    )
     assert [each["source"] for each in lake.candles(item)] == ["live"]
 
 
@@ -420,7 +427,13 @@ def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
     def publish_day(item: SymbolDay) -> None:
         day = read_day([file(lines(item, *FIVE))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
-        publish(lake.stack.bigquery(), LAKE, f"candles-{item.day}", [ingest], candles.minute_candles(day))
+        publish(
+            lake.stack.bigquery(),
+            f"{STAGING}/candles-{item.day}",
+            f"candles-{item.day}",
+            [ingest],
+            candles.minute_candles(day),
+        )
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(publish_day, items))

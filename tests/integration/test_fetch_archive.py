@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from local.stack.config import LAKE
+from local.stack.config import LAKE, STAGING
 from local.waiting import wait_for
 from tests.support.fetching import DAY, HEADER, REAL, REAL_CSV, World, busy_day, of_file, peak_rss, processes, raw_name
 from tests.support.processes import RunningStack
@@ -32,7 +32,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     names = ("metadata", "gcs", "exchange", "fetch_archive")
     with RunningStack(tmp_path_factory.mktemp("stack"), names, archive) as running:
         world = World(running, archive)
-        world.lake.client.create_bucket(LAKE)
+        for bucket in (LAKE, STAGING):
+            world.lake.client.create_bucket(bucket)
         yield world
 
 
@@ -100,6 +101,38 @@ def test_what_an_absent_file_means_depends_on_its_age_and_symbol(world: World) -
     assert world.fetch("SPARSEUSDT", "9999-12-31")["status"] == "not_published"
     for day in (last_week, yesterday, str(today)):
         assert world.fetch("NOSUCHUSDT", day) == {"symbol": "NOSUCHUSDT", "date": day, "status": "unknown_symbol"}
+
+
+def test_a_symbol_is_listed_once_and_its_days_are_fetched_by_what_the_listing_has(world: World) -> None:
+    days = [f"2020-03-{number}" for number in range(25, 29)]
+    for day in (days[0], days[2], days[3]):
+        world.publish("LISTUSDT", REAL, day)
+    world.fetch("LISTUSDT", days[0])
+    request = {"symbol": "LISTUSDT", "start": days[0], "end": days[3]}
+    answer = world.post(json=request).json()
+    etag = of_file("LISTUSDT", "", REAL)["etag"]
+    generation = answer["answers"][0].pop("generation")
+    assert isinstance(generation, int)
+    assert answer == {
+        "symbol": "LISTUSDT",
+        "status": "listed",
+        "answers": [
+            of_file("LISTUSDT", "unchanged", REAL, days[0]),
+            {"symbol": "LISTUSDT", "date": days[1], "status": "no_trades"},
+        ],
+        "files": {day: {"etag": etag, "size": len(REAL)} for day in days[2:]},
+    }
+    # The listing is out of reach, and not needed.
+    world.fault("status", code=500, path="/public.bybit.com/")
+    for day in days[2:]:
+        response = world.post(json={"symbol": "LISTUSDT", "date": day, **answer["files"][day]})
+        assert response.json()["status"] == "stored"
+    assert world.post(json=request).status_code == 503
+    world.clear_faults()
+    again = world.post(json=request).json()
+    assert [each["status"] for each in again["answers"]] == ["unchanged", "no_trades", "unchanged", "unchanged"]
+    assert again["files"] == {}
+    assert world.post(json={**request, "symbol": "NOSUCHUSDT"}).json()["status"] == "unknown_symbol"
 
 
 def test_without_the_listing_no_old_day_is_without_trades(world: World) -> None:
@@ -349,6 +382,7 @@ def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(world: W
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "bitcoin_pipeline.settings.SettingsError: PIPELINE_LAKE is not set (the bucket that holds raw/); "
+        "PIPELINE_STAGING is not set (the bucket of temporary objects, which has no soft delete); "
         "BYBIT_ARCHIVE_URL: must be an address such as https://host, got 'public.bybit.com' "
         "(where the archive's files are); "
         "BYBIT_BAN_SECONDS: must be whole seconds, at most 9999, got '-1' (how long a ban lasts, 5 to 10 minutes were "

@@ -51,6 +51,20 @@ result = [type(credentials).__module__, project, credentials.token, claims["aud"
     assert run(stack, program) == expected
 
 
+def test_the_command_calls_functions_of_a_stack_with_one_token_each(stack: RunningStack) -> None:
+    program = """
+import os
+import google.auth.jwt
+from local.command.cloud import Cloud
+cloud = Cloud(os.environ)
+tokens = [cloud.id_token(url) for url in ("http://127.0.0.1/f", "http://127.0.0.1/g", "http://127.0.0.1/f")]
+audiences = [google.auth.jwt.decode(token, verify=False)["aud"] for token in tokens]
+result = [audiences, tokens[0] is tokens[2]]
+"""
+    audiences = ["http://127.0.0.1/f", "http://127.0.0.1/g", "http://127.0.0.1/f"]
+    assert run(stack, program) == [audiences, True]
+
+
 def test_the_lake_is_read_and_written_without_options(stack: RunningStack, tmp_path: Path) -> None:
     # A user of gcloud has credentials below HOME, which must neither be used nor sent.
     folder = tmp_path / ".config" / "gcloud"

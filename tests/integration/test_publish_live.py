@@ -273,6 +273,7 @@ def test_a_call_is_bounded_and_the_next_goes_on(world: World) -> None:
     world.write_many(5)
     newest = [row["updated_at"].isoformat() for row in sorted(world.in_postgres(), key=lambda row: row["updated_at"])]
     call = partial(publish, world.warehouse, dt.datetime.now(dt.UTC), rows_per_call=4, rows_per_transaction=2)
+    assert call(budget_s=0) == {"sent": 0, "until": None, "more": True, "busy": False}
     assert call() == {"sent": 4, "until": newest[3], "more": True, "busy": False}
     assert call() == {"sent": 1, "until": newest[4], "more": False, "busy": False}
     assert world.published() == world.in_postgres()

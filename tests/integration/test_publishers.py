@@ -22,7 +22,7 @@ from local.backing.warehouse import create_warehouse
 from local.command.cloud import Cloud
 from local.command.queries import Span
 from local.command.queries import candles as candles_of
-from local.stack.config import LAKE
+from local.stack.config import STAGING
 from publish_live.warehouse import merge
 from tests.support.batch_days import FIVE, file, lines
 from tests.support.processes import RunningStack
@@ -43,7 +43,7 @@ class Market:
         self.client = stack.bigquery()
         self._days = count(1)
         self._runs = count(1)
-        stack.storage().create_bucket(LAKE)
+        stack.storage().create_bucket(STAGING)
         create_warehouse(self.client)
 
     def new_day(self) -> SymbolDay:
@@ -54,7 +54,7 @@ class Market:
         day = read_day([file(lines(item, *(trades or FIVE)))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": status, "row_count": len(trades)}
         run = f"candles-{next(self._runs)}"
-        return lambda client: publish(client, LAKE, run, [ingest], candles.minute_candles(day))
+        return lambda client: publish(client, f"{STAGING}/{run}", run, [ingest], candles.minute_candles(day))
 
     def live(self, item: SymbolDay, close: int = 1, written_s: int = 0) -> Publisher:
         """A call of `publish_live` with the first three minutes of a day, written in Postgres at NOW + `written_s`."""
@@ -79,7 +79,7 @@ class Market:
             tables.append(candles.minute_candles(day))
             ingests.append({"symbol": item.symbol, "date": str(item.day), "status": "loaded"})
         run = f"candles-{next(self._runs)}"
-        return lambda client: publish(client, LAKE, run, ingests, pa.concat_tables(tables))
+        return lambda client: publish(client, f"{STAGING}/{run}", run, ingests, pa.concat_tables(tables))
 
     def double(self, item: SymbolDay) -> None:
         """Stores every row of a day a second time."""

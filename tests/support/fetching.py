@@ -15,7 +15,7 @@ from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline.names import archive_file
 from local.checkout import ROOT
-from local.stack.config import LAKE
+from local.stack.config import LAKE, STAGING
 from tests.support.processes import RunningStack
 
 REAL = (ROOT / "tests" / "fixtures" / "bybit" / "BTCUSDT2020-03-25.csv.gz").read_bytes()
@@ -68,7 +68,9 @@ class World:
         return self.lake.get_blob(raw_name(symbol, day))
 
     def staged(self) -> list[str]:
-        return [blob.name for blob in self.lake.list_blobs(prefix="staging/")]
+        """The objects of the staging bucket, and those in the lake that are outside of raw/."""
+        objects = [*self.lake.client.bucket(STAGING).list_blobs(), *self.lake.list_blobs()]
+        return [blob.name for blob in objects if not blob.name.startswith("raw/")]
 
 
 def raw_name(symbol: str, day: str = DAY) -> str:

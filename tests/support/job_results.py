@@ -45,4 +45,6 @@ def _trade(row: dict[str, Any], symbol: str) -> Trade:
         taker_side=TakerSide(row["side"]),
         turnover=turnover_of(symbol, price, size),
         order=row["match_order"],
+        block_trade=row["block_trade"],
+        rpi=row["rpi"],
     )

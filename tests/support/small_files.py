@@ -40,9 +40,10 @@ def row(
     size: str = "0.5",
     price: str = "100.5",
     trade_id: str | None = None,
+    rpi: str = "0",
 ) -> str:
     """One line of a file of DAY with the columns of HEADER; `number` makes the trade id."""
-    return f"{time},{symbol},{side},{size},{price},{trade_id or uuid.UUID(int=number)},0"
+    return f"{time},{symbol},{side},{size},{price},{trade_id or uuid.UUID(int=number)},{rpi}"
 
 
 def file(*rows: str, header: str = HEADER) -> bytes:

@@ -35,7 +35,9 @@ CREATE TABLE live AS FROM history;
 """
 
 # Rows of history before and after the live days, at their level; within the live days the best minutes of both tables.
-# Live days begin and end at midnight, and every interval divides a day, so no bar has parts of both kinds.
+# Live days begin and end at midnight, and every interval divides a day, so no bar has parts of both kinds. A row of
+# history without a price stands for a minute that had trades and has no candle: it ranks behind every candle, and a bar
+# over it is partial.
 _BARS: Final = f"""
 WITH parts AS (
   SELECT * FROM history
@@ -50,9 +52,12 @@ WITH parts AS (
   )
   QUALIFY row_number() OVER (PARTITION BY t ORDER BY rank) = 1
 ), bars AS (
-  SELECT t // $interval * $interval AS bucket, {merged_columns("t")} FROM parts GROUP BY bucket
+  SELECT t // $interval * $interval AS bucket, {merged_columns("t")} FROM parts WHERE open IS NOT NULL GROUP BY bucket
+), lost AS (
+  SELECT t // $interval * $interval AS bucket, doubt FROM parts WHERE open IS NULL
 )
-SELECT * FROM bars ORDER BY bucket DESC LIMIT $limit
+SELECT bars.* REPLACE (greatest(doubt, (SELECT max(lost.doubt) FROM lost WHERE lost.bucket = bars.bucket)) AS doubt)
+FROM bars ORDER BY bucket DESC LIMIT $limit
 """  # noqa: S608  # the SQL is constant
 
 _NEWEST_BEFORE: Final = """

@@ -74,17 +74,27 @@ SELECT UNIX_SECONDS(open_time) AS t, source, open, high, low, close, volume, tur
 FROM ({{best}})
 """  # noqa: S608  # the names are our own, the values bound
 
+# A minute that had trades and has no candle of any source; a longer candle over it is partial.
 _GAPS: Final = f"""
-SELECT DIV(UNIX_SECONDS(from_time), @level) * @level AS bucket FROM `{names.GAPS}`
+SELECT UNIX_SECONDS(from_time) AS t FROM `{names.GAPS}`
 WHERE symbol = @symbol AND source = '{Source.ARCHIVE}' AND from_time >= @lo AND from_time < @hi
   AND UNIX_SECONDS(from_time) NOT IN (SELECT t FROM minutes)
 """  # noqa: S608  # as above
 
-# A longer candle over a minute that had trades and has no candle of any source is partial.
+_MINUTES_AND_GAPS: Final = f"""
+WITH minutes AS ({_MINUTES})
+SELECT * FROM minutes
+UNION ALL
+SELECT t, {", ".join("NULL" for _ in CANDLES.names[1:-1])}, {Status.PARTIAL.doubt} FROM ({_GAPS})
+"""  # noqa: S608  # as above
+
 _MERGED: Final = f"""
 WITH minutes AS ({_MINUTES}),
-merged AS (SELECT DIV(t, @level) * @level AS bucket, {merged_columns("t")} FROM minutes GROUP BY bucket)
-SELECT * REPLACE (CASE WHEN bucket IN ({_GAPS}) THEN {Status.PARTIAL.doubt} ELSE doubt END AS doubt) FROM merged
+merged AS (SELECT DIV(t, @level) * @level AS bucket, {merged_columns("t")} FROM minutes GROUP BY bucket),
+lost AS (SELECT DIV(t, @level) * @level AS bucket FROM ({_GAPS}))
+SELECT * REPLACE (
+  CASE WHEN bucket IN (SELECT bucket FROM lost) THEN GREATEST(doubt, {Status.PARTIAL.doubt}) ELSE doubt END AS doubt
+) FROM merged
 """  # noqa: S608  # as above
 
 _INGESTS: Final = f"""
@@ -117,14 +127,17 @@ class Warehouse:
         self._client: bigquery.Client | None = None  # connected by the first query
 
     def candles(self, symbol: str, level_s: int, start_s: int, end_s: int) -> pa.Table:
-        """The best candles of `level_s` that open from `start_s` to before `end_s`, in the columns of CANDLES."""
+        """The best candles of `level_s` that open from `start_s` to before `end_s`, in the columns of CANDLES.
+
+        Minutes have also a row for each minute that had trades and has no candle: `t` and `doubt`, without values.
+        """
         values = {
             "symbol": symbol,
             "lo": dt.datetime.fromtimestamp(start_s, dt.UTC),
             "hi": dt.datetime.fromtimestamp(end_s, dt.UTC),
             **({} if level_s == MINUTE_S else {"level": level_s}),
         }
-        query = _MINUTES if level_s == MINUTE_S else _MERGED
+        query = _MINUTES_AND_GAPS if level_s == MINUTE_S else _MERGED
         rows = self._arrow(query.format(best=self._best), **values)
         return rows.rename_columns(CANDLES.names).cast(CANDLES)
 

@@ -17,8 +17,10 @@ from websockets.exceptions import WebSocketException
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.live.actions import (
     Action,
+    AskKlines,
     AskRecentTrades,
     AskServerTime,
+    AskStatus,
     Broadcast,
     DeadLetter,
     Disconnect,
@@ -40,6 +42,8 @@ READY_US: Final = 10_000_000
 """Upper bound on the age of the last heartbeat of a producer that is ready."""
 _MAX_FRAME: Final = 16 << 20
 _OPEN_S: Final = 10.0
+_CLOSE_S: Final = 0.5
+"""How long the end waits for a peer that may be dead; the flush needs the time that Cloud Run gives."""
 
 
 def read_clock() -> Instant:
@@ -100,7 +104,12 @@ class Worker:
             try:
                 # The session sends Bybit's own pings, whose answers are proofs; the protocol's would prove nothing.
                 async with connect(
-                    self._ws_url, ping_interval=None, compression=None, max_size=_MAX_FRAME, open_timeout=_OPEN_S
+                    self._ws_url,
+                    ping_interval=None,
+                    compression=None,
+                    max_size=_MAX_FRAME,
+                    open_timeout=_OPEN_S,
+                    close_timeout=_CLOSE_S,
                 ) as socket:
                     self._socket = socket
                     await self._do(self._feed.connected)
@@ -111,7 +120,7 @@ class Worker:
             finally:
                 self._socket = None
             async with self._lock:
-                pause_us, actions = self._feed.disconnected(reason)
+                pause_us, actions = self._feed.disconnected(reason, read_clock())
                 await self._act(actions)
             await asyncio.sleep(pause_us / 1e6)
 
@@ -141,10 +150,8 @@ class Worker:
                     await self._writer.dead_letter(record)
                 case SendText(text):
                     await self._send(text)
-                case AskServerTime(asked_at):
-                    self._tasks.create_task(self._ask_server_time(asked_at))
-                case AskRecentTrades(symbol, asked_at, limit):
-                    self._tasks.create_task(self._ask_recent_trades(symbol, asked_at, limit))
+                case AskServerTime() | AskRecentTrades() | AskKlines() | AskStatus():
+                    self._tasks.create_task(self._ask(action))
                 case GapChanged(gap):
                     self._gap_events.publish(gap)
                 case Disconnect(reason):
@@ -161,10 +168,14 @@ class Worker:
         except (OSError, WebSocketException):
             return  # the loop that reads the socket handles its end
 
-    async def _ask_server_time(self, asked_at: Instant) -> None:
-        server_us = await self._rest.server_time()
-        await self._do(self._feed.server_time, server_us, asked_at)
-
-    async def _ask_recent_trades(self, symbol: str, asked_at: Instant, limit: int) -> None:
-        page = await self._rest.recent_trades(symbol, limit)
-        await self._do(self._feed.recent_trades, symbol, page, asked_at)
+    async def _ask(self, request: AskServerTime | AskRecentTrades | AskKlines | AskStatus) -> None:
+        feed, rest = self._feed, self._rest
+        match request:
+            case AskServerTime(asked_at):
+                await self._do(feed.server_time, await rest.server_time(), asked_at)
+            case AskRecentTrades(symbol, asked_at, limit):
+                await self._do(feed.recent_trades, symbol, await rest.recent_trades(symbol, limit), asked_at)
+            case AskKlines(symbol, asked_at, start_us, limit):
+                await self._do(feed.klines, symbol, await rest.klines(symbol, start_us, limit), asked_at)
+            case AskStatus(symbol):
+                await self._do(feed.status, symbol, await rest.status(symbol))

@@ -29,6 +29,12 @@ def fixed_width(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
+def flags(values: npt.NDArray[np.int8]) -> pa.Array:
+    """Values of 0 and 1 as booleans; a negative one is null."""
+    bits = [pa.py_buffer(np.packbits(bits, bitorder="little")) for bits in (values >= 0, values > 0)]
+    return pa.Array.from_buffers(pa.bool_(), len(values), bits)
+
+
 def strings(values: Sequence[str]) -> pa.Array:
     """An array of text."""
     texts = [value.encode() for value in values]

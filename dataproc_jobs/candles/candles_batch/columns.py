@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,16 @@ import numpy.typing as npt
 from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from candles_batch.arithmetic import Integers, sums
 
+UNKNOWN: Final = -1
+"""The value of a flag that the file does not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Trades as columns of equal length, 41 bytes a trade.
+    """Trades as columns of equal length, 42 bytes a trade.
 
-    `time_us`: int64. `price`, `size`: units of 10**-9. `bought`: the taker bought. `trade_id`: 16 bytes each.
+    `time_us`: int64. `price`, `size`: units of 10**-9. `bought`: the taker bought. `trade_id`: 16 bytes each. `rpi`:
+    0, 1 or UNKNOWN.
     """
 
     time_us: npt.NDArray[np.int64]
@@ -28,6 +32,7 @@ class Columns:
     size: Integers
     bought: npt.NDArray[np.bool_]
     trade_id: npt.NDArray[np.void]
+    rpi: npt.NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.time_us)
@@ -43,7 +48,7 @@ class Columns:
 
 def joined(parts: list[Columns]) -> Columns:
     """All parts as one. `parts` is emptied, and copied column by column, so that a day is never in memory twice."""
-    empty = Columns(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.int64, bool, "V16")))
+    empty = Columns(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.int64, bool, "V16", np.int8)))
     columns = [[getattr(part, field.name) for part in (empty, *parts)] for field in fields(Columns)]
     parts.clear()
     return Columns(*(np.concatenate(columns.pop(0)) for _ in fields(Columns)))

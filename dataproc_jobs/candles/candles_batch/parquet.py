@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from bitcoin_pipeline.adapters.arrow import TRADE_ROW_GROUP, table_schema, trade_parquet_options
 from bitcoin_pipeline.trade import TakerSide
-from candles_batch.arrays import decimals, fixed_width, strings
+from candles_batch.arrays import decimals, fixed_width, flags, strings
 from candles_batch.columns import Day
 
 
@@ -41,6 +41,8 @@ def trades_parquet(day: Day, row_group: int = TRADE_ROW_GROUP) -> pa.Buffer:
                 "side": pa.DictionaryArray.from_buffers(schema.field("side").type, len(trades), [None, codes], sides),
                 "id": fixed_width(trades.trade_id, pa.binary(16)),
                 "match_order": fixed_width(day.order[part], pa.int64()),
+                "block_trade": pa.nulls(len(trades), pa.bool_()),
+                "rpi": flags(trades.rpi),
             }
             writer.write_table(pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), row_group)
     return sink.getvalue()

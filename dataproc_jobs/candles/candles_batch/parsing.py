@@ -19,13 +19,13 @@ import pyarrow.csv
 
 from bitcoin_pipeline.adapters.arrow import NUMERIC
 from bitcoin_pipeline.amounts import to_units
-from bitcoin_pipeline.bybit.archive import NEEDED_COLUMNS, Header, parse_row
+from bitcoin_pipeline.bybit.archive import NEEDED_COLUMNS, RPI_COLUMN, RPI_FLAGS, Header, parse_row
 from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.times import DAY_US, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade
 from candles_batch.arithmetic import integers
 from candles_batch.arrays import characters, codes, offsets
-from candles_batch.columns import Columns
+from candles_batch.columns import UNKNOWN, Columns
 
 _TIME: Final = pa.decimal128(18, 6)
 _DIGITS_AND_POINT: Final = b"0123456789."
@@ -33,6 +33,7 @@ _DIGITS_AND_POINT: Final = b"0123456789."
 _PLAIN_EXPONENT: Final = r"^[0-9]*\.?[0-9]*([eE][+-]?[0-9]{1,3})?$"
 _BUY: Final = TakerSide.BUY.encode()
 _SIDES: Final = frozenset(side.encode() for side in TakerSide)
+_FLAGS: Final = {text.encode(): int(flag) for text, flag in RPI_FLAGS.items()}
 _UUID_LENGTH: Final = 36
 _UUID_DASHES: Final = [8, 13, 18, 23]
 
@@ -66,6 +67,7 @@ def _parse_whole(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
         raise _UnusualBlockError("a lone carriage return, which pyarrow takes for a line end")
     if b"\0" in block or block.startswith(b"\xef\xbb\xbf"):
         raise _UnusualBlockError("a NUL, or a byte order mark, which pyarrow skips")
+    columns = NEEDED_COLUMNS if header.rpi is None else (*NEEDED_COLUMNS, RPI_COLUMN)
     # Values that repeat are read as a dictionary, so that each distinct price and size is converted once.
     text, word, number = pa.string(), pa.dictionary(pa.int32(), pa.binary()), pa.dictionary(pa.int32(), pa.string())
     table = pyarrow.csv.read_csv(
@@ -73,31 +75,32 @@ def _parse_whole(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
         pyarrow.csv.ReadOptions(column_names=header.names, block_size=len(block) + 1, use_threads=False),
         pyarrow.csv.ParseOptions(quote_char=False),
         pyarrow.csv.ConvertOptions(
-            include_columns=NEEDED_COLUMNS,
-            column_types=dict(zip(NEEDED_COLUMNS, (text, word, word, number, number, text), strict=True)),
+            include_columns=columns,
+            column_types=dict(zip(columns, (text, word, word, number, number, text, word), strict=False)),
             null_values=[],
             check_utf8=False,  # text that is not ASCII is found below
         ),
     )
-    timestamp, symbols, side, size, price, trade_id = (column.chunk(0) for column in table.columns)
+    timestamp, symbols, side, size, price, trade_id, *rpi = (column.chunk(0) for column in table.columns)
     if symbols.dictionary.to_pylist() != [symbol.encode()]:
         raise _UnusualBlockError("another symbol")
     sides = side.dictionary.to_pylist()
     if not _SIDES.issuperset(sides):
         raise _UnusualBlockError("an unknown side")
-    columns = Columns(
+    trades = Columns(
         _units(timestamp, _TIME),
         _units(price.dictionary, NUMERIC)[codes(price)],
         _units(size.dictionary, NUMERIC)[codes(size)],
         np.array([each == _BUY for each in sides])[codes(side)],
         _uuid_bytes(trade_id),
+        _flags(rpi[0]) if rpi else np.full(len(table), UNKNOWN, np.int8),
     )
     start_us = day_start_us(day)
-    if columns.time_us.min() < start_us or columns.time_us.max() >= start_us + DAY_US:
+    if trades.time_us.min() < start_us or trades.time_us.max() >= start_us + DAY_US:
         raise _UnusualBlockError("another day")
-    if columns.price.min() <= 0 or columns.size.min() <= 0:
+    if trades.price.min() <= 0 or trades.size.min() <= 0:
         raise _UnusualBlockError("an amount that is not positive")
-    return columns
+    return trades
 
 
 def _parse_lines(
@@ -118,6 +121,7 @@ def _parse_lines(
         integers([to_units(trade.size) for trade in trades]),
         np.array([trade.taker_side is TakerSide.BUY for trade in trades], bool),
         np.frombuffer(b"".join(uuid.UUID(trade.trade_id).bytes for trade in trades), "V16"),
+        np.array([UNKNOWN if trade.rpi is None else trade.rpi for trade in trades], np.int8),
     )
     return columns, rejected, row
 
@@ -132,6 +136,10 @@ def _units(column: pa.StringArray, kind: pa.DataType) -> npt.NDArray[np.int64]:
     if (low < 0).any() or high.any():
         raise _UnusualBlockError("a number that is negative or wider than 63 bits")
     return np.ascontiguousarray(low)
+
+
+def _flags(column: pa.DictionaryArray) -> npt.NDArray[np.int8]:
+    return np.array([_FLAGS.get(text, UNKNOWN) for text in column.dictionary.to_pylist()], np.int8)[codes(column)]
 
 
 def _uuid_bytes(column: pa.StringArray) -> npt.NDArray[np.void]:

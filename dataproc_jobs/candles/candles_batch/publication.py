@@ -58,7 +58,7 @@ INSERT INTO `{names.INGESTS}` ({_INGEST_COLUMNS}) SELECT {_INGEST_COLUMNS} FROM 
 
 def publish(  # noqa: PLR0913, PLR0917  # one of each
     client: bigquery.Client,
-    lake: str,
+    folder: str,
     batch_id: str,
     ingests: list[Row],
     candles: pa.Table,
@@ -66,7 +66,7 @@ def publish(  # noqa: PLR0913, PLR0917  # one of each
 ) -> None:
     """Replaces the days of `ingests` in one transaction; days with the status `failed` keep their candles and gaps.
 
-    `lake`: the bucket that holds a temporary file. `candles`: of all days, with the columns of `candles.schema`.
+    `folder`: of the staging bucket, for a temporary file. `candles`: of all days, with the columns of `candles.schema`.
     `gaps`: rows of `market.gaps`, of all days.
     """
     now = dt.datetime.now(dt.UTC)
@@ -76,7 +76,7 @@ def publish(  # noqa: PLR0913, PLR0917  # one of each
     stage_ingests = f"{client.project}.{names.DATASET}.stage_ingests_{suffix}"
     stage_gaps = f"{client.project}.{names.DATASET}.stage_gaps_{suffix}" if gaps else ""
     files = fs.GcsFileSystem()
-    staging = f"{lake}/{names.staging_object(batch_id, 'candles.parquet')}"
+    staging = f"{folder}/candles.parquet"
     pq.write_table(candles, staging, filesystem=files, compression="zstd")
     table = _create_stage(client, stage_candles, names.CANDLES, now, leave_out=("updated_at",))
     config = bigquery.LoadJobConfig(schema=table.schema, source_format="PARQUET", write_disposition="WRITE_TRUNCATE")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
 
 from bitcoin_pipeline.amounts import from_units
-from bitcoin_pipeline.bybit.archive import Inflater, UnusableFileError, describe, parse_header
+from bitcoin_pipeline.bybit.archive import Codec, Inflater, UnusableFileError, describe, parse_header
 from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.trade import Reason, TakerSide, Trade, turnover_of
 from candles_batch.columns import Columns, Day, joined
@@ -24,12 +25,13 @@ BLOCK_BYTES: Final = 4 << 20
 """Bytes of text that are parsed at once: the cost of a call is small beside it, and it is small beside a day."""
 
 
-def read_day(pieces: Iterable[bytes], symbol: str, day: dt.date) -> Day:
+def read_day(pieces: Iterable[bytes], symbol: str, day: dt.date, codec: Codec = zlib) -> Day:
     """The trades of one archive file, given as its bytes in pieces: gzip, or plain CSV.
 
+    `codec`: inflates; a file that another one than zlib rejects must be read again by zlib, whose verdict holds.
     Raises UnusableFileError when the file cannot be used at all.
     """
-    readable, rejected, rows = _read_rows(_blocks(_inflated(pieces)), symbol, day)
+    readable, rejected, rows = _read_rows(_blocks(_inflated(pieces, codec)), symbol, day)
     steps = np.diff(readable.time_us)
     falls, rises = np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)
     descending = falls > rises
@@ -55,9 +57,9 @@ def read_day(pieces: Iterable[bytes], symbol: str, day: dt.date) -> Day:
     return Day(symbol, trades, order, rejected, len(same), rows)
 
 
-def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _inflated(pieces: Iterable[bytes], codec: Codec) -> Iterator[bytes]:
     """The text of a file in pieces of bounded size."""
-    inflater = Inflater(BLOCK_BYTES)
+    inflater = Inflater(BLOCK_BYTES, codec)
     for piece in pieces:
         yield from inflater.feed(piece)
     yield inflater.end()

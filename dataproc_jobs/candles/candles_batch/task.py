@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import traceback
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,12 +21,13 @@ from pyarrow import fs
 from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.arrow import write_object
 from bitcoin_pipeline.amounts import from_units, plain
-from bitcoin_pipeline.bybit.archive import UnusableFileError
+from bitcoin_pipeline.bybit.archive import Codec, UnusableFileError
 from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit, count_unplaced, count_zero_size, unknown_form
 from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
 from bitcoin_pipeline.times import iso
 from candles_batch.candles import gap_rows, minute_candles
 from candles_batch.columns import Day
+from candles_batch.inflating import fastest_codec
 from candles_batch.parquet import trades_parquet
 from candles_batch.quarantine import quarantine_lines
 from candles_batch.reading import read_day
@@ -88,6 +90,16 @@ def clear_day(item: SymbolDay, lake: str) -> Outcome:
 
 def _read(files: fs.FileSystem, raw: str, item: SymbolDay, figures: Row) -> Day:
     """The content of the raw file; adds its version and its counts to `figures`. Raises UnusableFileError."""
+    codec = fastest_codec()
+    try:
+        return _read_by(codec, files, raw, item, figures)
+    except UnusableFileError:
+        if codec is zlib:
+            raise
+        return _read_by(zlib, files, raw, item, figures)
+
+
+def _read_by(codec: Codec, files: fs.FileSystem, raw: str, item: SymbolDay, figures: Row) -> Day:
     sha256, size = hashlib.sha256(), 0
 
     def pieces(stream: pa.NativeFile) -> Iterator[bytes]:
@@ -106,7 +118,7 @@ def _read(files: fs.FileSystem, raw: str, item: SymbolDay, figures: Row) -> Day:
         figures["etag"] = stream.metadata().get("metadata.etag", b"").decode() or None
         content = pieces(stream)
         try:
-            day = read_day(content, item.symbol, item.day)
+            day = read_day(content, item.symbol, item.day, codec)
         except UnusableFileError:
             deque(content, 0)  # the version of an unusable file is recorded as well
             raise

@@ -18,12 +18,12 @@ from archive_live.parquet import trades_parquet
 from archive_live.piece import Piece
 from archive_live.reader import TIMEOUT_S, PieceReader
 from archive_live.settings import Settings
-from bitcoin_pipeline import names
+from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.adapters.arrow import write_object
 from bitcoin_pipeline.errors import RetryableError
 
-BUDGET_S: Final = 240
-"""Seconds after which a call begins no further piece, so that it ends before the scheduler's time limit."""
+BUDGET_S: Final = schemas.function_timeout_s("archive_live") - 60
+"""Seconds after which a call begins no further piece, so that it answers within the function's time limit."""
 
 
 @dataclass(slots=True)

@@ -26,6 +26,8 @@ def trades_parquet(trades: list[Trade]) -> pa.Buffer:
         "side": [str(trade.taker_side) for trade in trades],
         "id": [uuid.UUID(trade.trade_id).bytes for trade in trades],
         "match_order": list(range(len(trades))),
+        "block_trade": [trade.block_trade for trade in trades],
+        "rpi": [trade.rpi for trade in trades],
         "seq": [trade.order[0] for trade in trades],  # type: ignore[index]  # live trades have live_order
     }
     table = pa.Table.from_arrays([pa.array(columns[column.name], column.type) for column in _SCHEMA], schema=_SCHEMA)

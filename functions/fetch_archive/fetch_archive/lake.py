@@ -1,12 +1,20 @@
-"""Raw objects in the lake: a file is written under a staging name, then becomes the raw object in one step.
+"""Raw objects in the lake: a file is written to the staging bucket, then becomes the raw object in one step.
+
+The metadata of a raw object contains the file's sha256, which is known when the whole file is written. Cloud Storage
+takes an object's metadata when its upload begins, so the raw object is a copy of the uploaded one. Soft delete, which
+protects the lake, would bill every uploaded object for seven days more; the staging bucket has none. Terraform sets for
+the staging bucket the location and the storage class of the lake (a rewrite then moves no bytes),
+`soft_delete_policy { retention_duration_seconds = 0 }`, and a lifecycle rule that deletes objects after a day.
 
 The function's modules and tests import it.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import requests
@@ -22,6 +30,15 @@ from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import SymbolDay
 from fetch_archive.download import copy_verified
 
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The bucket of raw objects, and the one of temporary objects."""
+
+    lake: storage.Bucket
+    staging: storage.Bucket
+
+
 UPLOAD_CHUNK: Final = 4 << 20
 """Bytes of one upload request, held in memory; a multiple of 256 KiB."""
 RETRY: Final = DEFAULT_RETRY.with_timeout(30)
@@ -31,6 +48,19 @@ def raw_blob(lake: storage.Bucket, item: SymbolDay) -> storage.Blob | None:
     """The raw object of a day, or None. Raises RetryableError."""
     with _retryable_failures():
         return lake.get_blob(names.raw_object(item.symbol, item.day), retry=RETRY)
+
+
+def raw_blobs(lake: storage.Bucket, symbol: str, start: dt.date, end: dt.date) -> dict[str, storage.Blob]:
+    """The raw objects of a symbol's days from `start` to `end`, by their names. Raises RetryableError."""
+    with _retryable_failures():
+        found = lake.list_blobs(
+            prefix=names.raw_prefix(symbol),
+            start_offset=names.raw_object(symbol, start),
+            end_offset=f"{names.raw_object(symbol, end)}~",  # the end itself is left out
+            fields="items(name,size,generation,metadata),nextPageToken",
+            retry=RETRY,
+        )
+        return {blob.name: blob for blob in found}
 
 
 def is_copy(blob: storage.Blob | None, version: FileVersion) -> bool:
@@ -58,9 +88,10 @@ def stage(pieces: Iterable[bytes], version: FileVersion, staged: storage.Blob) -
         return copy_verified(pieces, version, sink)
 
 
-def publish(staged: storage.Blob, name: str, metadata: Mapping[str, str], old: storage.Blob | None) -> storage.Blob:
-    """Makes `staged` the raw object `name` in one step. Raises RetryableError if `old` is no longer the current one."""
-    blob = staged.bucket.blob(name)
+def publish(
+    staged: storage.Blob, blob: storage.Blob, metadata: Mapping[str, str], old: storage.Blob | None
+) -> storage.Blob:
+    """Makes `staged` the raw object `blob` in one step. Raises RetryableError if `old` is no longer the current one."""
     blob.metadata = dict(metadata)
     # Without Content-Encoding, for which the lake would decompress the file in some reads.
     blob.content_type = "application/gzip"
@@ -73,7 +104,7 @@ def publish(staged: storage.Blob, name: str, metadata: Mapping[str, str], old: s
 
 
 def discard(staged: storage.Blob) -> None:
-    """Deletes `staged`. A failure is only logged: the bucket's lifecycle rule deletes what is left in staging/."""
+    """Deletes `staged`. A failure is only logged: the bucket's lifecycle rule deletes what is left."""
     try:
         staged.delete(retry=RETRY)
     except (lake_errors.GoogleAPIError, requests.RequestException) as error:

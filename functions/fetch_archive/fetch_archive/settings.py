@@ -17,6 +17,7 @@ class Settings:
     """The settings that the environment holds."""
 
     lake: str = setting("PIPELINE_LAKE", "the bucket that holds raw/")
+    staging: str = setting("PIPELINE_STAGING", "the bucket of temporary objects, which has no soft delete")
     archive_url: str = setting("BYBIT_ARCHIVE_URL", "where the archive's files are", _HTTP, "https://public.bybit.com")
     listing_url: str = setting(
         "BYBIT_LISTING_URL",

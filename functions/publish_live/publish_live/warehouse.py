@@ -30,11 +30,17 @@ RECENT: Final = dt.timedelta(days=8)
 RETRY: Final = DEFAULT_RETRY.with_timeout(10)
 """Repeats a request that BigQuery's server did not answer, for ten seconds."""
 
-QUERY_TIMEOUT_S: Final = 120
+REQUEST_TIMEOUT_S: Final = 60
+"""Time limit of one request to BigQuery's server."""
+
+QUERY_TIMEOUT_S: Final = 100
 """Time limit of one BigQuery job, after which the call answers 503."""
 
 CONFLICT_TIMEOUT_S: Final = 60
 """Time for which a merge that loses conflicts is repeated, after which the call answers 503."""
+
+MERGE_TIMEOUT_S: Final = CONFLICT_TIMEOUT_S + REQUEST_TIMEOUT_S + 10 + QUERY_TIMEOUT_S
+"""Upper bound on the time of one merge: its last try begins CONFLICT_TIMEOUT_S after the first."""
 
 JOB_KIND: Final = "publish-live"
 """Prefix of the ids of the function's BigQuery jobs."""
@@ -115,7 +121,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY updated_at DE
 
 
 def _query(warehouse: bigquery.Client, query: str, config: bigquery.QueryJobConfig, **options: Any) -> list[Any]:
-    job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S, **options)
+    job = warehouse.query(query, job_config=config, retry=RETRY, job_retry=None, timeout=REQUEST_TIMEOUT_S, **options)
     return list(job.result(retry=RETRY, job_retry=None, timeout=QUERY_TIMEOUT_S))
 
 

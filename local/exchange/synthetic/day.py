@@ -53,8 +53,9 @@ class SyntheticDay:
 
     def trades(self) -> Iterator[Trade]:
         """The trades as the core's type; the `order` of each is its index."""
-        rows = zip(self.time_us.tolist(), self.price.tolist(), self.size.tolist(), self.is_buy.tolist(), strict=True)
-        for place, (time_us, price_units, size_units, is_buy) in enumerate(rows):
+        columns = (self.time_us, self.price, self.size, self.is_buy, self.is_rpi)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for place, (time_us, price_units, size_units, is_buy, is_rpi) in enumerate(rows):
             price, size = from_units(price_units, self.price_decimals), from_units(size_units, self.size_decimals)
             yield Trade(
                 symbol=self.symbol,
@@ -65,6 +66,7 @@ class SyntheticDay:
                 taker_side=TakerSide.BUY if is_buy else TakerSide.SELL,
                 turnover=turnover_of(self.symbol, price, size),
                 order=place,
+                rpi=is_rpi if self.era.has_rpi else None,
             )
 
 

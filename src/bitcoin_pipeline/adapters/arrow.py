@@ -26,6 +26,7 @@ _TYPES: Final = {
     "TIMESTAMP": pa.timestamp("us", "UTC"),
     "NUMERIC": NUMERIC,
     "INTEGER": pa.int64(),
+    "BOOLEAN": pa.bool_(),
     "DATE": pa.date32(),
     "BYTES": pa.binary(16),  # ids of trades
 }

@@ -11,9 +11,9 @@ import datetime as dt
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, Protocol
 
 from bitcoin_pipeline.amounts import from_units, parse_decimal, plain, to_units
 from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
@@ -30,9 +30,19 @@ from bitcoin_pipeline.trade import (
 )
 
 NEEDED_COLUMNS: Final = ("timestamp", "symbol", "side", "size", "price", "trdMatchID")
-"""The columns that are read, by name; a file may have others."""
+"""The columns that every file has; they are read by name, and a file may have others."""
+
+RPI_COLUMN: Final = "RPI"
+"""A column of newer files, read where it is; block trades have no column."""
+
+RPI_FLAGS: Final = {"0": False, "1": True}
+"""The values of the column `RPI`; any other value is unknown, and no row is rejected for it."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WBITS: Final = 31
+_FLAGS_AT: Final = 3
+# Nothing optional, or the name of the file (RFC 1952).
+_USUAL_FLAGS: Final = (b"\x00", b"\x08")
 _PIECE = 1 << 20
 
 
@@ -42,7 +52,7 @@ class UnusableFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The positions of the needed columns in one file; `names`: all of its columns."""
+    """The positions of columns in one file; `names`: all of its columns. `rpi` may be None."""
 
     names: tuple[str, ...]
     timestamp: int
@@ -51,6 +61,7 @@ class Header:
     size: int
     price: int
     trade_id: int
+    rpi: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class DayTrades:
 
 
 def parse_header(line: str) -> Header:
-    """The positions of the needed columns. Raises UnusableFileError when one is missing or occurs twice."""
+    """The positions of the columns. Raises UnusableFileError when a needed one is missing or occurs twice."""
     line = line.removeprefix("\ufeff").rstrip("\r\n")
     if "\r" in line:
         # Such a file would be all header and no rows, as if there had been no trades.
@@ -79,7 +90,9 @@ def parse_header(line: str) -> Header:
     twice = [name for name in NEEDED_COLUMNS if names.count(name) > 1]
     if twice:
         raise UnusableFileError(f"header names {', '.join(twice)} twice: {line[:200]!r}")
-    return Header(names, *(names.index(name) for name in NEEDED_COLUMNS))
+    timestamp, symbol, side, size, price, trade_id = (names.index(name) for name in NEEDED_COLUMNS)
+    rpi = names.index(RPI_COLUMN) if names.count(RPI_COLUMN) == 1 else None
+    return Header(names, timestamp, symbol, side, size, price, trade_id, rpi)
 
 
 def parse_time_us(text: str) -> int:
@@ -124,7 +137,8 @@ def parse_row(header: Header, line: str, symbol: str, day: dt.date, row: int) ->
         if error.reason is Reason.SIZE_NOT_POSITIVE and _is_match_of_size_zero(header, fields):
             return RejectedRow(row, Reason.ZERO_SIZE, line, value=error.value)
         return rejected(error.reason, error.value)
-    return Trade(symbol, trade_id, time_us, price, size, taker_side, turnover, row)
+    rpi = None if header.rpi is None else RPI_FLAGS.get(fields[header.rpi])
+    return Trade(symbol, trade_id, time_us, price, size, taker_side, turnover, row, rpi=rpi)
 
 
 def is_descending(times: Sequence[int]) -> bool:
@@ -159,7 +173,7 @@ def read_day(lines: Iterable[str], symbol: str, day: dt.date) -> DayTrades:
         trade = readable[place]
         first_of_id = seen.setdefault(trade.trade_id, trade)
         if first_of_id is trade:
-            trades.append(_with_order(trade, place))
+            trades.append(replace(trade, order=place))
         elif first_of_id.same_content(trade):
             duplicates += 1
         else:
@@ -175,20 +189,35 @@ def describe(trade: Trade) -> str:
     return f"{seconds},{trade.symbol},{trade.taker_side},{plain(trade.size)},{plain(trade.price)},{trade.trade_id}"
 
 
+class Codec(Protocol):
+    """The part of zlib's interface that inflates; the module zlib has it, and other modules have."""
+
+    @property
+    def error(self) -> type[Exception]:
+        """Raised for a stream that is broken."""
+        ...
+
+    def decompressobj(self, wbits: int = ..., /) -> Any:
+        """An object that inflates one stream."""
+        ...
+
+
 class Inflater:
     """Turns the bytes of an archive file, as they come, into its text, in constant memory.
 
     The file is gzip of one or more members, with zeros as padding after each, or plain CSV. `most`: upper bound, in
-    bytes, on a piece of text that gzip gives. Every method raises UnusableFileError.
+    bytes, on a piece of text that gzip gives. `codec`: inflates members with the usual headers; a file that another
+    one than zlib rejects must be judged by zlib, whose verdict holds. Every method raises UnusableFileError.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, codec: Codec = zlib) -> None:
         self.size = 0
         """Bytes that were passed in."""
         self._most = most
+        self._codec = codec
         self._start = b""
         self._is_gzip: bool | None = None
-        self._member: zlib._Decompress | None = None
+        self._member: Any = None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The text that the next bytes of the file add; the caller must exhaust the iterator."""
@@ -218,10 +247,12 @@ class Inflater:
                     return
                 self._member = None
             if self._member is None:
-                self._member = zlib.decompressobj(wbits=31)
+                # Other codecs accept headers that zlib rejects, such as those with unknown flags.
+                codec = self._codec if piece[_FLAGS_AT : _FLAGS_AT + 1] in _USUAL_FLAGS else zlib
+                self._member = codec.decompressobj(_GZIP_WBITS)
             try:
                 text = self._member.decompress(piece, self._most)
-            except zlib.error as error:
+            except (zlib.error, self._codec.error) as error:
                 raise UnusableFileError(f"gzip is broken: {error}") from error
             yield text
             piece = self._member.unconsumed_tail or self._member.unused_data
@@ -315,9 +346,3 @@ def _is_match_of_size_zero(header: Header, fields: list[str]) -> bool:
     except RejectedValueError:
         return False
     return parse_decimal(fields[header.size]) == 0
-
-
-def _with_order(trade: Trade, order: int) -> Trade:
-    return Trade(
-        trade.symbol, trade.trade_id, trade.time_us, trade.price, trade.size, trade.taker_side, trade.turnover, order
-    )

@@ -1,8 +1,8 @@
 """Bybit's public trades as frames of the websocket carry them, and the typed values that they are read into.
 
 Source of the format: Bybit's v5 documentation and real frames of 2023 to 2026. `seq` appeared in August 2025, `RPI`
-in 2025; neither is required. No other module reads the keys of an item of a frame. Part of the core; every module may
-import it.
+in 2025; neither is required, nor is `BT`, the flag of a block trade. No other module reads the keys of an item of a
+frame. Part of the core; every module may import it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bitcoin_pipeline.trade import (
     TakerSide,
     Trade,
     live_order,
+    parse_flag,
     parse_price,
     parse_size,
     parse_taker_side,
@@ -52,6 +53,7 @@ class PlainTrade(NamedTuple):
     """A trade that passed every rule, its amounts as plain decimals in text.
 
     `seq`: the exchange's, 0 where it gave none. `received`: the item as it arrived, for the dead-letter topic only.
+    `block_trade`, `rpi`: the flags of a Trade.
     """
 
     symbol: str
@@ -63,6 +65,8 @@ class PlainTrade(NamedTuple):
     size: str
     turnover: str
     received: Any = None
+    block_trade: bool | None = None
+    rpi: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,9 @@ def parse_trade(symbol: str, item: Any) -> ReceivedTrade:
             and 0 < time_ms < _MAX_MS
             and side in _SIDES
             and _UUID(trade_id)
-            and type(seq) is int
-            and 0 <= seq < _MAX_SEQ
         )
+        if type(seq) is not int or not 0 <= seq < _MAX_SEQ:
+            seq = parse_seq(seq)
     except (TypeError, KeyError, AttributeError, RejectedValueError):
         is_ordinary = False
     if not is_ordinary:
@@ -129,7 +133,8 @@ def parse_trade(symbol: str, item: Any) -> ReceivedTrade:
         return _parse_slowly(symbol, item)
     whole, fraction = divmod(units, _ONE)
     turnover = f"{whole}.{fraction:09d}".rstrip("0") if fraction else str(whole)
-    return PlainTrade(symbol, trade_id, time_ms * MS_US, seq, side, price, size, turnover, item)
+    flags = parse_flag(item.get("BT")), parse_flag(item.get("RPI"))
+    return PlainTrade(symbol, trade_id, time_ms * MS_US, seq, side, price, size, turnover, item, *flags)
 
 
 def to_trade(symbol: str, item: Any) -> Trade:
@@ -148,22 +153,28 @@ def to_trade(symbol: str, item: Any) -> Trade:
     size = parse_size(_text(item.get("v"), Reason.UNREADABLE_SIZE))
     price = parse_price(_text(item.get("p"), Reason.UNREADABLE_PRICE))
     trade_id = parse_trade_id(_text(item.get("i"), Reason.UNREADABLE_TRADE_ID))
-    seq = item.get("seq", 0)
-    if type(seq) is not int or not 0 <= seq < _MAX_SEQ:
-        raise RejectedValueError(Reason.UNREADABLE_SEQUENCE, str(seq)[:200])
-    order = live_order(seq, side, price, trade_id)
-    return Trade(symbol, trade_id, time_us, price, size, side, turnover_of(symbol, price, size), order)
+    order = live_order(parse_seq(item.get("seq", 0)), side, price, trade_id)
+    flags = parse_flag(item.get("BT")), parse_flag(item.get("RPI"))
+    return Trade(symbol, trade_id, time_us, price, size, side, turnover_of(symbol, price, size), order, *flags)
 
 
 def plain_trade(trade: Trade, seq: int, received: Any = None) -> PlainTrade:
     """A trade with its amounts as text; `seq` is the exchange's, 0 where it gave none."""
     amounts = plain(trade.price), plain(trade.size), plain(trade.turnover)
-    return PlainTrade(trade.symbol, trade.trade_id, trade.time_us, seq, str(trade.taker_side), *amounts, received)
+    side, flags = str(trade.taker_side), (trade.block_trade, trade.rpi)
+    return PlainTrade(trade.symbol, trade.trade_id, trade.time_us, seq, side, *amounts, received, *flags)
+
+
+def parse_seq(value: Any) -> int:
+    """The exchange's sequence number, which only breaks ties: 0 for a value of any form but digits or an integer."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value):
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _MAX_SEQ else 0
 
 
 def _parse_slowly(symbol: str, item: Any) -> ReceivedTrade:
     try:
-        return plain_trade(to_trade(symbol, item), item.get("seq", 0), item)
+        return plain_trade(to_trade(symbol, item), parse_seq(item.get("seq", 0)), item)
     except RejectedValueError as error:
         trade_id = item.get("i") if isinstance(item, dict) else None
         return UnreadableTrade(error.reason, _time_of(item), trade_id if isinstance(trade_id, str) else None, item)

@@ -3,7 +3,8 @@
 `market/<table>.json` is a BigQuery table: fields in BigQuery's own JSON form, partitioning and clustering.
 `market/<view>.sql` is a view. `lake/trades.json` has the columns of the archive's trades in Parquet, in the same form,
 and `lake/trades_live.json` those of the trades seen live. `statements/` has the SQL that several deployables send to
-BigQuery. `postgres/live.sql` makes the live plane's tables and roles; `topics.json` has the broker's topics.
+BigQuery. `postgres/live.sql` makes the live plane's tables and roles; `topics.json` has the broker's topics, and
+`functions.json` the time limits of the functions.
 Candles and their history are partitioned by day, because the batch, the live merge every two minutes and the readers
 address days: a statement reads 0.4 MB a day and symbol, where a month would be 12 MB. BigQuery's limits of 10,000
 partitions a table and 4,000 a job are far away.
@@ -124,6 +125,16 @@ def doubled_candle_sql(in_reach: str) -> str:
 def live_sql() -> str:
     """The statements that make the live plane's tables and roles in Postgres; a second run changes nothing."""
     return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
+
+
+def function_timeout_s(name: str) -> int:
+    """Time limit of one request to the function `fetch_archive` and so on, in seconds.
+
+    Every function ends its work before it. Terraform sets it as the function's `timeout_seconds` (60 by default) and as
+    the scheduler's `attempt_deadline` (3 minutes by default), and a caller waits no shorter.
+    """
+    content = json.loads(files(__name__).joinpath("functions.json").read_text("utf-8"))
+    return int(content[name]["timeout_seconds"])
 
 
 def topics() -> list[Topic]:

@@ -6,7 +6,18 @@ import datetime as dt
 import re
 from dataclasses import replace
 
-from bitcoin_pipeline.batches import CandlesJob, candles_batch, candles_batch_id
+import pytest
+
+from bitcoin_pipeline.batches import (
+    CandlesJob,
+    Manifest,
+    candles_batch,
+    candles_batch_id,
+    manifest_json,
+    manifest_object,
+    manifest_of,
+    parse_manifest,
+)
 from bitcoin_pipeline.ingests import (
     BatchDays,
     Fetched,
@@ -14,16 +25,17 @@ from bitcoin_pipeline.ingests import (
     IngestStatus,
     Recorded,
     SymbolDay,
-    parse_symbol_day,
 )
 
-JOB = CandlesJob("project", "lake", "gs://artifacts/main.py", ("gs://artifacts/core.zip",), location="EU")
+JOB = CandlesJob(
+    "project", "lake", "gs://artifacts/main.py", ("gs://artifacts/core.zip",), staging="staging", location="EU"
+)
 LOAD = [SymbolDay("BTCUSDT", dt.date(2024, 1, number)) for number in (1, 2)]
 NO_TRADES = [SymbolDay("ETHUSDT", dt.date(2024, 1, 3))]
 
 
 def test_a_batch() -> None:
-    assert candles_batch(JOB, "candles-1", LOAD, NO_TRADES) == {
+    assert candles_batch(JOB, "candles-1") == {
         "pyspark_batch": {
             "main_python_file_uri": "gs://artifacts/main.py",
             "python_file_uris": ["gs://artifacts/core.zip"],
@@ -32,9 +44,7 @@ def test_a_batch() -> None:
                 "--lake=lake",
                 "--location=EU",
                 "--batch-id=candles-1",
-                "--day=BTCUSDT:2024-01-01",
-                "--day=BTCUSDT:2024-01-02",
-                "--no-trades=ETHUSDT:2024-01-03",
+                "--manifest=gs://staging/staging/candles-1/manifest.json",
             ],
         },
         "runtime_config": {"version": "2.3"},
@@ -42,14 +52,9 @@ def test_a_batch() -> None:
     }
 
 
-def test_the_job_can_read_its_days_back() -> None:
-    args = candles_batch(JOB, "candles-1", iter(LOAD))["pyspark_batch"]["args"]
-    assert [parse_symbol_day(arg.removeprefix("--day=")) for arg in args if arg.startswith("--day=")] == LOAD
-
-
 def test_network_and_account_where_they_are_given() -> None:
     job = replace(JOB, service_account="job@project", subnetwork="batches")
-    assert candles_batch(job, "candles-1", LOAD)["environment_config"] == {
+    assert candles_batch(job, "candles-1")["environment_config"] == {
         "execution_config": {"service_account": "job@project", "subnetwork_uri": "batches"}
     }
 
@@ -60,6 +65,32 @@ FETCHED = {
     LOAD[1]: Fetched(FetchStatus.STORED, "s-2", "e-2", "2"),
     NO_TRADES[0]: Fetched(FetchStatus.NO_TRADES),
 }
+
+
+def test_the_manifest_of_a_batch() -> None:
+    manifest = manifest_of(DAYS, FETCHED)
+    assert manifest == Manifest({LOAD[0]: "s-1", LOAD[1]: "s-2"}, tuple(NO_TRADES))
+    content = manifest_json(manifest)
+    assert content == (
+        b'{"load": {"BTCUSDT:2024-01-01": "s-1", "BTCUSDT:2024-01-02": "s-2"}, "no_trades": ["ETHUSDT:2024-01-03"]}'
+    )
+    assert parse_manifest(content) == manifest
+    assert manifest_object("candles-1") == "staging/candles-1/manifest.json"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "Expecting"),
+        (b"[]", "has the fields load and no_trades"),
+        (b'{"load": {}}', "has the fields load and no_trades"),
+        (b'{"load": {"BTCUSDT": ""}, "no_trades": []}', "a symbol-day is written SYMBOL:YYYY-MM-DD, got 'BTCUSDT'"),
+        (b'{"load": {}, "no_trades": []}', "names at least one day"),
+    ],
+)
+def test_what_is_no_manifest(content: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_manifest(content)
 
 
 def test_the_same_work_has_the_same_batch_id() -> None:

@@ -17,7 +17,6 @@ from bitcoin_pipeline.ingests import (
     UnknownSymbolError,
     absent_status,
     batch_days,
-    in_batches,
     missing_days,
     parse_fetched,
     parse_symbol_day,
@@ -54,34 +53,6 @@ def test_the_plan_is_what_is_unknown_or_failed() -> None:
 
 def test_a_plan_of_days_in_the_wrong_order_is_empty() -> None:
     assert missing_days("BTCUSDT", dt.date(2024, 1, 2), dt.date(2024, 1, 1), {}) == []
-
-
-# START                                                      3 days a batch
-#   1     2     3     4     5     6     7     8     9
-# |-----------------|-----------------|-----------------|
-def test_a_batch_has_consecutive_days() -> None:
-    items = [day(number) for number in range(1, 8)]
-    start = items[0].day
-    assert in_batches(items, start, 3) == [items[:3], items[3:6], items[6:]]
-    assert in_batches([], start, 3) == []
-
-
-def test_scattered_days_are_not_in_one_batch() -> None:
-    old, new = SymbolDay("BTCUSDT", dt.date(2020, 4, 1)), SymbolDay("BTCUSDT", dt.date(2024, 1, 1))
-    assert in_batches([old, new], dt.date(2020, 3, 25), 120) == [[old], [new]]
-
-
-def test_days_that_are_done_do_not_change_the_other_batches() -> None:
-    items = [day(number) for number in range(1, 10)]
-    left = [items[1], *items[4:]]
-    assert in_batches(left, items[0].day, 3) == [[items[1]], items[4:6], items[6:]]
-
-
-def test_several_symbols_share_a_batch_of_the_same_days() -> None:
-    items = [SymbolDay(symbol, day(number).day) for symbol in ("ETHUSDT", "BTCUSDT") for number in (1, 2, 3)]
-    eth, btc = items[:3], items[3:]
-    assert in_batches(items, day(1).day, 4, symbols=2) == [[*btc[:2], *eth[:2]], [btc[2], eth[2]]]
-    assert in_batches(items, day(1).day, 1, symbols=2) == [[btc[0], eth[0]], [btc[1], eth[1]], [btc[2], eth[2]]]
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,38 @@ def test_header_of_2020_and_of_today() -> None:
     old = parse_header(ARCHIVE_HEADER.removesuffix(",RPI"))
     new = parse_header(ARCHIVE_HEADER)
     assert (old.timestamp, old.symbol, old.side, old.size, old.price, old.trade_id) == (0, 1, 2, 3, 4, 6)
+    assert (old.rpi, new.rpi) == (None, 10)
     assert (len(old.names), len(new.names)) == (10, 11)
 
 
 def test_header_tells_every_column_that_is_missing() -> None:
     with pytest.raises(UnusableFileError, match="header lacks side, trdMatchID: 'timestamp,symbol,size,price'"):
         parse_header("timestamp,symbol,size,price")
+
+
+@pytest.mark.parametrize(
+    ("header", "flag", "expected"),
+    [
+        (f"{HEADER},RPI", ",0", False),
+        (f"{HEADER},RPI", ",1", True),
+        (f"{HEADER},RPI", ",", None),
+        (f"{HEADER},RPI", ",true", None),
+        (f"{HEADER},RPI,RPI", ",1,1", None),  # which of the two holds is unknown
+        (HEADER, "", None),
+    ],
+)
+def test_a_trade_has_the_file_s_rpi_flag_and_is_never_lost_for_it(
+    header: str, flag: str, expected: bool | None
+) -> None:
+    content = read_day([header, ROW + flag], "BTCUSDT", DAY)
+    assert [(trade.rpi, trade.block_trade) for trade in content.trades] == [(expected, None)]
+    assert content.rejected == []
+
+
+def test_a_repeated_id_with_another_flag_is_the_same_trade() -> None:
+    content = read_day([f"{HEADER},RPI", f"{ROW},1", f"{ROW},0"], "BTCUSDT", DAY)
+    assert [trade.rpi for trade in content.trades] == [True]
+    assert (content.duplicates, content.rejected) == (1, [])
 
 
 @pytest.mark.parametrize("name", ["Price", " price", '"price"', "price\0", ""])

@@ -63,6 +63,8 @@ def test_every_trade_of_the_capture() -> None:
         TakerSide.SELL,
         Decimal("260.4568"),
         (753843954913, Decimal("-65114.2"), ID),
+        block_trade=False,
+        rpi=False,
     )
     # Against the text itself, read by other means.
     items = [item for frame in frames(CAPTURE) for item in frame["data"]]
@@ -100,6 +102,42 @@ def test_a_trade() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, (None, None)),
+        ({"BT": False}, (False, None)),  # frames before 2025
+        ({"BT": True, "RPI": False}, (True, False)),
+        ({"BT": False, "RPI": True}, (False, True)),
+        ({"BT": 1, "RPI": "true"}, (None, None)),
+        ({"BT": None, "RPI": []}, (None, None)),
+    ],
+)
+def test_the_flags_stay_with_the_trade(flags: dict[str, Any], expected: tuple[bool | None, bool | None]) -> None:
+    item = {**ITEM, **flags}
+    found = to_trade("BTCUSDT", item)
+    assert (found.block_trade, found.rpi) == expected
+    assert parse_trade("BTCUSDT", item) == plain_trade(found, 7, item)
+
+
+@pytest.mark.parametrize(
+    ("seq", "expected"),
+    [("7001", 7001), (None, 0), (7001.0, 0), (-1, 0), (2**63, 0), ("٣", 0), ([], 0), (True, 0), (7001, 7001)],
+)
+def test_a_seq_of_another_form_costs_no_trade(seq: Any, expected: int) -> None:
+    item = {**ITEM, "seq": seq}
+    found = parse_trade("BTCUSDT", item)
+    assert isinstance(found, PlainTrade)
+    assert found.seq == expected
+    assert found == plain_trade(to_trade("BTCUSDT", item), expected, item)
+
+
+def test_flags_are_no_part_of_a_trade_s_content() -> None:
+    unflagged, flagged = to_trade("BTCUSDT", ITEM), to_trade("BTCUSDT", {**ITEM, "BT": True, "RPI": True})
+    assert flagged.same_content(unflagged)
+    assert flagged != unflagged
+
+
 amounts = st.one_of(
     st.decimals(min_value=0, max_value=10**19, places=9).map(lambda value: f"{value:f}"),
     st.sampled_from(["0.0000123", "1e9", "1E-9", "+5", " 7 ", "007.50", ".5", "5.", "0", "-1", "nan", "1e19", "", "٣"]),
@@ -133,8 +171,6 @@ def test_both_ways_agree_on_every_amount(price: str, size: str, symbol: str, sid
         ({"p": None}, Reason.UNREADABLE_PRICE),
         ({"i": "7"}, Reason.UNREADABLE_TRADE_ID),
         ({"i": ID + "\n"}, Reason.UNREADABLE_TRADE_ID),
-        ({"seq": -1}, Reason.UNREADABLE_SEQUENCE),
-        ({"seq": 2**63}, Reason.UNREADABLE_SEQUENCE),
         ({"v": "999999999999999999", "p": "999999999999999999"}, Reason.TURNOVER_OUT_OF_RANGE),
     ],
 )

@@ -13,9 +13,11 @@ from bitcoin_pipeline.live.records import (
     Gap,
     GapState,
     Heartbeat,
+    Minute,
     encoded_trade,
     gap_record,
     heartbeat_record,
+    minute_record,
     read_trade,
     trade_record,
 )
@@ -58,6 +60,27 @@ def test_a_record() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("block_trade", "rpi", "end"),
+    [
+        (None, None, b'"turnover":"1481481468.148148142"}'),
+        (False, None, b'"turnover":"1481481468.148148142","block_trade":false}'),
+        (True, False, b'"turnover":"1481481468.148148142","block_trade":true,"rpi":false}'),
+        (None, True, b'"turnover":"1481481468.148148142","rpi":true}'),
+    ],
+)
+def test_the_flags_that_are_known_are_in_the_record(block_trade: bool | None, rpi: bool | None, end: bytes) -> None:
+    trade = replace(TRADE, block_trade=block_trade, rpi=rpi)
+    record = trade_record(trade, 178_602_153_981)
+    assert record.endswith(end)
+    assert read_trade(record) == trade
+
+
+def test_flags_that_are_no_booleans_are_unknown() -> None:
+    record = json.dumps({**json.loads(trade_record(TRADE, 178_602_153_981)), "block_trade": 1, "rpi": "no"}).encode()
+    assert read_trade(record) == TRADE
+
+
 @pytest.mark.parametrize("name", CAPTURES)
 def test_a_frame_s_trade_and_the_core_s_trade_have_the_same_record(name: str) -> None:
     text = (ROOT / "tests" / "fixtures" / "bybit" / name).read_text()
@@ -73,7 +96,16 @@ def test_a_trade_is_read_as_it_was_written() -> None:
     assert read_trade(trade_record(bought, 0)) == bought
 
 
+def test_a_minute_s_record() -> None:
+    minute = Minute("BTCUSDT", 1_786_310_760_000_000, 3, Decimal("0.0010"), Decimal("1E+2"), confirmed=True)
+    assert minute_record(minute) == (
+        b'{"type":"minute","symbol":"BTCUSDT","open_time":1786310760000000,"trade_count":3,"volume":"0.001",'
+        b'"turnover":"100","confirmed":true}'
+    )
+
+
 def test_other_records_are_no_trades() -> None:
+    assert read_trade(minute_record(Minute("BTCUSDT", 60_000_000, 1, Decimal(1), Decimal(1), confirmed=False))) is None
     assert read_trade(heartbeat_record(Heartbeat(1, ("BTCUSDT",), 5, 0))) is None
     assert read_trade(gap_record(Gap("g", "BTCUSDT", 1, None, GapState.OPENED))) is None
 

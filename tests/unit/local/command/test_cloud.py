@@ -30,8 +30,9 @@ def test_the_environment_comes_first(home: Path) -> None:
 
 def test_a_key_or_proxy_of_the_users_own_never_leads_away_from_a_stack(home: Path) -> None:
     own = {"GOOGLE_APPLICATION_CREDENTIALS": "key-of-mine.json", "NO_PROXY": "example.com"}
-    found = environment(home, own)
+    found = environment(home, {**own, "PIPELINE_IMPERSONATED_ACCOUNT": "caller@production"})
     assert (found["GOOGLE_APPLICATION_CREDENTIALS"], found["NO_PROXY"]) == ("", "127.0.0.1,localhost")
+    assert read_settings(CloudSettings, found).impersonated_account == ""
 
 
 LEADS_AWAY = {
@@ -74,7 +75,7 @@ def test_neither_stack_nor_project_names_the_way_out(tmp_path: Path) -> None:
     ("kind", "variables"),
     [
         (CloudSettings, ("PIPELINE_REGION is not set", "PIPELINE_LAKE is not set", "BIGQUERY_LOCATION is not set")),
-        (BackfillSettings, ("PIPELINE_FETCH_ARCHIVE_URL is not set", "PIPELINE_CANDLES_JOB is not set")),
+        (BackfillSettings, ("PIPELINE_FETCH_ARCHIVE_URL is not set", "PIPELINE_STAGING is not set")),
     ],
 )
 def test_every_missing_setting_is_named_at_once(kind: type, variables: tuple[str, ...]) -> None:

@@ -22,11 +22,16 @@ def job_of(runtime: dict[str, Any] | None = None, **fields: Any) -> SparkJob:
 
 def test_the_batch_that_we_submit_is_accepted() -> None:
     job = CandlesJob(
-        "demo", "lake", "gs://artifacts/candles/main.py", ("gs://artifacts/candles/core.zip",), location="EU"
+        "demo",
+        "lake",
+        "gs://artifacts/candles/main.py",
+        ("gs://artifacts/candles/core.zip",),
+        staging="staging",
+        location="EU",
     )
-    accepted = validation.parse_job(dataproc.Batch(candles_batch(job, "candles-1", [])), "3.5.9")
+    accepted = validation.parse_job(dataproc.Batch(candles_batch(job, "candles-1")), "3.5.9")
     assert (accepted.main, accepted.python_files) == (job.main_uri, job.file_uris)
-    assert accepted.args == ("--project=demo", "--lake=lake", "--location=EU", "--batch-id=candles-1")
+    assert accepted.args[:4] == ("--project=demo", "--lake=lake", "--location=EU", "--batch-id=candles-1")
 
 
 def test_properties_become_configuration_and_environment() -> None:

@@ -13,8 +13,9 @@ from bitcoin_pipeline.bybit import archive
 from bitcoin_pipeline.trade import Reason
 from candles_batch import parsing
 from candles_batch.candles import minute_candles
+from candles_batch.parquet import trades_parquet
 from candles_batch.reading import read_day
-from tests.support.job_results import candles_of
+from tests.support.job_results import candles_of, trades_of
 from tests.support.small_files import DAY, HEADER, REAL_DAY, REAL_FILE, assert_same_as_core, file, row
 
 
@@ -106,6 +107,35 @@ def test_an_id_is_read_as_the_core_reads_it(trade_id: str) -> None:
 def test_words_are_read_as_the_core_reads_them(side: str, symbol: str) -> None:
     bad = row(2, side=side, symbol=symbol).encode("utf-8", "surrogateescape")
     assert_same_as_core(file(row(1)) + bad + b"\n" + row(3).encode() + b"\n")
+
+
+FLAGS = ("0", "1", "", "2", "true", "1.0", " 1", "1 ", "01", "1\0", "\uff11", "B\\", '"1"', "null")
+
+
+@pytest.mark.parametrize("rpi", FLAGS, ids=ascii)
+@pytest.mark.parametrize("header", [HEADER, HEADER.replace("trdMatchID,RPI", "RPI,trdMatchID")])
+def test_a_flag_is_read_as_the_core_reads_it(rpi: str, header: str) -> None:
+    line = row(2, rpi=rpi)
+    if header != HEADER:
+        *others, trade_id, flag = line.split(",")
+        line = ",".join([*others, flag, trade_id])
+    core = assert_same_as_core(file(line, header=header))
+    assert [trade.rpi for trade in core.trades] == [{"0": False, "1": True}.get(rpi)]
+
+
+@pytest.mark.usefixtures("whole_blocks")
+def test_flags_need_no_line_by_line_reading() -> None:
+    flags = ["0", "1", "1", "", "0", "x", "1", "0", "1"]
+    day = read_day([file(*(row(number, rpi=flag) for number, flag in enumerate(flags)))], "BTCUSDT", DAY)
+    found = [trade.rpi for trade in trades_of(trades_parquet(day), "BTCUSDT")]
+    assert found == [False, True, True, None, False, None, True, False, True]
+
+
+@pytest.mark.parametrize("header", [HEADER.replace("RPI", "rpi"), f"{HEADER},RPI"])
+def test_a_file_without_one_column_of_flags_has_none(header: str) -> None:
+    line = row(2, rpi="1") + ",1" * (header.count(",") - HEADER.count(","))
+    core = assert_same_as_core(file(line, header=header))
+    assert [(trade.rpi, trade.block_trade) for trade in core.trades] == [(None, None)]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def days(draw: st.DrawFn) -> bytes:
         side=st.sampled_from(["Buy", "Sell"]),
         size=st.sampled_from(["1", "0.001", "1000000000"]),
         price=st.sampled_from(["65000.5", "0.0000123", "77.31"]),
+        rpi=st.sampled_from(["0", "1", ""]),
     )
     unusual = st.builds(
         row,

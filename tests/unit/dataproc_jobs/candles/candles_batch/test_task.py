@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import pickle
@@ -14,6 +15,7 @@ import pytest
 from pyarrow import fs
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.bybit.archive import FileCheck
 from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
 from bitcoin_pipeline.ingests import SymbolDay
 from candles_batch import task
@@ -119,6 +121,34 @@ def test_a_minute_of_rejected_rows_only_is_a_gap(lake: Lake) -> None:
         },
     )
     assert (outcome.ingest["quarantined"], outcome.ingest["unplaced_rows"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x07",
+            "gzip is broken: Error -3 while decompressing data: invalid block type",
+        ),
+        (
+            gzip.compress(GOOD, mtime=0)[:-8] + bytes(8),
+            "gzip is broken: Error -3 while decompressing data: incorrect data check",
+        ),
+        (
+            gzip.compress(GOOD, mtime=0) + b"rubbish",
+            "gzip is broken: Error -3 while decompressing data: incorrect header check",
+        ),
+        (gzip.compress(GOOD, mtime=0)[:-5], "gzip ends too early, after 117 bytes"),
+    ],
+    ids=["block", "checksum", "after the end", "cut"],
+)
+def test_a_broken_file_has_the_core_s_verdict_and_its_version(lake: Lake, content: bytes, reason: str) -> None:
+    """The inflater of the job is a faster one than zlib, whose messages differ."""
+    outcome = lake.load(content)
+    judge = FileCheck()
+    judge.feed(content)
+    assert outcome.ingest["reason"] == judge.problem() == reason
+    assert (outcome.ingest["bytes"], outcome.ingest["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
 
 
 def failing(error: BaseException) -> Callable[..., Any]:
