@@ -52,6 +52,10 @@ chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; 
 chaos-backfill: setup ## a backfill of 60 days x 4 symbols with a kill -9 of the command every 20 s; nothing twice
 	@$(VENV)/bin/python -m tests.bench.backfill_kills
 
+.PHONY: chaos-simulated
+chaos-simulated: setup ## the live feed in virtual time: thousands of minutes at random, and no false statement (MINUTES=10000)
+	@$(VENV)/bin/python -m tests.support.simulated --minutes $(or $(MINUTES),10000)
+
 .PHONY: lint
 lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

@@ -75,7 +75,7 @@ def cases() -> dict[str, Case]:
         "klines have less volume": _case(_fault(Kind.KLINE_LESS, 100, 300), unconfirmed=6),
         "frames come twice": _case(_fault(Kind.TWICE, 0, 400)),
         "a symbol is refused for minutes": _case(_fault(Kind.REFUSE, 100, 230, ETH), _drop(110)),
-        "the connection is mute": _case(_fault(Kind.MUTE, 110, 150), unconfirmed=2),
+        "the connection is mute": _case(_fault(Kind.MUTE, 110, 150)),
         "the broker stalls, then a kill": _case(_at(121, "stall", lambda run: run.stall_broker(9000)), killed),
     }
 
