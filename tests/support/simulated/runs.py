@@ -37,7 +37,7 @@ _EITHER: Final = (
     Kind.UNREACHABLE,
     Kind.REST_DOWN,
     Kind.REST_SLOW,
-    Kind.REST_CACHED,
+    *(Kind.REST_CACHED,) * 3,
     Kind.REST_TIME,
     Kind.REST_ODD,
     Kind.REST_BAN,
