@@ -56,6 +56,10 @@ chaos-backfill: setup ## a backfill of 60 days x 4 symbols with a kill -9 of the
 chaos-simulated: setup ## the live feed in virtual time: thousands of minutes at random, and no false statement (MINUTES=10000)
 	@$(VENV)/bin/python -m tests.support.simulated --minutes $(or $(MINUTES),10000)
 
+.PHONY: chaos-backlog
+chaos-backlog: setup ## Flink catches up with ten million trades: no candle may be final before it is whole (TRADES=1000000)
+	@BACKLOG_TRADES=$(or $(TRADES),10000000) $(VENV)/bin/pytest -s tests/integration/test_flink_backlog.py
+
 .PHONY: lint
 lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

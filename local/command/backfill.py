@@ -142,7 +142,7 @@ class Backfill:
             plan.take_listing(request, await self._fetcher.listing(request))
         except FetchError as error:
             # The function can fetch a day without the listing, if the file is there.
-            self._progress.note(f"no listing of {request.symbol}, each day is asked for: {error}")
+            self._progress.note(f"no listing of {request.symbol}, each day is requested alone: {error}")
 
     async def _fetch(self, plan: Plan, request: DayRequest) -> None:
         try:
@@ -159,6 +159,8 @@ class Backfill:
         summary.still_failed += (self._ingests[item] for item in work.still_failed)
         if not work.of_batch:
             return
+        count = len(work.load)
+        self._progress.note(f"computing candles of {count} {'day' if count == 1 else 'days'}")
         await self._services.compute(work, plan.answers, self._known)
         dates = [item.day for item in work.of_batch]
         found = await self._services.ingests(self._symbols, min(dates), max(dates))

@@ -5,6 +5,7 @@ Part of the core; any module may import it.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,13 @@ from bitcoin_pipeline.names import batch_id, staging_object
 
 RUNTIME_VERSION: Final = "2.3"
 """Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
+
+
+BATCH_TTL: Final = dt.timedelta(hours=2)
+"""Time after which Dataproc ends a batch as failed; a batch of 1,500 symbol-days takes some minutes.
+
+A batch that hangs is paid for until then, and a command waits for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,9 @@ def candles_batch(job: CandlesJob, batch_id: str) -> dict[str, Any]:
             ],
         },
         "runtime_config": {"version": RUNTIME_VERSION},
-        "environment_config": {"execution_config": {key: value for key, value in execution.items() if value}},
+        "environment_config": {
+            "execution_config": {"ttl": BATCH_TTL, **{key: value for key, value in execution.items() if value}}
+        },
     }
 
 

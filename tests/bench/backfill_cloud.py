@@ -132,6 +132,7 @@ class SimulatedCloud:
         self._exchange = RateLimit(delays.exchange_requests, delays.ban_s, _now)
         self._idle_instances = 0
         self._rows: dict[SymbolDay, Ingest] = {}
+        self._stored: dict[SymbolDay, dict[str, Any]] = {}
         self.bill = Bill()
 
     @property
@@ -165,8 +166,10 @@ class SimulatedCloud:
         wanted = list(days(request.start, request.end))
         # The pages of the exchange's bucket, and those of the lake, which is near.
         await asyncio.sleep(math.ceil(len(wanted) / 1000) * (self._delays.listing_s + 0.1))
-        files = {day: ListedFile("0" * 32, self._size(SymbolDay(request.symbol, day))) for day in wanted}
-        return listing_body(request.symbol, [], files), 200
+        items = [SymbolDay(request.symbol, day) for day in wanted]
+        answers = [self._stored[item] for item in items if item in self._stored]
+        files = {item.day: ListedFile("0" * 32, self._size(item)) for item in items if item not in self._stored}
+        return listing_body(request.symbol, answers, files), 200
 
     async def _day(self, item: SymbolDay) -> tuple[dict[str, Any], int]:
         if not self._exchange.admit("every instance"):
@@ -176,7 +179,9 @@ class SimulatedCloud:
         mb = self._size(item) / MB
         await asyncio.sleep(self._delays.fetch_s + mb / self._delays.fetch_mb_s)
         self.bill.fetched_mb += mb
-        return {"status": FetchStatus.STORED, "sha256": str(item), "etag": "e", "generation": 1}, 200
+        answer = {"date": item.day.isoformat(), "sha256": str(item), "etag": "e", "generation": 1}
+        self._stored[item] = {**answer, "status": FetchStatus.UNCHANGED}
+        return {**answer, "status": FetchStatus.STORED}, 200
 
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]

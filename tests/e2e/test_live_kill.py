@@ -124,7 +124,8 @@ def kill(stack: WholeStack, target: str) -> None:
 def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_us: int) -> tuple[Figures, list[str]]:
     """The figures of a run, and its faults.
 
-    Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made.
+    Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made,
+    to its record in the topic, and to the exchange's confirmation.
     What is missing of the others must lie in recorded gaps; and a gap must be where REST did not reach.
     """
     topic, gaps = stack.topic(), stack.gaps()
@@ -144,6 +145,10 @@ def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_u
             # A minute of which there is no trade in the topic has no row.
             if (candle and replace(candle, status=FORMING)) != (expected and replace(expected, status=FORMING)):
                 differences.append(f"{spelled(*key)}: {candle} should be {expected}")
+            if candle and key in whole and candle.trade_count != topic.counted.get(key):
+                differences.append(f"{spelled(*key)}: {candle.trade_count} trades, of {topic.counted.get(key)} counted")
+            if candle and key in whole and not candle.confirmed:
+                differences.append(f"{spelled(*key)} is whole and not confirmed")
             if candle and key in truth and (candle.trade_count or 0) > (truth[key].trade_count or 0):
                 duplicates.append(f"{spelled(*key)}: {candle.trade_count} of {truth[key].trade_count} trades")
         minutes |= set(truth)
@@ -179,8 +184,12 @@ def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], Candle]:
 
 
 def gaps_of(gaps: list[StoredGap], symbol: str, minute_us: int) -> list[StoredGap]:
-    """The gaps of a minute."""
-    return [gap for gap in gaps if gap.symbol == symbol and floor_us(gap.from_us) == minute_us]
+    """The gaps that touch a minute; one without an end touches the minute in which it begins."""
+    return [
+        gap
+        for gap in gaps
+        if gap.symbol == symbol and floor_us(gap.from_us) <= minute_us <= max(gap.to_us or 0, gap.from_us)
+    ]
 
 
 def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:

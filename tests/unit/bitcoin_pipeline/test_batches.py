@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bitcoin_pipeline.batches import (
+    BATCH_TTL,
     CandlesJob,
     Manifest,
     candles_batch,
@@ -48,14 +49,14 @@ def test_a_batch() -> None:
             ],
         },
         "runtime_config": {"version": "2.3"},
-        "environment_config": {"execution_config": {}},
+        "environment_config": {"execution_config": {"ttl": BATCH_TTL}},
     }
 
 
 def test_network_and_account_where_they_are_given() -> None:
     job = replace(JOB, service_account="job@project", subnetwork="batches")
     assert candles_batch(job, "candles-1")["environment_config"] == {
-        "execution_config": {"service_account": "job@project", "subnetwork_uri": "batches"}
+        "execution_config": {"ttl": BATCH_TTL, "service_account": "job@project", "subnetwork_uri": "batches"}
     }
 
 
