@@ -53,6 +53,10 @@ chaos-backfill: setup ## 20 times two backfills at once with kills; one of 240 d
 	@BACKFILL_ROUNDS=20 $(VENV)/bin/pytest -q tests/integration/local/test_backfills_at_once.py
 	@$(VENV)/bin/python -m tests.bench.backfill_kills
 
+.PHONY: chaos-simulated
+chaos-simulated: setup ## the live feed in virtual time: thousands of minutes at random, and no false statement (MINUTES=10000)
+	@$(VENV)/bin/python -m tests.support.simulated --minutes $(or $(MINUTES),10000)
+
 .PHONY: chaos-backlog
 chaos-backlog: setup ## Flink catches up with ten million trades: no candle may be final before it is whole (TRADES=1000000)
 	@BACKLOG_TRADES=$(or $(TRADES),10000000) $(VENV)/bin/pytest -s tests/integration/test_flink_backlog.py
