@@ -147,8 +147,8 @@ class Closing:
                 if minute.verdict is None and minute.open_us in self._open:
                     actions += self._outcomes.lose(minute, [(minute.open_us, minute.end_us - MS_US)])
                 del self._minutes[minute.open_us]
-            elif (minute.verdict is Verdict.CONFIRMED and age_us > self._times.remember_us) or (
-                minute.verdict is Verdict.PROVEN and age_us > self._times.remember_unconfirmed_us
+            elif (minute.verdict is Verdict.CONFIRMED and age_us >= self._times.remember_us) or (
+                minute.verdict is Verdict.PROVEN and age_us >= self._times.remember_unconfirmed_us
             ):
                 minute.contents = None
         self._ledger.forget(oldest_us)

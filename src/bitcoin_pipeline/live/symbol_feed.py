@@ -133,7 +133,7 @@ class SymbolFeed:
         return actions
 
     def klines(self, klines: list[Kline] | None, asked_at: Instant | None, now: Instant) -> list[Action]:
-        """Take klines: of the websocket, where `asked_at` is None, or REST's answer, which is None where REST failed."""
+        """Take klines of the websocket, where `asked_at` is None, or REST's answer, None where REST failed."""
         if asked_at is not None and not self.questions.takes_klines(asked_at):
             return []
         return self._closing.klines(klines or [], now, is_answer=asked_at is not None)
