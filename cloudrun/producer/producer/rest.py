@@ -65,7 +65,7 @@ class RestClient:
     @property
     def banned_s(self) -> int:
         """Seconds until the end of a ban, 0 where there is none."""
-        return max(0, math.ceil(self._banned_until_s - time.monotonic()))
+        return math.ceil(max(0.0, self._banned_until_s - time.monotonic()))
 
     async def __aenter__(self) -> RestClient:
         self._session = aiohttp.ClientSession(timeout=TIMEOUT, headers={"User-Agent": "bitcoin-pipeline/0.1"})
@@ -115,9 +115,9 @@ class RestClient:
     async def _get(self, path: str, query: Mapping[str, str]) -> bytes | None:
         """The body of the answer; None while the address is banned."""
         async with self._slots:
+            await self._wait_for_slot()
             if self.banned_s:
                 return None
-            await self._wait_for_slot()
             async with self._session.get(self._url + path, params=query) as response:
                 body = await response.read()
                 if response.status in (403, 429) or _code_of(body) == TOO_MANY_VISITS:
@@ -134,6 +134,8 @@ class RestClient:
         log("ERROR", "banned by the exchange", status=status, seconds=math.ceil(seconds))
 
     async def _wait_for_slot(self) -> None:
+        if self.banned_s:
+            return
         now_s = asyncio.get_running_loop().time()
         slot_at_s, self._next_at_s = max(now_s, self._next_at_s), max(now_s, self._next_at_s) + SPACING_S
         await asyncio.sleep(slot_at_s - now_s)

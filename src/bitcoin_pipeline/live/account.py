@@ -59,23 +59,19 @@ class Page:
 class Account:
     """The holes of one symbol, and where it stands on its connection.
 
-    `begins_us`: nothing before it is sent from REST's answers; None while the symbol was never received.
+    `begins_us`: nothing before it is sent from REST's answers; None while the symbol was never received. `own_us`,
+    `own_key`: time, and hash of the id, of the last trade that a connection delivered.
     """
 
     def __init__(self, times: FeedTimes) -> None:
         self.begins_us: int | None = None
         self.holes: list[Hole] = []
         self.own_us = 0
-        self._own_key: int | None = None
+        self.own_key: int | None = None
         self._times: Final = times
         self._subscribed_us: int | None = None
         self._subscribed_at = Instant(0)
         self._fresh: set[int] = set()
-
-    @property
-    def own_key(self) -> int | None:
-        """The hash of the id of the last trade that a connection delivered."""
-        return self._own_key
 
     @property
     def open_hole(self) -> Hole | None:
@@ -97,7 +93,7 @@ class Account:
     def broken(self) -> None:
         """The connection, or part of what it carries, is lost."""
         if self.begins_us is not None and self.open_hole is None:
-            self.holes.append(Hole(self.own_us, None, self._own_key))
+            self.holes.append(Hole(self.own_us, None, self.own_key))
         self._subscribed_us = None
         self._fresh = set()
 
@@ -117,7 +113,7 @@ class Account:
         """The connection has delivered a trade."""
         key = hash(trade.trade_id)
         if trade.time_us >= self.own_us:
-            self.own_us, self._own_key = trade.time_us, key
+            self.own_us, self.own_key = trade.time_us, key
         if self._subscribed_us is not None and self.open_hole is not None:
             self._fresh.add(key)
 
@@ -174,10 +170,6 @@ class Account:
     def overlapping(self, from_us: int, to_us: int) -> list[Hole]:
         """The holes within a time."""
         return [hole for hole in self.holes if hole.overlaps(from_us, to_us)]
-
-    def doubt(self, from_us: int, to_us: int) -> None:
-        """Add a hole that is known by other means."""
-        self.holes.append(Hole(from_us, to_us))
 
     def forget(self, before_us: int) -> None:
         """Drop the holes that end before a time whose minutes are closed."""

@@ -42,7 +42,7 @@ from bitcoin_pipeline.live.heartbeats import Heartbeats
 from bitcoin_pipeline.live.records import dead_letter_record
 from bitcoin_pipeline.live.requests import Requests
 from bitcoin_pipeline.live.symbol_feed import Stage, SymbolFeed
-from bitcoin_pipeline.live.tail import Tail
+from bitcoin_pipeline.live.tail import SymbolTail, Tail
 from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us
 
 _HELD: Final = 10_000
@@ -173,7 +173,9 @@ class LiveFeed:
         actions = self._handle(self._session.tick(now), now) if self._session else []
         clock_us = self._clock.time_us(now)
         if self._dropped and clock_us is not None:
-            actions += self._drop(clock_us)
+            oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
+            actions += _drop(self._dropped, self._token, oldest_us, clock_us)
+            self._dropped = {}
         for symbol in self._symbols.values():
             actions += symbol.tick(now)
         if self._session is None or clock_us is None:
@@ -196,9 +198,9 @@ class LiveFeed:
                     proof = self._symbols[name].proof
                     proof.own_us = max(proof.own_us, time_us)
                 case KlineClosed(kline):
-                    actions += self._symbols[kline.symbol].kline(kline, now)
+                    actions += self._symbols[kline.symbol].klines([kline], None, now)
                 case Subscribed() | Refused() | KlinesSubscribed() | KlinesRefused():
-                    actions += self._answered(event, now)
+                    actions += _answered(self._symbols[event.symbol], event, now)
                 case PingDue(text) | Resubscribe(text):
                     actions.append(SendText(text))
                 case ServerTimeDue():
@@ -210,20 +212,6 @@ class LiveFeed:
                 case Pong():
                     pass
         return actions
-
-    def _answered(self, event: Subscribed | Refused | KlinesSubscribed | KlinesRefused, now: Instant) -> list[Action]:
-        symbol = self._symbols[event.symbol]
-        match event:
-            case Subscribed(name):
-                return [Report("subscribed", {"symbol": name}), *symbol.subscribed(now)]
-            case Refused(name, reason):
-                return [Report("refused", {"symbol": name, "reason": reason}), *symbol.refused(now)]
-            case KlinesSubscribed():
-                symbol.proof.has_klines = True
-                return []
-            case KlinesRefused(name, reason):
-                symbol.proof.has_klines = False
-                return [Report("klines refused", {"symbol": name, "reason": reason})]
 
     def _trades(self, message: PublicTradeMessage, now: Instant) -> list[Action]:
         if self._clock.time_us(now) is None:
@@ -257,14 +245,29 @@ class LiveFeed:
         for symbol in self._symbols.values():
             symbol.disconnected(now)
 
-    def _drop(self, clock_us: int) -> list[Action]:
-        """The gaps of the symbols that are received no more."""
-        actions: list[Action] = []
-        oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
-        for symbol, tail in self._dropped.items():
-            ledger = GapLedger(symbol, self._token, tail.gaps, tail.minutes)
-            begins_us = tail.begins_us(oldest_us, clock_us)
-            if ledger.growing is None and begins_us is not None:
-                actions += [Report("symbol dropped", {"symbol": symbol}), *ledger.open(begins_us, None)]
-        self._dropped = {}
-        return actions
+
+def _answered(
+    symbol: SymbolFeed, event: Subscribed | Refused | KlinesSubscribed | KlinesRefused, now: Instant
+) -> list[Action]:
+    match event:
+        case Subscribed(name):
+            return [Report("subscribed", {"symbol": name}), *symbol.subscribed(now)]
+        case Refused(name, reason):
+            return [Report("refused", {"symbol": name, "reason": reason}), *symbol.refused(now)]
+        case KlinesSubscribed():
+            symbol.proof.has_klines = True
+            return []
+        case KlinesRefused(name, reason):
+            symbol.proof.has_klines = False
+            return [Report("klines refused", {"symbol": name, "reason": reason})]
+
+
+def _drop(symbols: Mapping[str, SymbolTail], token: str, oldest_us: int, clock_us: int) -> list[Action]:
+    """The gaps of the symbols that are received no more."""
+    actions: list[Action] = []
+    for symbol, tail in symbols.items():
+        ledger = GapLedger(symbol, token, tail.gaps, tail.minutes)
+        begins_us = tail.begins_us(oldest_us, clock_us)
+        if ledger.growing is None and begins_us is not None:
+            actions += [Report("symbol dropped", {"symbol": symbol}), *ledger.open(begins_us, None)]
+    return actions

@@ -48,7 +48,7 @@ class FeedTimes:
     """Upper bound on the wait before an attempt to reconnect."""
     status_us: int = 60 * SECOND_US
     """Time between two requests for the status of a refused symbol."""
-    remember_us: int = 2 * MINUTE_US
+    remember_us: int = MINUTE_US
     """How long the ids of a confirmed minute's trades are kept after its end."""
     remember_unconfirmed_us: int = 5 * MINUTE_US
     """How long the ids of a minute are kept that is whole by the feed's own proof."""

@@ -34,7 +34,7 @@ class Heartbeats:
         if self.sent_at is not None and now - self.sent_at < self._times.heartbeat_us:
             return []
         live = [symbol for symbol in self._symbols if symbol.stage is Stage.LIVE]
-        time_us = min((symbol.proven_us for symbol in live), default=0)
+        time_us = min((symbol.proof.proven_us for symbol in live), default=0)
         time_us -= time_us % MS_US
         if time_us <= self.time_us:
             return []

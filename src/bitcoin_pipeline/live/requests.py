@@ -31,13 +31,14 @@ class Requests:
         self._counted_at = now
         if self._allowed < 1:
             return []
-        waiting = [(urgency, symbol) for symbol in self._symbols if (urgency := symbol.urgency) is not None]
+        asking = [symbol.questions for symbol in self._symbols]
+        waiting = [(urgency, questions) for questions in asking if (urgency := questions.urgency(now)) is not None]
         waiting.sort(key=lambda item: -item[0])
         actions: list[Action] = []
-        for _, symbol in waiting:
+        for _, questions in waiting:
             if self._allowed < 1:
                 break
-            asked = symbol.ask(now)
+            asked = questions.ask(now)
             self._allowed -= len(asked)
             actions += asked
         return actions

@@ -71,6 +71,11 @@ class SentMinute:
         return self.open_us + MINUTE_US
 
     @property
+    def rejected(self) -> list[tuple[int, int]]:
+        """The time that may lack a trade because one was rejected, as a list of ranges."""
+        return [] if self.rejected_us is None else [(self.rejected_us, self.rejected_us)]
+
+    @property
     def is_whole(self) -> bool:
         """Whether the minute is closed and lacks nothing."""
         return self.verdict is Verdict.CONFIRMED or self.verdict is Verdict.PROVEN

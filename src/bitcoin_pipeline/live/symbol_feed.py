@@ -14,10 +14,12 @@ from bitcoin_pipeline.bybit.frames import ReceivedTrade
 from bitcoin_pipeline.bybit.klines import Kline
 from bitcoin_pipeline.bybit.rest import CLOSED, RecentTrades
 from bitcoin_pipeline.live.account import Account, Page
-from bitcoin_pipeline.live.actions import Action, AskKlines, AskRecentTrades, AskStatus, Report
-from bitcoin_pipeline.live.closing import Closing, Proof
+from bitcoin_pipeline.live.actions import Action, AskStatus, Report
+from bitcoin_pipeline.live.closing import Closing
 from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.gap_ledger import GapLedger
+from bitcoin_pipeline.live.own_proof import Proof
+from bitcoin_pipeline.live.questions import Questions
 from bitcoin_pipeline.live.tail import SymbolTail
 from bitcoin_pipeline.live.trade_sender import TradeSender
 from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us
@@ -68,33 +70,16 @@ class SymbolFeed:
         self._closing: Final = Closing(
             symbol, self._minutes, self._account, self._ledger, proof=self.proof, times=times
         )
+        self.questions: Final = Questions(symbol, self._closing, self._minutes, clock, times)
         self._is_started = False
         self._jumps = 0
         self._away_at: Instant | None = None
-        self._recent_at: Instant | None = None
-        self._klines_at: Instant | None = None
-        self._join_at = Instant(0)
-        self._joins = 0
         self._status_at: Instant | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """Counters since the start."""
         return {**self._sender.counts, **self._closing.counts, "gaps": self._ledger.opened}
-
-    @property
-    def proven_us(self) -> int:
-        """Every trade up to here has arrived, as far as the connection proves it."""
-        return max(self.proof.own_us, self.proof.shared_us())
-
-    @property
-    def urgency(self) -> int | None:
-        """How soon REST is to be asked, as the number of recent trades; None if it need not be asked."""
-        closing, waits = self._closing, self.stage is Stage.CATCHING_UP
-        is_recent_due = self._recent_at is None and (closing.recent_due or waits)
-        if not is_recent_due and (self._klines_at is not None or closing.klines_due_us is None):
-            return None
-        return sum(minute.count for minute in list(self._minutes.values())[-2:])
 
     def disconnected(self, now: Instant) -> None:
         """The connection is gone, or a fresh one has not been subscribed yet."""
@@ -117,7 +102,7 @@ class SymbolFeed:
         clock_us = self._clock.time_us(now)
         self.stage, self._away_at = Stage.CATCHING_UP, None
         self.proof.is_subscribed, self.proof.own_us = True, 0
-        self._join_at, self._joins, self._recent_at = now, 0, None
+        self.questions.begin(now)
         if clock_us is None:
             self._is_started = False
             return []
@@ -144,34 +129,25 @@ class SymbolFeed:
         actions = [] if self._is_started else self._begin(self._clock.time_us(now) or 0, now)
         actions += self._sender.send(trades, now)
         if self._sender.amended:
-            actions += self._amended(now)
+            actions += self._closing.amend(self._sender.amended, now)
         return actions
 
-    def kline(self, kline: Kline, now: Instant) -> list[Action]:
-        """Take a closed kline of the websocket."""
-        return self._closing.klines([kline], now)
-
-    def klines(self, klines: list[Kline] | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskKlines, or None where REST failed."""
-        if self._klines_at != asked_at:
+    def klines(self, klines: list[Kline] | None, asked_at: Instant | None, now: Instant) -> list[Action]:
+        """Take klines of the websocket, where `asked_at` is None, or REST's answer, None where REST failed."""
+        if asked_at is not None and not self.questions.takes_klines(asked_at):
             return []
-        self._klines_at = None
-        return self._closing.klines(klines or [], now, is_answer=True)
+        return self._closing.klines(klines or [], now, is_answer=asked_at is not None)
 
     def recent_trades(self, recent: RecentTrades | None, asked_at: Instant, now: Instant) -> list[Action]:
         """REST's answer to AskRecentTrades, or None where REST failed."""
-        if self._recent_at != asked_at:
+        if not self.questions.takes_recent(asked_at, now):
             return []
-        self._recent_at = None
-        pause_us = self._times.ask_again_us << min(self._joins, 2)
-        self._join_at, self._joins = Instant(now + pause_us), self._joins + 1
-        if recent is None:
-            self._closing.rest_failed(now)
-            return []
-        page = Page(recent, asked_at)
-        actions = self._sender.send(page.trades, now, is_page=True)
-        actions += self._joined(self._account.join(page))
-        actions += self._amended(now)
+        page = None if recent is None else Page(recent, asked_at)
+        actions: list[Action] = []
+        if page is not None:
+            actions += self._sender.send(page.trades, now, is_page=True)
+            actions += self._joined(self._account.join(page))
+            actions += self._closing.amend(self._sender.amended, now)
         return actions + self._closing.page(page, now)
 
     def tick(self, now: Instant) -> list[Action]:
@@ -189,55 +165,31 @@ class SymbolFeed:
         if self.stage is Stage.CATCHING_UP:
             actions += self._joined(self._account.give_up(now))
             if self._account.open_hole is None:
-                self.stage = Stage.LIVE
+                self.stage, self.questions.is_joining = Stage.LIVE, False
         elif self.stage in (Stage.WAITING, Stage.AWAY):
             actions += self._grow(clock_us, now)
         if self._account.begins_us is not None and self.stage is not Stage.ENDED:
             actions += self._closing.tick(clock_us, now)
         return actions
 
-    def ask(self, now: Instant) -> list[Action]:
-        """The most urgent request to REST."""
-        waits = self.stage is Stage.CATCHING_UP and now >= self._join_at
-        if self._recent_at is None and (self._closing.recent_due or waits):
-            self._recent_at = now
-            return [AskRecentTrades(self.symbol, now)]
-        start_us, clock_us = self._closing.klines_due_us, self._clock.time_us(now)
-        if self._klines_at is None and start_us is not None and clock_us is not None:
-            self._klines_at = now
-            return [AskKlines(self.symbol, now, start_us, max(2, (clock_us - start_us) // MINUTE_US + 1))]
-        return []
-
     def _begin(self, clock_us: int, now: Instant) -> list[Action]:
         """Take up the topic's tail, once the exchange's time is known, and the subscription if there is one."""
         is_first, self._is_started = not self._is_started, True
         actions: list[Action] = []
         if is_first and self._account.begins_us is None:
-            actions += self._resume(clock_us)
+            oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
+            actions += _resume(self._tail, self._account, self._ledger, oldest_us, clock_us)
         if self.proof.is_subscribed:
             self._account.subscribed(clock_us, now)
             if self._account.begins_us is None:
                 self._account.begin(floor_us(clock_us))
         return actions
 
-    def _resume(self, clock_us: int) -> list[Action]:
-        oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
-        for open_us in [open_us for open_us in self._minutes if open_us > clock_us + self._times.ahead_us]:
-            del self._minutes[open_us]
-        begins_us = self._tail.begins_us(oldest_us, clock_us)
-        if begins_us is None:
-            return []
-        self._account.resume(max(begins_us, oldest_us))
-        actions = self._ledger.close()
-        if begins_us < oldest_us and not self._ledger.growing:
-            actions += self._ledger.open(begins_us, oldest_us - MS_US)
-        return actions
-
     def _leave(self, stage: Stage, now: Instant) -> None:
         self._account.broken()
         self.stage = stage
         self.proof.is_subscribed, self.proof.own_us = False, 0
-        self._recent_at = self._klines_at = None
+        self.questions.cancel()
         if self._away_at is None:
             self._away_at = now
 
@@ -253,11 +205,19 @@ class SymbolFeed:
     def _joined(self, to_us: int | None) -> list[Action]:
         if to_us is None:
             return []
-        self.stage = Stage.LIVE
+        self.stage, self.questions.is_joining = Stage.LIVE, False
         return [*self._ledger.end(to_us), Report("live", {"symbol": self.symbol})]
 
-    def _amended(self, now: Instant) -> list[Action]:
-        amended = self._sender.amended
-        actions = self._closing.amend(amended, now)
-        amended.clear()
-        return actions
+
+def _resume(tail: SymbolTail, account: Account, ledger: GapLedger, oldest_us: int, clock_us: int) -> list[Action]:
+    """Go on where the topic ends; minutes before `oldest_us` can no longer be filled."""
+    begins_us = tail.begins_us(oldest_us, clock_us)
+    for open_us in [open_us for open_us in tail.minutes if open_us > clock_us]:
+        del tail.minutes[open_us]
+    if begins_us is None:
+        return []
+    account.resume(max(begins_us, oldest_us))
+    actions = ledger.close()
+    if begins_us < oldest_us and not ledger.growing:
+        actions += ledger.open(begins_us, oldest_us - MS_US)
+    return actions

@@ -12,7 +12,7 @@ from typing import Final
 
 from bitcoin_pipeline.bybit.exchange_clock import ExchangeClock
 from bitcoin_pipeline.bybit.frames import PlainTrade, ReceivedTrade, UnreadableTrade
-from bitcoin_pipeline.live.account import Account
+from bitcoin_pipeline.live.account import Account, Hole
 from bitcoin_pipeline.live.actions import Action, DeadLetter, Publish, Report
 from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.records import dead_letter_record, encoded_trade
@@ -99,7 +99,7 @@ class TradeSender:
             if is_page:
                 return None
             # What precedes the first subscription is not accounted for.
-            self._account.doubt(open_us, open_us + MINUTE_US - 1)
+            self._account.holes.append(Hole(open_us, open_us + MINUTE_US - 1))
             return self._minutes.of(time_us)
         return None if is_page and (open_us < begins_us or found.verdict is Verdict.CONFIRMED) else found
 
