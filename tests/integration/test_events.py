@@ -97,7 +97,7 @@ def test_the_gap_of_a_refused_symbol_arrives(live: Live) -> None:
     symbols = live.stack.stack.symbols()
     live.wait_until_proven(*symbols)
     lose_a_symbol(live, symbols[3])
-    wait_for("its event", lambda: subscription.receive(), SECONDS)
+    wait_for("its event", subscription.receive, SECONDS)
     assert subscription.events == gaps_in_topic(live)
     [(kind, gap)] = subscription.events
     assert (kind, gap["symbol"], gap["to"]) == ("gap.opened", symbols[3], None)
