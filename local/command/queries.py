@@ -114,7 +114,13 @@ def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) 
     found = (
         Ingest(
             SymbolDay(row["symbol"], row["date"]),
-            Recorded(IngestStatus(row["status"]), row["sha256"] or "", row["etag"] or "", row["batch_id"]),
+            Recorded(
+                IngestStatus(row["status"]),
+                row["sha256"] or "",
+                row["etag"] or "",
+                row["batch_id"],
+                unfinished=bool(row["unfinished"]),
+            ),
             row["reason"] or "",
             row["row_count"] or 0,
             row["duplicates"] or 0,

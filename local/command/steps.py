@@ -59,4 +59,4 @@ def rate_text(done: int, total: int, seconds: float) -> str:
     if not done or seconds <= 0:
         return ""
     left = dt.timedelta(seconds=round((total - done) * seconds / done))
-    return f"{done / seconds:.1f}/s, {left} left"
+    return f"{done / seconds:.3g}/s, {left} left"

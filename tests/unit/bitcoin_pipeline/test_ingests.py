@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -169,3 +170,16 @@ def test_an_unknown_symbol_is_an_error_that_no_other_try_changes() -> None:
     with pytest.raises(UnknownSymbolError, match="the exchange's archive has no symbol NOSUCHUSDT"):
         batch_days(fetched, {})
     assert issubclass(UnknownSymbolError, FinalError)
+
+
+def test_a_day_whose_batch_has_not_ended_is_loaded_again() -> None:
+    for status, fetched in (
+        (IngestStatus.LOADED, Fetched(FetchStatus.UNCHANGED, "s-1", "e-1")),
+        (IngestStatus.NO_TRADES, Fetched(FetchStatus.NO_TRADES)),
+    ):
+        known = {day(1): Recorded(status, fetched.sha256, fetched.etag, "candles-1", unfinished=True)}
+        assert missing_days("BTCUSDT", day(1).day, day(1).day, known) == [day(1)]
+        assert batch_days({day(1): fetched}, known).of_batch == (day(1),)
+        finished = {day(1): replace(known[day(1)], unfinished=False)}
+        assert missing_days("BTCUSDT", day(1).day, day(1).day, finished) == []
+        assert batch_days({day(1): fetched}, finished).of_batch == ()

@@ -88,4 +88,4 @@ def test_an_error_that_another_call_does_not_change_is_raised(
 def test_the_rate_and_the_time_left() -> None:
     assert rate_text(1500, 120_000, 120) == "12.5/s, 2:38:00 left"
     assert rate_text(0, 120_000, 120) == ""
-    assert rate_text(10, 10, 2) == "5.0/s, 0:00:00 left"
+    assert rate_text(10, 10, 2) == "5/s, 0:00:00 left"
