@@ -38,6 +38,8 @@ from bitcoin_pipeline.bybit.session_times import SessionTimes
 from bitcoin_pipeline.bybit.subscriptions import Subscriptions
 from bitcoin_pipeline.times import MS_US, Instant, floor_us
 
+_TOO_DEEP: Final = "nested too deeply"
+
 
 class Session:
     """The state of one connection, from its opening to its end.
@@ -81,19 +83,16 @@ class Session:
         self._heard_at = now
         try:
             message = self._decode(text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             return [_unknown(text, f"not JSON: {error}", may_hide_trades=True)]
+        except RecursionError:
+            return [_unknown(text, _TOO_DEEP, may_hide_trades=True)]
         if not isinstance(message, dict):
             return [_unknown(text, "not an object", may_hide_trades=True)]
-        topic = message.get("topic")
-        if isinstance(topic, str) and topic.startswith((TOPIC_PREFIX, KLINE_PREFIX)):
-            kind = self._frame if topic.startswith(TOPIC_PREFIX) else self._klines
-            return kind(text, message, now)
-        if message.get("op") == "subscribe":
-            return self._subscription(text, message, now)
-        if "pong" in (message.get("op"), message.get("ret_msg")):
-            return self._pong(text, now)
-        return [_unknown(text, "a message of no expected kind", may_hide_trades=False)]
+        try:
+            return self._of_object(text, message, now)
+        except RecursionError:
+            return [_unknown(text, _TOO_DEEP, may_hide_trades=True)]
 
     def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> None:
         """Take REST's time, or None where REST failed. `asked_at`: when the request left."""
@@ -113,6 +112,17 @@ class Session:
         if self._clock.ask(now):
             events.append(ServerTimeDue())
         return events
+
+    def _of_object(self, text: str | bytes, message: Mapping[str, Any], now: Instant) -> list[Event]:
+        topic = message.get("topic")
+        if isinstance(topic, str) and topic.startswith((TOPIC_PREFIX, KLINE_PREFIX)):
+            kind = self._frame if topic.startswith(TOPIC_PREFIX) else self._klines
+            return kind(text, message, now)
+        if message.get("op") == "subscribe":
+            return self._subscription(text, message, now)
+        if "pong" in (message.get("op"), message.get("ret_msg")):
+            return self._pong(text, now)
+        return [_unknown(text, "a message of no expected kind", may_hide_trades=False)]
 
     def _subscription(self, text: str | bytes, message: Mapping[str, Any], now: Instant) -> list[Event]:
         events = self._subscriptions.answer(message, now)

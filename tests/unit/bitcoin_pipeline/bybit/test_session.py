@@ -270,6 +270,19 @@ def test_what_is_unknown(text: str, reason: str, may_hide_trades: bool) -> None:
     assert session.receive(text, START) == [Unknown(text, reason, may_hide_trades)]
 
 
+def test_what_is_nested_too_deeply_is_unknown() -> None:
+    deep: list[Any] = []
+    for _ in range(1100):
+        deep = [deep]
+    for message in (
+        {"topic": "publicTrade.BTCUSDT", "ts": 1, "data": [{"s": "BTCUSDT", "T": 1, "S": deep}]},
+        {"op": "subscribe", "req_id": "1", "success": False, "ret_msg": deep},
+    ):
+        session = Session(["BTCUSDT"], START, uniform=lambda: 1.0, decode=lambda _, message=message: message)  # type: ignore[misc]
+        session.subscribe(START)
+        assert session.receive("...", START) == [Unknown("...", "nested too deeply", may_hide_trades=True)]
+
+
 def test_bytes_that_are_no_text() -> None:
     [event] = opened("BTCUSDT").receive(b"\xff\xfe", START)
     assert isinstance(event, Unknown)
