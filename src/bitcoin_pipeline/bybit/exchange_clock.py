@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from bitcoin_pipeline.bybit.session_times import SessionTimes
-from bitcoin_pipeline.times import Instant
+from bitcoin_pipeline.times import SECOND_US, Instant
 
 _FRAMES_AGREE: Final = 3
-"""Successive frames that outvote a clock with which they disagree."""
+"""Successive frames, over a second at least, whose time counts without REST and against the clock."""
 
 
 class ExchangeClock:
@@ -19,7 +19,7 @@ class ExchangeClock:
 
     A time is taken for that of the moment at which it arrived, so the clock is never fast. No single time moves it: one
     that differs from the clock by more than `agree_us` counts once REST and a frame, two answers of REST while no frame
-    contradicts them, or three successive frames agree on it.
+    contradicts them, or three successive frames over a second agree on it.
     """
 
     def __init__(self, times: SessionTimes) -> None:
@@ -30,6 +30,7 @@ class ExchangeClock:
         self._offset_us: int | None = None
         self._odd_rest_us: int | None = None
         self._odd_frames: list[int] = []
+        self._odd_since_at = Instant(0)
         self._ahead_us: int | None = None
         self._agreed_at: Instant | None = None
         self._started_at: Instant | None = None
@@ -104,8 +105,10 @@ class ExchangeClock:
             return
         if self._odd_frames and not self._agrees(offset_us, self._odd_frames[-1]):
             self._odd_frames = []
+        if not self._odd_frames:
+            self._odd_since_at = now
         self._odd_frames.append(offset_us)
-        if len(self._odd_frames) >= (_FRAMES_AGREE if self._offset_us is not None else 2):
+        if len(self._odd_frames) >= _FRAMES_AGREE and now - self._odd_since_at >= SECOND_US:
             self._set(min(self._odd_frames))
             self._agreed_at = now
         elif self._started_at is not None:

@@ -67,12 +67,23 @@ def test_an_answer_and_a_frame_are_enough() -> None:
     assert shown(clock, 0.5) == 0.4
 
 
-def test_two_frames_are_enough_at_the_start() -> None:
+def test_frames_over_a_second_are_enough_without_rest() -> None:
     clock = started()
     clock.answer(None, instant(0), instant(0.1))
-    clock.saw_frame(at(0.3), instant(0.4))
-    clock.saw_frame(at(0.4), instant(0.4))
-    assert shown(clock, 0.4) == 0.3
+    for second in (0.4, 0.4, 0.4, 0.9):
+        clock.saw_frame(at(second - 0.1), instant(second))
+        assert shown(clock, second) is None
+    clock.saw_frame(at(1.4), instant(1.4))
+    assert shown(clock, 1.4) == 1.3
+
+
+def test_wrong_frames_at_once_are_no_majority() -> None:
+    clock = started()
+    for second in (0.1, 0.1, 0.1):
+        clock.saw_frame(at(HOURS), instant(second))
+    clock.saw_frame(at(0.2), instant(0.2))
+    clock.answer(at(0.3), instant(0), instant(0.3))
+    assert shown(clock, 0.3) == 0.3
 
 
 def test_rest_is_asked_again_a_second_after_it_failed() -> None:
