@@ -86,7 +86,7 @@ class Worker:
 
     def pause(self, milliseconds: int) -> None:
         """Do nothing for so long; what arrives meanwhile waits."""
-        self._paused_until_ms = self._world.now_ms + milliseconds
+        self._paused_until_ms = max(self._paused_until_ms, self._world.now_ms + milliseconds)
 
     def stall_broker(self, milliseconds: int) -> None:
         """Let the broker take nothing for so long."""
