@@ -45,7 +45,7 @@ test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install
 	@$(VENV)/bin/pytest -m browser tests/browser
 
 .PHONY: chaos
-chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
+chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
 
 .PHONY: chaos-backfill

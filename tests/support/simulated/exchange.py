@@ -29,7 +29,7 @@ class Kind(StrEnum):
     LOSE = "trades are made and never sent"
     STALL = "trades are sent at the end of the fault"
     LATE = "trades are sent so much later"
-    MUTE = "connections send and answer nothing"
+    MUTE = "connections send and answer nothing, also after the fault"
     TWICE = "frames are sent twice"
     FRAME_TIME = "the ts of frames is so far from the time at which they are sent"
     PHANTOM = "the first frame after a subscription has a trade that was not made, so far from the time"
@@ -177,6 +177,7 @@ class Connection:
 
     def __init__(self, exchange: Exchange, receive: Callable[[str], None], broken: Callable[[], None]) -> None:
         self.is_open = True
+        self._is_mute = False
         self._exchange = exchange
         self._world = exchange.world
         self._receive = receive
@@ -243,8 +244,9 @@ class Connection:
         }
 
     def _deliver(self, stream: str, due_ms: int, text: str) -> None:
-        """Let a message arrive, not before the earlier ones of its stream; a mute exchange does not send it."""
-        if self._exchange.fault(Kind.MUTE):
+        """Let a message arrive, not before the earlier ones of its stream; a mute connection does not send it."""
+        self._is_mute = self._is_mute or self._exchange.fault(Kind.MUTE) is not None
+        if self._is_mute:
             return
         self._due[stream] = due_ms = max(due_ms, self._due.get(stream, 0))
 
