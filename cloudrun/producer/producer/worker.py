@@ -38,6 +38,8 @@ from producer.topic_writer import TopicWriter
 TICK_S: Final = 0.05
 _MAX_FRAME: Final = 16 << 20
 _OPEN_S: Final = 10.0
+_BATCH_S: Final = 0.02
+"""Time between two reads of a socket."""
 _CLOSE_S: Final = 0.5
 """How long the end waits for a peer that may be dead; the flush needs the time that Cloud Run gives."""
 
@@ -96,8 +98,12 @@ class Worker:
                 ) as socket:
                     self._socket = socket
                     await self._do(self._feed.connected)
-                    async for text in socket:
-                        await self._do(self._feed.received, text)
+                    reading = asyncio.create_task(_read_in_batches(socket.transport))
+                    try:
+                        async for text in socket:
+                            await self._do(self._feed.received, text)
+                    finally:
+                        reading.cancel()
             except (OSError, TimeoutError, WebSocketException) as error:
                 reason = f"{self._ws_url}: {error!r}"
             finally:
@@ -157,3 +163,13 @@ class Worker:
                 await self._do(feed.klines, symbol, await rest.klines(symbol, start_us, limit), asked_at)
             case AskStatus(symbol):
                 await self._do(feed.status, symbol, await rest.status(symbol))
+
+
+async def _read_in_batches(transport: asyncio.Transport) -> None:
+    """Read the socket at intervals only: a frame has a trade or two, and each turn of the loop costs as much."""
+    while not transport.is_closing():
+        transport.resume_reading()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the loop has polled the socket and read it
+        transport.pause_reading()
+        await asyncio.sleep(_BATCH_S)
