@@ -20,7 +20,7 @@ from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.trade import Trade
 from local.exchange.live.frames import Frame, frames_of, kline_topic, read_capture, trade_topic
-from local.exchange.live.klines import with_klines
+from local.exchange.live.klines import MINUTE_MS, floor_ms, with_klines
 from local.exchange.synthetic.second import synthetic_burst, synthetic_second, tick_direction
 
 FindFile = Callable[[str, dt.date], Awaitable[Path | None]]
@@ -52,7 +52,7 @@ def symbols_of(topics: frozenset[str]) -> list[str]:
 class Capture:
     """A recording with one frame a line, read as it is played. Raises ValueError for a file without any readable `ts`.
 
-    `first_ms`: the time of its first frame.
+    `first_ms`: the time of its first frame. `whole_from_ms`: the end of the minute within which it begins.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,6 +64,7 @@ class Capture:
             topics.add(frame.topic)
         if not self.first_ms:
             raise ValueError(f"a capture holds one websocket frame a line, with its ts, got {path}")
+        self.whole_from_ms: Final = floor_ms(self.first_ms - 1) + MINUTE_MS
         self.topics: Final = frozenset(topics - {""})
 
     def frames(self, from_ms: int) -> Iterator[Frame]:
@@ -75,8 +76,10 @@ class Days:
     """Days of the archive in the form of live frames. Raises ValueError for days without any trade.
 
     `trades` of each symbol are in matching order, which becomes their `seq`, as the archive's times are finer than `T`.
-    `first_ms`: the time of the first frame.
+    `first_ms`: the time of the first frame. `whole_from_ms`: no minute lacks trades.
     """
+
+    whole_from_ms: Final = 0
 
     def __init__(self, trades: Mapping[str, Sequence[Trade]]) -> None:
         self._trades = trades
