@@ -49,7 +49,8 @@ chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; 
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
 
 .PHONY: chaos-backfill
-chaos-backfill: setup ## a backfill of 60 days x 4 symbols with a kill -9 of the command every 20 s; nothing twice
+chaos-backfill: setup ## 20 times two backfills at once with kills; one of 240 days with a kill -9 every 20 s; nothing twice
+	@BACKFILL_ROUNDS=20 $(VENV)/bin/pytest -q tests/integration/local/test_backfills_at_once.py
 	@$(VENV)/bin/python -m tests.bench.backfill_kills
 
 .PHONY: chaos-backlog

@@ -53,6 +53,9 @@ class Services(Protocol):
     async def call(self, body: dict[str, Any]) -> requests.Response:
         """The response of `fetch_archive` to a request."""
 
+    async def ended(self, batch_id: str) -> None:
+        """Return when a batch does not run."""
+
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
     ) -> None:
@@ -104,8 +107,11 @@ class Backfill:
         UnknownSymbolError, and BackfillError when a service does not answer or a batch fails repeatedly. A day that
         fails does not raise and does not keep the others from being loaded; its reason is in the summary.
         """
-        self._ingests = await self._services.ingests(self._symbols, self._start, self._end)
-        self._known = {item: ingest.recorded for item, ingest in self._ingests.items()}
+        await self._read_ingests()
+        if unfinished := {recorded.batch_id for recorded in self._known.values() if recorded.unfinished}:
+            # Their batches, left by another run, may be about to finish the days, which are then not computed again.
+            await asyncio.gather(*map(self._services.ended, sorted(unfinished)))
+            await self._read_ingests()
         plan = Plan(self._symbols, self._start, self._end, self._known, again=again, size=self._size)
         summary = Summary(planned=plan.days, not_fetched=plan.not_fetched)
         if not plan.days:
@@ -117,6 +123,10 @@ class Backfill:
         self._progress.step(DONE, len(planned))
         await self._run_batches(plan, summary)
         return summary
+
+    async def _read_ingests(self) -> None:
+        self._ingests = await self._services.ingests(self._symbols, self._start, self._end)
+        self._known = {item: ingest.recorded for item, ingest in self._ingests.items()}
 
     async def _run_batches(self, plan: Plan, summary: Summary) -> None:
         began = asyncio.get_running_loop().time()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -75,14 +77,21 @@ def dataproc_call(call: Callable[[], _T]) -> _T:
     return through_outages("Dataproc", call, passing, quota=(exceptions.TooManyRequests,))
 
 
+def wait_until_ended(cloud: Cloud, name: str, progress: Progress) -> None:
+    """Return when the batch `name` does not run; it may have been deleted since."""
+    from google.api_core import exceptions
+
+    get = partial(cloud.batches().get_batch, name=f"{_parent(cloud)}/batches/{name}", timeout=30)
+    with suppress(exceptions.NotFound):
+        _end_of(dataproc_call(get), get, progress)
+
+
 def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress: Progress) -> tuple[Any, bool]:
     """The batch `name` once it has ended, and whether it had before this call; it is created if it does not exist."""
     from google.api_core import exceptions
-    from google.cloud.dataproc_v1 import Batch
 
-    parent = f"projects/{cloud.settings.project}/locations/{cloud.settings.region}"
     client = cloud.batches()
-    request = {"parent": parent, "batch_id": name, "batch": description}
+    request = {"parent": _parent(cloud), "batch_id": name, "batch": description}
 
     def create() -> bool:
         try:
@@ -91,17 +100,30 @@ def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress:
             return False
         return True
 
-    def get() -> Any:
-        return client.get_batch(name=f"{parent}/batches/{name}", timeout=30)
-
-    ended = (Batch.State.SUCCEEDED, Batch.State.FAILED, Batch.State.CANCELLED)
+    get = partial(client.get_batch, name=f"{_parent(cloud)}/batches/{name}", timeout=30)
     # A batch exists also when an earlier request was accepted and yet answered with an error.
     is_new = dataproc_call(create)
     batch = dataproc_call(get)
-    had_ended = not is_new and batch.state in ended
-    if not is_new and not had_ended:
+    had_ended = not is_new and _has_ended(batch)
+    return _end_of(batch, get, None if is_new else progress), had_ended
+
+
+def _end_of(batch: Any, get: Callable[[], Any], progress: Progress | None) -> Any:
+    """The batch once it has ended. `progress`: takes a note about one that another run has begun."""
+    if progress and not _has_ended(batch):
+        name = batch.name.rpartition("/")[2]
         progress.note(f"batch {name} is {batch.state.name.lower()} already; waiting for it")
-    while batch.state not in ended:
+    while not _has_ended(batch):
         time.sleep(_POLL_S)
         batch = dataproc_call(get)
-    return batch, had_ended
+    return batch
+
+
+def _has_ended(batch: Any) -> bool:
+    from google.cloud.dataproc_v1 import Batch
+
+    return batch.state in (Batch.State.SUCCEEDED, Batch.State.FAILED, Batch.State.CANCELLED)
+
+
+def _parent(cloud: Cloud) -> str:
+    return f"projects/{cloud.settings.project}/locations/{cloud.settings.region}"

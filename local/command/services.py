@@ -16,7 +16,7 @@ from bitcoin_pipeline import schemas
 from bitcoin_pipeline.batches import candles_batch, candles_batch_id, manifest_json, manifest_object, manifest_of
 from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
 from local.command.backfill import Limits
-from local.command.batch_runs import run_batch
+from local.command.batch_runs import run_batch, wait_until_ended
 from local.command.cloud import Cloud
 from local.command.queries import Ingest, candle_count, ingests
 from local.command.steps import Progress, through_outages
@@ -78,6 +78,10 @@ class CloudServices:
 
         return await self._in_thread(lambda: through_outages("fetch_archive", post, passing))
 
+    async def ended(self, batch_id: str) -> None:
+        """See local.command.backfill.Services."""
+        await self._in_thread(lambda: wait_until_ended(self._cloud, batch_id, self._progress))
+
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
     ) -> None:
@@ -96,7 +100,7 @@ class CloudServices:
             manifest = manifest_json(manifest_of(work, answers))
             path = f"{job.staging}/{manifest_object(name)}"
             through_outages("Cloud Storage", lambda: write_object(self._cloud.lake(), path, manifest), (OSError,))
-            return candles_batch(job, name)
+            return candles_batch(job, name, len(work.load))
 
         def batch_id(attempt: int) -> str:
             return candles_batch_id(work, answers, known, attempt)

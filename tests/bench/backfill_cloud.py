@@ -1,8 +1,8 @@
 """How long a backfill of years takes on Google Cloud, and what it costs: a simulation in virtual time.
 
 `python -m tests.bench.backfill_cloud` (or `make bench-backfill`). The command's planner, fetcher and pace are the real
-ones, and so are the forms of requests and answers and the simulator's rate limit. Delays and prices are the parameters
-of `Delays` and `Prices`; nothing of it ran on Google Cloud.
+ones, and so are the forms of requests and answers, the executors of a batch and the simulator's rate limit. Delays and
+prices are the parameters of `Delays` and `Prices`; nothing of it ran on Google Cloud.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 import requests
 
 from bitcoin_pipeline.answers import exchange_ban
-from bitcoin_pipeline.batches import candles_batch_id
+from bitcoin_pipeline.batches import candles_batch_id, spark_properties
 from bitcoin_pipeline.ingests import BatchDays, Fetched, FetchStatus, IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.listings import ListedFile, ListingRequest, listing_body, parse_request
 from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND
@@ -58,8 +58,6 @@ class Delays:
     day_cpu_s: float = 0.15
     mb_cpu_s: float = 0.0285
     vcpu_factor: float = 1.5
-    executors: int = 2
-    cores: int = 4
     exchange_requests: int = 30
     ban_s: int = 600
 
@@ -68,7 +66,7 @@ class Delays:
 class Prices:
     """List prices in dollars.
 
-    `dcu_hour`: of Dataproc Serverless; a driver or an executor of 4 cores is 4 DCU. `vcpu_second`: of a function's
+    `dcu_hour`: of Dataproc Serverless. `vcpu_second`: of a function's
     instance. `operation`: one write to Cloud Storage. `query_tib`: scanned by BigQuery, which bills 10 MiB a table at
     least.
     """
@@ -78,6 +76,9 @@ class Prices:
     operation: float = 0.000005
     query_tib: float = 6.25
 
+
+DCU_A_NODE: Final = 4
+"""Data compute units of a driver or an executor of 4 cores."""
 
 WRITES_A_DAY: Final = 3
 """Objects that a day writes: the staged file, its copy to raw/, and the Parquet."""
@@ -101,7 +102,10 @@ def one_busy(item: SymbolDay) -> float:
 
 @dataclass(slots=True)
 class Bill:
-    """What a backfill used. `batch_s`: time of all batches, `task_s`: the part of it in which days are computed."""
+    """What a backfill used.
+
+    `batch_s`: time of all batches, `task_s`: the part of it in which days are computed; `dcu_s`: DCU-seconds.
+    """
 
     calls: int = 0
     bans: int = 0
@@ -110,14 +114,14 @@ class Bill:
     batches: int = 0
     batch_s: float = 0
     task_s: float = 0
+    dcu_s: float = 0
     first_candles_s: float = 0
     computed: dict[SymbolDay, int] = field(default_factory=dict)
 
-    def dollars(self, delays: Delays, prices: Prices) -> float:
+    def dollars(self, prices: Prices) -> float:
         """The cost of the run; storage that stays is not in it."""
-        dcu = 4 * (1 + delays.executors)
         queries = self.batches * TABLES_A_BATCH * 10 / 2**20 * prices.query_tib
-        batches = self.batch_s / 3600 * dcu * prices.dcu_hour
+        batches = self.dcu_s / 3600 * prices.dcu_hour
         writes = len(self.computed) * WRITES_A_DAY * prices.operation
         return batches + self.function_s * prices.vcpu_second + writes + queries
 
@@ -183,6 +187,9 @@ class SimulatedCloud:
         self._stored[item] = {**answer, "status": FetchStatus.UNCHANGED}
         return {**answer, "status": FetchStatus.STORED}, 200
 
+    async def ended(self, batch_id: str) -> None:
+        """See local.command.backfill.Services."""
+
     async def compute(
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
     ) -> None:
@@ -190,7 +197,9 @@ class SimulatedCloud:
         began = _now()
         delays = self._delays
         name = candles_batch_id(work, answers, known, 1)
-        slots = [0.0] * (delays.executors * delays.cores)
+        properties = spark_properties(len(work.load))
+        executors = int(properties["spark.executor.instances"])
+        slots = [0.0] * (executors * int(properties["spark.executor.cores"]))
         for item in work.load:
             cpu_s = delays.day_cpu_s + self._size(item) / MB * delays.mb_cpu_s
             heapq.heapreplace(slots, slots[0] + cpu_s * delays.vcpu_factor)
@@ -201,7 +210,9 @@ class SimulatedCloud:
             self.bill.computed[item] = self.bill.computed.get(item, 0) + 1
         self.bill.batches += 1
         self.bill.task_s += max(slots)
-        self.bill.batch_s += max(60, _now() - began)
+        seconds = max(60, _now() - began)
+        self.bill.batch_s += seconds
+        self.bill.dcu_s += seconds * DCU_A_NODE * (1 + executors)
         self.bill.first_candles_s = self.bill.first_candles_s or _now()
 
     def _size(self, item: SymbolDay) -> int:
@@ -265,7 +276,7 @@ def main() -> None:
         began = time.monotonic()
         seconds, bill, _ = simulate(symbols, 2400, sizes)
         hours, dollars = goals[symbols]
-        cost = bill.dollars(Delays(), Prices())
+        cost = bill.dollars(Prices())
         cells = (
             what,
             f"{seconds / 3600:.2f} h, {hours:g} h",

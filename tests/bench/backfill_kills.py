@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import requests
 
-from bitcoin_pipeline.batches import parse_manifest
+from bitcoin_pipeline.batches import Manifest, parse_manifest
 from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.candle import Source, minute_candles
 from bitcoin_pipeline.names import archive_key
@@ -64,21 +65,21 @@ def _harass(pipeline: Pipeline) -> list[str]:
     words = ("backfill", ",".join(SYMBOLS), START.isoformat(), END.isoformat())
     began = time.monotonic()
     kills = 0
+    batches: dict[str, Manifest] = {}
     while True:
         process = pipeline.start(*words)
-        try:
-            _, err = process.communicate(timeout=EVERY_S)
-        except subprocess.TimeoutExpired:
+        if not _ends(process, pipeline, batches):
             process.kill()
             process.communicate()
             kills += 1
             continue
+        err = process.communicate()[1]
         if process.returncode == 0:
             break
         print(f"ended with {process.returncode}: {err[-500:]}", flush=True)  # noqa: T201
     seconds = time.monotonic() - began
     [counts] = pipeline.done("sql", _COUNTS, "--format", "csv").rows
-    computed = _computed(pipeline)
+    computed = Counter(str(item) for manifest in batches.values() for item in manifest.load)
     days = len(SYMBOLS) * ((END - START).days + 1)
     faults = [
         *([f"{counts['loaded']} of {days} days loaded"] if int(counts["loaded"]) != days else []),
@@ -90,7 +91,7 @@ def _harass(pipeline: Pipeline) -> list[str]:
         *(fault for symbol in SYMBOLS for day in COMPARED for fault in _different(pipeline, symbol, day)),
     ]
     print(  # noqa: T201
-        f"{days} days loaded in {seconds:.0f} s with {kills} kills of the command; "
+        f"{days} days loaded in {seconds:.0f} s by {len(batches)} batches, with {kills} kills of the command; "
         f"{counts['trades']} trades, {counts['candles']} candles; days computed once, twice, more often: "
         f"{', '.join(str(count) for count in _times(computed))}; "
         f"{len(SYMBOLS) * len(COMPARED)} days compared with the core; faults: {faults or 'none'}"
@@ -98,12 +99,15 @@ def _harass(pipeline: Pipeline) -> list[str]:
     return faults
 
 
-def _computed(pipeline: Pipeline) -> Counter[str]:
-    """How many batches each day was in, by the batches' manifests."""
-    found: Counter[str] = Counter()
-    for file in (pipeline.home / "gcs" / STAGING).rglob("manifest.json"):
-        found.update(str(item) for item in parse_manifest(file.read_bytes()).load)
-    return found
+def _ends(process: subprocess.Popen[str], pipeline: Pipeline, batches: dict[str, Manifest]) -> bool:
+    """True when the command ends by itself in time; adds the manifests of batches that are there meanwhile, by id."""
+    until = time.monotonic() + EVERY_S
+    while process.poll() is None and time.monotonic() < until:
+        for file in (pipeline.home / "gcs" / STAGING).rglob("manifest.json"):
+            with suppress(OSError, ValueError):  # the batch has removed it, or the command has not finished it
+                batches[file.parent.name] = parse_manifest(file.read_bytes())
+        time.sleep(0.3)
+    return process.poll() is not None
 
 
 def _times(computed: Counter[str]) -> tuple[int, int, int]:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
 from google.api_core import exceptions
 from google.cloud.dataproc_v1 import Batch
 from pyarrow import fs
@@ -22,9 +21,9 @@ from pyarrow import fs
 from bitcoin_pipeline.batches import parse_manifest
 from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
 from bitcoin_pipeline.ingests import SymbolDay
-from candles_batch import candles
+from candles_batch.finishing import delete_folder, finish
 from candles_batch.publication import publish
-from candles_batch.task import clear_day, load_day
+from candles_batch.task import empty_day, load_day
 
 
 class KilledError(Exception):
@@ -58,10 +57,16 @@ class Mortal:
 
 
 class InProcessDataproc:
-    """The batch controller of a region. `client`: makes a BigQuery client for a job; `kills`: jobs killed at most."""
+    """The batch controller of a region.
 
-    def __init__(self, client: Callable[[], Any], chance: random.Random, kills: int) -> None:
+    `client`, `storage`: make the clients of a job, of BigQuery and of Cloud Storage. `kills`: jobs killed at most.
+    """
+
+    def __init__(
+        self, client: Callable[[], Any], storage: Callable[[], Any], chance: random.Random, kills: int
+    ) -> None:
         self._client = client
+        self._storage = storage
         self._random = chance
         self._kills = kills
         self._lock = threading.Lock()
@@ -80,7 +85,7 @@ class InProcessDataproc:
             is_killed = self._kills > 0 and self._random.random() < 0.5
             self._kills -= is_killed
             seconds = self._random.uniform(0, 0.3)
-            calls = self._random.randrange(10) if is_killed else None
+            calls = self._random.randrange(12) if is_killed else None
         arguments = dict(each[2:].split("=", 1) for each in request["batch"]["pyspark_batch"]["args"])
         self._threads.submit(self._run, name, SimpleNamespace(**arguments), seconds, calls)
 
@@ -110,12 +115,13 @@ class InProcessDataproc:
         with fs.GcsFileSystem().open_input_stream(path, compression=None) as stream:
             manifest = parse_manifest(stream.read())
         self.computed += manifest.load
-        outcomes = [load_day(item, lake=options.lake, limit=RejectionLimit()) for item in sorted(manifest.load)]
-        outcomes += [clear_day(item, options.lake) for item in manifest.no_trades]
-        tables = (outcome.candles for outcome in outcomes if outcome.candles is not None)
-        loaded = pa.concat_tables([candles.schema().empty_table(), *tables])
-        ingests = [outcome.ingest for outcome in outcomes]
-        publish(warehouse, path.rpartition("/")[0], batch_id, ingests, loaded)
+        folder = path.rpartition("/")[0]
+        outcomes = [load_day(item, options.lake, folder, RejectionLimit()) for item in sorted(manifest.load)]
+        outcomes += [empty_day(item) for item in manifest.no_trades]
+        publish(warehouse, batch_id, outcomes)
+        files = self._storage()
+        finish(warehouse, files.bucket(options.lake), batch_id, outcomes)
+        delete_folder(files, folder)
 
     def end(self) -> None:
         """Wait for every job."""

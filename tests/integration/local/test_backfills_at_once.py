@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import random
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,7 +35,8 @@ from tests.support.batch_days import FIVE, file, lines
 from tests.support.dataproc_in_process import InProcessDataproc, KilledError, Mortal
 from tests.support.processes import RunningStack
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("BACKFILL_ROUNDS", "4"))
+"""`make chaos-backfill` has 20, some nine seconds each."""
 FIRST = dt.date(2024, 1, 1)
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 DAYS = 2
@@ -107,8 +109,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         RunningStack(tmp_path_factory.mktemp("stack"), services, archive) as running,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in running.stack.environ().items():
-            patch.setenv(name, value)
+        running.set_environment(patch)
         patch.setattr(batch_runs, "_PAUSE_US", 20_000)
         patch.setattr(batch_runs, "_POLL_S", 0.05)
         yield Market(running, archive)
@@ -142,13 +143,13 @@ class Command:
                     await task
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(60 * ROUNDS + 60)
 def test_two_backfills_at_once_with_kills_leave_the_rows_of_one(market: Market) -> None:
     for number in range(ROUNDS):
         chance = random.Random(number)
         items = market.publish(number)
         days = sorted({item.day for item in items})
-        dataproc = InProcessDataproc(market.running.bigquery, chance, kills=2)
+        dataproc = InProcessDataproc(market.running.bigquery, market.running.storage, chance, kills=2)
 
         async def race(dataproc: InProcessDataproc = dataproc, days: list[dt.date] = days, seed: int = number) -> None:
             commands = [Command(market, dataproc, days, random.Random(f"{seed} {name}")) for name in "ab"]

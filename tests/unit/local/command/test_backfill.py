@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from bitcoin_pipeline.ingests import SymbolDay
+from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
 from local.command.backfill import Backfill, Limits, Summary
+from local.command.queries import Ingest
 from local.command.steps import BackfillError
 from tests.bench.backfill_cloud import Delays, SimulatedCloud
 from tests.support.virtual_time import run
@@ -100,6 +101,31 @@ def test_after_a_stop_nothing_is_fetched_or_computed_again() -> None:
     assert shown.steps == {"files fetched": [4, 4], "days done": [4, 4]}
     assert run(backfill(cloud, 8, Shown()).run()) == Summary()
     assert cloud.bill.calls == 10
+
+
+class Finishing(Cloud):
+    """A cloud in which another run's batch has published its days, and finishes them within 30 s."""
+
+    async def ended(self, batch_id: str) -> None:
+        assert batch_id == "candles-left"
+        await asyncio.sleep(30)
+        self.record(unfinished=False)
+
+    def record(self, *, unfinished: bool) -> None:
+        for number in range(4):
+            item = SymbolDay("BTCUSDT", START + dt.timedelta(days=number))
+            recorded = Recorded(IngestStatus.LOADED, str(item), "e", "candles-left", unfinished)
+            self._rows[item] = Ingest(item, recorded, "", 0, 0, 0, 0)
+
+
+# other run's batch   ── published ──────── finished |
+# this run                       |── waits ─────────── plan: days 5 to 8
+def test_days_that_a_running_batch_has_published_are_not_computed_again() -> None:
+    cloud = Finishing()
+    cloud.record(unfinished=True)
+    summary = run(backfill(cloud, 8, Shown()).run())
+    assert [item.day.day for item in summary.planned] == [5, 6, 7, 8]
+    assert len(cloud.bill.computed) == 4
 
 
 def test_days_done_their_rate_and_the_time_left_are_shown_after_each_batch() -> None:
