@@ -39,7 +39,7 @@ class Status(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Order in which a stored row may change its status; the rank never falls."""
+        """Order in which a stored row of the same trades changes its status; a gap that opens later reverses it."""
         return _RANK[self]
 
     @property

@@ -12,6 +12,8 @@ CREATE TABLE records (
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
   'properties.group.id' = '${group}', ${start},
+  -- An answer of the broker for every few trades would cost it and Flink more than the trades themselves.
+  'properties.fetch.min.bytes' = '100000', 'properties.fetch.max.wait.ms' = '50',
   'format' = 'json', 'json.ignore-parse-errors' = 'true'
 );
 
@@ -21,6 +23,7 @@ CREATE TABLE lines (
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
   'properties.group.id' = '${lines_group}', ${start},
+  'properties.fetch.min.bytes' = '1000000', 'properties.fetch.max.wait.ms' = '1000',
   'format' = 'raw'
 );
 
@@ -42,7 +45,7 @@ CREATE TABLE candles (
   PRIMARY KEY (symbol, open_time, source) NOT ENFORCED
 ) WITH (
   'connector' = 'jdbc', 'url' = '${jdbc_url}', 'table-name' = 'candles',
-  'sink.buffer-flush.max-rows' = '2000', 'sink.buffer-flush.interval' = '150 ms'
+  'sink.buffer-flush.max-rows' = '2000', 'sink.buffer-flush.interval' = '100 ms'
 );
 
 CREATE TABLE feed_status (

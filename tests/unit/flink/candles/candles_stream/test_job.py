@@ -85,5 +85,5 @@ def test_the_plan_follows_from_what_decides_the_state(monkeypatch: pytest.Monkey
     assert plan("trades", ["/elsewhere/flink-dist-2.2.1.jar", "/x/flink-connector-jdbc-4.0.jar", "/x/b.jar"]) == now
     assert plan("trades", [name.replace("2.2.1", "2.2.2") for name in CLASS_PATH]) != now
     assert plan("replay", CLASS_PATH) != now
-    monkeypatch.setattr(job, "CONFIGURATION", {**job.CONFIGURATION, "table.exec.mini-batch.enabled": "true"})
+    monkeypatch.setattr(job, "CONFIGURATION", {**job.CONFIGURATION, "table.exec.mini-batch.enabled": "false"})
     assert plan("trades", CLASS_PATH) != now
