@@ -11,7 +11,7 @@ from typing import Final
 from bitcoin_pipeline.settings import setting
 
 SYSTEM_CA: Final = "system"
-"""In place of a file: the authorities that the operating system trusts sign the broker's certificate."""
+"""In place of a PEM file: the authorities that the client's system trusts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def client_config(brokers: str, *, ca: str = "", user: str = "", password: str =
     if protocol := security_protocol(ca, user):
         config["security.protocol"] = protocol
     if ca:
-        config["ssl.ca.location"] = "probe" if ca == SYSTEM_CA else ca
+        config["ssl.ca.location"] = "probe" if ca == SYSTEM_CA else ca  # librdkafka's word
     if user:
         config |= {"sasl.username": user, "sasl.password": password, "sasl.mechanism": mechanism}
     return config

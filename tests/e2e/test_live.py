@@ -78,7 +78,7 @@ def test_a_capture_comes_out_exact(
 
 
 def test_disorder_reached_the_topic(stack: WholeStack) -> None:
-    """Trades came after the proof of their minute's end, so the candles above show that they amend it."""
+    """Trades came after the record of their minute, so the candles above show that they amend it."""
     late = stack.topic().after_their_minute
     assert [base for base in BASES if late[base]] == []
     assert all(late[f"LATE{base}"] for base in BASES[1:])  # the real market was recorded within a minute

@@ -24,12 +24,12 @@ LONGEST_MS: Final = 4500
 
 
 class Kind(StrEnum):
-    """Faults of the exchange. A value, where there is one, is in milliseconds."""
+    """Faults of the exchange. A value, where there is one, is in milliseconds, but for REST_SHORT."""
 
     LOSE = "trades are made and never sent"
     STALL = "trades are sent at the end of the fault"
     LATE = "trades are sent so much later"
-    MUTE = "connections send and answer nothing"
+    MUTE = "connections send and answer nothing, also after the fault"
     TWICE = "frames are sent twice"
     FRAME_TIME = "the ts of frames is so far from the time at which they are sent"
     PHANTOM = "the first frame after a subscription has a trade that was not made, so far from the time"
@@ -41,6 +41,8 @@ class Kind(StrEnum):
     KLINE_MORE = "klines have more volume than the trades"
     KLINE_LESS = "klines have less volume than the trades"
     REST_DOWN = "REST calls fail"
+    REST_NO_KLINES = "REST calls for klines fail"
+    REST_SHORT = "REST has so many of the last trades only, in place of 1,000"
     REST_SLOW = "REST calls take so much longer"
     REST_LAG = "REST has the data of so long ago"
     REST_CACHED = "REST answers as it did so long ago, with that time"
@@ -129,7 +131,7 @@ class Exchange:
         ban = self.fault(Kind.REST_BAN)
         if ban:
             return Answer(None, ban.to_ms)
-        if self.fault(Kind.REST_DOWN):
+        if self.fault(Kind.REST_DOWN) or (call == "kline" and self.fault(Kind.REST_NO_KLINES)):
             return None
         lag, cached, wrong = (self.fault(kind) for kind in (Kind.REST_LAG, Kind.REST_CACHED, Kind.REST_TIME))
         until_ms, shown_ms = now_ms - self.world.rng.randrange(60), now_ms
@@ -152,7 +154,8 @@ class Exchange:
         if call == "kline":
             from_ms, to_ms = int(query.get("start", "0")), int(query.get("end", str(until_ms)))
             return {"symbol": market.symbol, "list": market.klines(from_ms, to_ms, until_ms, limit)}
-        page = market.page(until_ms, limit)
+        short = self.fault(Kind.REST_SHORT)
+        page = market.page(until_ms, min(limit, short.value) if short else limit)
         odd = self.fault(Kind.REST_ODD)
         if odd and page:
             page[-1] = {**page[-1], "time": str(max(1, int(page[-1]["time"]) + odd.value)), "execId": _id(odd.from_ms)}
@@ -174,6 +177,7 @@ class Connection:
 
     def __init__(self, exchange: Exchange, receive: Callable[[str], None], broken: Callable[[], None]) -> None:
         self.is_open = True
+        self._is_mute = False
         self._exchange = exchange
         self._world = exchange.world
         self._receive = receive
@@ -240,8 +244,9 @@ class Connection:
         }
 
     def _deliver(self, stream: str, due_ms: int, text: str) -> None:
-        """Let a message arrive, not before the earlier ones of its stream; a mute exchange does not send it."""
-        if self._exchange.fault(Kind.MUTE):
+        """Let a message arrive, not before the earlier ones of its stream; a mute connection does not send it."""
+        self._is_mute = self._is_mute or self._exchange.fault(Kind.MUTE) is not None
+        if self._is_mute:
             return
         self._due[stream] = due_ms = max(due_ms, self._due.get(stream, 0))
 

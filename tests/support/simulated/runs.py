@@ -5,7 +5,7 @@ replaced. Its last minutes are calm, so that whatever can be completed is comple
 
 What an exchange can hide from everyone is not simulated: a run has either klines that are right, and then trades may be
 kept back in silence and REST may lag, or klines that are wrong or missing, and then the trades arrive within
-LONGEST_MS and REST has them.
+LONGEST_MS and REST has them with a time that is right or older.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EITHER: Final = (
     Kind.UNREACHABLE,
     Kind.REST_DOWN,
     Kind.REST_SLOW,
-    Kind.REST_CACHED,
+    *(Kind.REST_CACHED,) * 3,
     Kind.REST_TIME,
     Kind.REST_ODD,
     Kind.REST_BAN,
@@ -170,11 +170,16 @@ def random_plan(seed: int, minutes: int = 9) -> Plan:
     chaos_s = (minutes * MINUTE_MS - CALM_MS) / 1000
     chosen = list(symbols if rng.random() < 0.7 else rng.sample(symbols, max(1, len(symbols) - 1)))
     plan.at(rng.uniform(0, 50), "first start", lambda run: run.start(chosen))
-    kinds = _RIGHT_KLINES if rng.random() < 0.7 else _WRONG_KLINES
+    kinds = rng.choice((_RIGHT_KLINES, _RIGHT_KLINES, _WRONG_KLINES, _EITHER, _EITHER))
+    if kinds is _EITHER:  # there are no klines at all, so that the feed's own proof decides
+        plan.fault(rng.choice((Kind.KLINE_MISSING, Kind.REFUSE_KLINES)), 0, chaos_s)
+        plan.fault(Kind.REST_NO_KLINES, 0, chaos_s)
+    if rng.random() < 0.5:
+        plan.fault(Kind.REST_SHORT, 0, chaos_s, None, rng.choice((20, 100, 300)))
     for _ in range(rng.choice((0, 1, 2, 4, 8))):
         _add_fault(plan, rng.choice(kinds), rng, chaos_s)
     at_s = 60.0
-    while (at_s := at_s + rng.expovariate(1 / 40)) < chaos_s - 30:
+    while (at_s := at_s + rng.expovariate(1 / rng.choice((10, 40)))) < chaos_s - 30:
         _add_event(plan, rng, at_s, symbols)
     # The calm end begins with a worker for all symbols.
     if rng.random() < 0.5:

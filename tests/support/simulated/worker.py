@@ -5,6 +5,7 @@ For tests only. It carries out the feed's actions as the producer does, and may 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -63,6 +64,7 @@ class Worker:
         self._attempt = 0
         self._banned_until_ms = 0
         self._paused_until_ms = 0
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def start(self, symbols: Sequence[str], window: int | None = None) -> None:
         """Read the end of the topic, and begin to connect."""
@@ -86,7 +88,8 @@ class Worker:
 
     def pause(self, milliseconds: int) -> None:
         """Do nothing for so long; what arrives meanwhile waits."""
-        self._paused_until_ms = self._world.now_ms + milliseconds
+        self._paused_until_ms = max(self._paused_until_ms, self._world.now_ms + milliseconds)
+        self._world.at(self._paused_until_ms, self._go_on)
 
     def stall_broker(self, milliseconds: int) -> None:
         """Let the broker take nothing for so long."""
@@ -103,11 +106,17 @@ class Worker:
         return Instant(self._clock_us + self._world.now_ms * 1000)
 
     def _awake(self, event: Callable[[], None]) -> None:
-        """Let something happen now, or once the worker goes on, unless it is dead."""
-        if self._world.now_ms < self._paused_until_ms:
-            self._world.at(self._paused_until_ms, lambda: self._awake(event))
+        """Let something happen now, or, in order, once the worker goes on, unless it is dead."""
+        if self._waiting or self._world.now_ms < self._paused_until_ms:
+            self._waiting.append(event)
         elif self.is_alive:
             event()
+
+    def _go_on(self) -> None:
+        """Let happen what waited for the end of the pause, unless another pause has begun."""
+        while self._waiting and self.is_alive and self._world.now_ms >= self._paused_until_ms:
+            self._waiting[0]()
+            self._waiting.popleft()
 
     def _connect(self) -> None:
         attempt = self._attempt
