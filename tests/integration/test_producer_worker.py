@@ -191,7 +191,7 @@ def test_a_minute_of_the_simulator_is_confirmed_whatever_happens_in_it(tmp_path:
 
 
 async def _has(writer: Recorder, trades: int) -> bool:
-    return sum(record["type"] == "trade" for record in writer.records) >= trades
+    return len([record for record in writer.records if record["type"] == "trade"]) >= trades
 
 
 async def _has_minutes(writer: Recorder) -> bool:
