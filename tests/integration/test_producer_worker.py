@@ -1,4 +1,4 @@
-"""The producer's worker against websocket servers of its own, without a broker."""
+"""The producer's worker against websocket servers in the test's process, without a broker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -17,9 +18,11 @@ from producer.gap_events import GapEvents
 from producer.rest import RestClient
 from producer.topic_writer import TopicWriter
 from producer.worker import Worker
+from tests.support.exchange import Exchange, market, play, until
 from tests.support.feeds import BASE_MS
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+TWO = ("BTCUSDT", "ETHUSDT")
 
 
 class Kept:
@@ -144,3 +147,53 @@ def _frame(topic: str) -> dict[str, Any]:
     symbol = topic.removeprefix("publicTrade.")
     item = {"T": BASE_MS, "s": symbol, "S": "Buy", "v": "1", "p": "2", "i": "a9188a0a-82bc-50de-be60-03eedbe3cdd7"}
     return {"topic": topic, "type": "snapshot", "ts": BASE_MS, "data": [item]}
+
+
+class Recorder(Kept):
+    """A writer that keeps the symbols' records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[dict[str, Any]] = []
+
+    async def publish(self, symbol: str, records: Iterable[bytes]) -> None:
+        self.records += map(json.loads, records)
+
+
+# ... silence of one symbol ... drop < ... | K      of the simulator's minute, which ends soon
+def test_a_minute_of_the_simulator_is_confirmed_whatever_happens_in_it(tmp_path: Path) -> None:
+    writer, stop = Recorder(), asyncio.Event()
+
+    async def body(simulated: Exchange) -> None:
+        url = f"ws://127.0.0.1:{simulated.port}/v5/public/linear"
+        async with RestClient(f"http://127.0.0.1:{simulated.port}") as rest:
+            feed = LiveFeed(TWO, Tail(), token="w1", uniform=lambda: 1.0)  # noqa: S106  # no secret
+            worker = Worker(feed, cast("TopicWriter", writer), rest, GapEvents(""), url)
+            working = asyncio.create_task(worker.run(stop))
+            await until(lambda: _has(writer, 20))
+            await simulated.fault("silence", symbol="ETHUSDT", seconds=1)
+            await until(lambda: _has(writer, 100))
+            await simulated.fault("drop")
+            await until(lambda: _has_minutes(writer))
+            traded = {symbol: await simulated.trades(symbol) for symbol in TWO}
+            stop.set()
+            await working
+        minutes = [record for record in writer.records if record["type"] == "minute"]
+        assert all(minute["confirmed"] for minute in minutes)
+        for minute in minutes:
+            open_ms = minute["open_time"] // 1000
+            count = sum(open_ms <= trade["T"] < open_ms + 60_000 for trade in traded[minute["symbol"]])
+            assert minute["trade_count"] == count
+        assert [record for record in writer.records if record["type"] == "gap"] == []
+
+    offset_ms = -((time.time_ns() // 1_000_000 - 50_000) % 60_000)  # the minute's last ten seconds
+    play(market(tmp_path, rate=50.0, offset_ms=offset_ms), body)
+
+
+async def _has(writer: Recorder, trades: int) -> bool:
+    return len([record for record in writer.records if record["type"] == "trade"]) >= trades
+
+
+async def _has_minutes(writer: Recorder) -> bool:
+    closed: set[str] = {record["symbol"] for record in writer.records if record["type"] == "minute"}
+    return closed == set(TWO)
