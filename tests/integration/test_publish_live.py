@@ -194,13 +194,14 @@ def gaps(world: World) -> list[str]:
 # days ago   |37 a b f   |36 c   |35 d   |34 ...   kept: the whole days from 35 days ago on
 def test_what_is_old_and_published_leaves_postgres(world: World) -> None:
     day = 1440
-    for symbol, minutes_ago, status in (
-        ("A", 37 * day, "final"),
-        ("B", 37 * day + 5, "partial"),
-        ("F", 37 * day, "forming"),
-        ("D", 35 * day - 5, "final"),
+    for symbol, minutes_ago, status, written_days_ago in (
+        ("A", 37 * day, "final", 37),
+        ("B", 37 * day + 5, "partial", 37),
+        ("F", 37 * day, "forming", 37),
+        ("D", 35 * day - 5, "final", 34),
+        ("H", 37 * day, "final", 0),  # of a recording that is played now
     ):
-        world.write(symbol, minutes_ago, "2", status)
+        world.write(symbol, minutes_ago, "2", status, updated_at=NOW - dt.timedelta(days=written_days_ago))
     for gap_id, symbol, minutes_ago, minutes, state in (
         ("1", "B", 37 * day + 5, 1, "opened"),
         ("2", "C", 36 * day + 1440, 0, "closed"),
@@ -212,15 +213,15 @@ def test_what_is_old_and_published_leaves_postgres(world: World) -> None:
         ended = None if minutes is None else opened + dt.timedelta(minutes=minutes)
         world.database.execute("INSERT INTO gaps VALUES (%s, %s, %s, %s, %s)", (gap_id, symbol, opened, ended, state))
     answer = world.publish()
-    assert (answer["sent"], answer["pruned"]) == (3, 2)
-    assert [row["symbol"] for row in world.published()] == ["A", "B", "D"]
-    assert [row["symbol"] for row in world.in_postgres()] == ["D"]
+    assert (answer["sent"], answer["pruned"]) == (4, 2)
+    assert [row["symbol"] for row in world.published()] == ["A", "B", "D", "H"]
+    assert [row["symbol"] for row in world.in_postgres()] == ["D", "H"]
     forming = world.database.execute("SELECT symbol FROM candles WHERE status = 'forming'").fetchall()
     assert forming == [{"symbol": "F"}]
     # A gap goes when it has an end and BigQuery has the candles that it touched.
     assert gaps(world) == ["3", "4", "5"]
     assert world.publish()["pruned"] == 0
-    assert [row["symbol"] for row in world.published()] == ["A", "B", "D"]
+    assert [row["symbol"] for row in world.published()] == ["A", "B", "D", "H"]
 
 
 def test_what_bigquery_lacks_stays_in_postgres(world: World) -> None:

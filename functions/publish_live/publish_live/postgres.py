@@ -38,7 +38,7 @@ ORDER BY updated_at, symbol, open_time
 
 _OLD: Final = """
 SELECT symbol, open_time, updated_at FROM candles
-WHERE source = 'live' AND status <> 'forming' AND open_time < %s ORDER BY open_time LIMIT %s
+WHERE source = 'live' AND status <> 'forming' AND open_time < %s AND updated_at < %s ORDER BY open_time LIMIT %s
 """
 
 _DELETE_CANDLES: Final = """
@@ -85,8 +85,11 @@ def changed_rows(postgres: psycopg.Connection[Row], published: Iterable[RowVersi
 
 
 def old_versions(postgres: psycopg.Connection[Row], before: dt.datetime, limit: int) -> set[RowVersion]:
-    """The versions of the oldest complete or partial candles that open before a time, at most `limit`."""
-    return {row_version(row) for row in postgres.execute(_OLD, (before, limit))}
+    """The versions of the oldest complete or partial candles that open before a time, at most `limit`.
+
+    Candles that were written after that time are left out: a recording that is played now has old times.
+    """
+    return {row_version(row) for row in postgres.execute(_OLD, (before, before, limit))}
 
 
 def delete_candles(postgres: psycopg.Connection[Row], versions: Iterable[RowVersion]) -> None:
