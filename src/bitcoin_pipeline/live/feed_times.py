@@ -50,7 +50,7 @@ class FeedTimes:
     """Time between two requests for the status of a refused symbol."""
     remember_us: int = MINUTE_US
     """How long the ids of a confirmed minute's trades are kept after its end."""
-    remember_unconfirmed_us: int = 5 * MINUTE_US
+    remember_unconfirmed_us: int = 2 * MINUTE_US
     """How long the ids of a minute are kept that is whole by the feed's own proof."""
     requests_per_s: int = 15
     """Requests to REST in a second, in the long run."""
