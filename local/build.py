@@ -7,13 +7,15 @@ The same sources give the same bytes: files are in the order of their names, wit
 without compression, whose output depends on the version of zlib. The wheel alone is compressed, by hatchling.
 
     functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes
-    functions/NAME.zip     the same, as Cloud Functions takes it
-    cloudrun/NAME/         the same for a container: the context of its image's build
+    functions/NAME.zip     the same without the Dockerfile, as Cloud Functions takes it
+    cloudrun/NAME/         the same for a container
     flink/NAME/            the same for the master of a Flink cluster
     flink/NAME.zip         the same with the connectors' jars in jars/
     dataproc_jobs/NAME/    the files of a batch: main.py, and its package and the core as zips, which Spark imports from
     bitcoin_pipeline-*.whl the core and its adapters as a wheel
     SHA256SUMS             of all these, to be checked by `sha256sum -c`
+
+The folders in functions/ and cloudrun/ are contexts of images: each has the Dockerfile of its kind.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ CORE: Final = "bitcoin_pipeline"
 BATCHES: Final = "dataproc_jobs"
 ARCHIVED: Final = ("functions", "flink")
 """Kinds that are deployed as one zip."""
+
+IMAGES: Final = ("functions", "cloudrun")
+"""Kinds whose folder is the context of an image."""
 
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
@@ -73,7 +78,19 @@ def build(target: Path) -> None:
     A file that is right already is not written again, so that Python's compiled files beside it stay valid.
     """
     for name in deployables():
-        _write(target / name, artifact(name))
+        _write(target / name, {**artifact(name), **image_files(name)})
+
+
+def image_files(name: str) -> Files:
+    """The files by which the folder of a deployable becomes the context of an image; none where it has no image."""
+    kind, _, own = name.partition("/")
+    if kind not in IMAGES:
+        return {}
+    return {
+        "Dockerfile": (ROOT / kind / "Dockerfile").read_text("utf-8").replace("DEPLOYABLE", own).encode(),
+        "Dockerfile.slim": (ROOT / "local" / "Dockerfile.slim").read_bytes(),
+        "Dockerfile.dockerignore": b"**/__pycache__\n",
+    }
 
 
 def artifact(name: str) -> Files:
