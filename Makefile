@@ -48,6 +48,11 @@ test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install
 chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
 
+.PHONY: chaos-backfill
+chaos-backfill: setup ## 20 times two backfills at once with kills; one of 240 days with a kill -9 every 20 s; nothing twice
+	@BACKFILL_ROUNDS=20 $(VENV)/bin/pytest -q tests/integration/local/test_backfills_at_once.py
+	@$(VENV)/bin/python -m tests.bench.backfill_kills
+
 .PHONY: lint
 lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -61,11 +66,14 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical bench-live bench-dashboard bench-stack
-bench: bench-historical bench-live bench-dashboard bench-stack ## every benchmark
+.PHONY: bench bench-historical bench-live bench-dashboard bench-stack bench-backfill
+bench: bench-backfill bench-historical bench-live bench-dashboard bench-stack ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
 	@$(VENV)/bin/python -m tests.bench.historical
+
+bench-backfill: setup ## a backfill of years on Google Cloud, simulated in virtual time: wall time and cost (a minute)
+	@$(VENV)/bin/python -m tests.bench.backfill_cloud
 
 bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(SETUP) peer || echo "cryptofeed was not installed (it is built by a C compiler): the peer is a plain loop"

@@ -6,12 +6,15 @@ its stack and runs them, so that what runs on one machine is what is deployed. I
 The same sources give the same bytes: files are in the order of their names, without times, and archives are stored
 without compression, whose output depends on the version of zlib. The wheel alone is compressed, by hatchling.
 
-    functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes
+    functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes,
+                           which Google's builder gives to pip: the core is source beside main.py, as no hash can be
+                           given for a path, and every further package is pinned
     functions/NAME.zip     the same without the Dockerfile, as Cloud Functions takes it
     cloudrun/NAME/         the same for a container
     flink/NAME/            the same for the master of a Flink cluster
     flink/NAME.zip         the same with the connectors' jars in jars/
-    dataproc_jobs/NAME/    the files of a batch: main.py, and its package and the core as zips, which Spark imports from
+    dataproc_jobs/NAME/    the files of a batch: main.py, and as zips, which Spark imports from, its package, the core
+                           and the packages that the runtime lacks
     bitcoin_pipeline-*.whl the core and its adapters as a wheel
     SHA256SUMS             of all these, to be checked by `sha256sum -c`
 
@@ -27,6 +30,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +46,9 @@ ARCHIVED: Final = ("functions", "flink")
 
 IMAGES: Final = ("functions", "cloudrun")
 """Kinds whose folder is the context of an image."""
+
+CARRIED: Final = {"dataproc_jobs/candles": ("isal",)}
+"""Packages that a batch carries, as they are installed here: for the Python and the platform of Dataproc's runtime."""
 
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
@@ -102,7 +109,8 @@ def artifact(name: str) -> Files:
     packages = {path.partition("/")[0] for path in own if path.endswith("/__init__.py")}
     modules = {path: own[path] for path in own if path.partition("/")[0] in packages}
     zips = {f"{package}.zip": zip_of(modules) for package in sorted(packages)}
-    return {"main.py": own["main.py"], **zips, f"{CORE}.zip": zip_of(core)}
+    carried = {f"{package}.zip": zip_of(_installed(package)) for package in CARRIED.get(name, ())}
+    return {"main.py": own["main.py"], **zips, **carried, f"{CORE}.zip": zip_of(core)}
 
 
 def zip_of(files: Mapping[str, bytes]) -> bytes:
@@ -122,6 +130,13 @@ def build_wheel(target: Path) -> Path:
 
     with contextlib.chdir(ROOT):  # a build backend builds the project in the current folder
         return target / str(hatchling.build.build_wheel(str(target)))
+
+
+def _installed(package: str) -> Files:
+    """The modules and the licence of an installed package, without what the installer adds."""
+    files = distribution(package).files or ()
+    kept = [path for path in files if path.parts[0] == package or "licenses" in path.parts]
+    return {path.as_posix(): path.read_binary() for path in kept if "__pycache__" not in path.parts}
 
 
 def _jars(name: str) -> Files:

@@ -1,19 +1,21 @@
 """The candles batch: archive files of the lake become sorted Parquet trades, and candles in BigQuery.
 
-A Dataproc batch runs this file. Each Spark task is one symbol-day; only its candles and its row of `ingests` return to
-the driver, which publishes all days in one transaction. Every step replaces the results of an earlier run, so a run may
-be killed at any point and repeated.
+A Dataproc batch runs this file. Each Spark task is one symbol-day, whose candles and objects it writes to the staging
+bucket. Only its row of `ingests` and its gaps return to the driver, which publishes all days in one transaction and
+then moves the objects. Every step replaces the results of an earlier run, so a killed run may be repeated.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import time
 from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
-from google.cloud import bigquery
+import pyspark
+from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # a namespace package
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
@@ -21,35 +23,44 @@ from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.batches import Manifest, parse_manifest
 from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
 from bitcoin_pipeline.ingests import IngestStatus
-from candles_batch import candles
+from candles_batch.finishing import delete_folder, finish
+from candles_batch.passes import load_days
 from candles_batch.publication import publish
-from candles_batch.task import Outcome, Row, clear_day, load_day
+from candles_batch.task import Row, empty_day, load_day
 
 _COUNTS: Final = ("row_count", "duplicates", "quarantined", "zero_size_rows", "unplaced_rows")
+_VERSIONS: Final = {
+    "spark": pyspark.__version__,
+    "python": platform.python_version(),
+    "pyarrow": pa.__version__,
+    "bigquery_client": bigquery.__version__,
+    "storage_client": storage.__version__,
+}
 
 
 def main() -> None:
     """Loads the days that the manifest names, and records the days without trades."""
     options = _options()
-    manifest = _manifest(options.manifest)
-    load = sorted(manifest.load)
-    no_trades = sorted(set(manifest.no_trades) - set(load))
     started = time.monotonic()
-    log("INFO", "batch started", batch_id=options.batch_id, days=len(load), no_trades=len(no_trades))
+    manifest = _manifest(options.manifest)
+    load, no_trades = sorted(manifest.load), sorted(set(manifest.no_trades) - manifest.load.keys())
+    counts = {"days": len(load), "no_trades": len(no_trades)}
+    log("INFO", "batch started", batch_id=options.batch_id, **counts, **_VERSIONS)
     spark = SparkSession.builder.appName("candles").getOrCreate()
-    tasks = spark.sparkContext.parallelize(load, max(len(load), 1))
+    staging = options.manifest.removeprefix("gs://").rpartition("/")[0]
     limit = RejectionLimit(options.rejected_share, options.rejected_rows)
-    outcomes: list[Outcome] = tasks.map(partial(load_day, lake=options.lake, limit=limit)).collect()
-    outcomes += [clear_day(item, options.lake) for item in no_trades]
-    ingests = [outcome.ingest for outcome in outcomes]
-    tables = (outcome.candles for outcome in outcomes if outcome.candles is not None)
-    loaded = pa.concat_tables([candles.schema().empty_table(), *tables])
-    log("INFO", "days read", batch_id=options.batch_id, seconds=_since(started), **_figures(ingests))
+    outcomes = load_days(spark.sparkContext, load, partial(load_day, lake=options.lake, staging=staging, limit=limit))
+    outcomes += [empty_day(item) for item in no_trades]
+    figures = _figures([outcome.ingest for outcome in outcomes])
+    log("INFO", "days read", batch_id=options.batch_id, seconds=_since(started), **figures)
     warehouse = bigquery.Client(options.project, location=options.location)
-    gaps = [gap for outcome in outcomes for gap in outcome.gaps]
-    folder = options.manifest.removeprefix("gs://").rpartition("/")[0]
-    publish(warehouse, folder, options.batch_id, ingests, loaded, gaps)
-    log("INFO", "batch finished", batch_id=options.batch_id, candles=loaded.num_rows, seconds=_since(started))
+    publish(warehouse, options.batch_id, outcomes)
+    log("INFO", "days published", batch_id=options.batch_id, seconds=_since(started))
+    files = storage.Client(options.project)
+    finish(warehouse, files.bucket(options.lake), options.batch_id, outcomes)
+    delete_folder(files, staging)
+    count = sum(outcome.candle_count for outcome in outcomes)
+    log("INFO", "batch finished", batch_id=options.batch_id, candles=count, seconds=_since(started))
     spark.stop()
 
 

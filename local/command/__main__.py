@@ -55,7 +55,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # a full disk, or a lake that does not answer
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _end_with(str(error).splitlines()[0])
+        _end_with((str(error).splitlines() or [repr(error)])[0])
 
 
 def _usage_message(error: typer.TyperException) -> str:

@@ -1,42 +1,68 @@
-"""Loads the days that are missing: the function fetches their files, then one batch computes the candles of many days.
+"""Loads the days that are missing: the function fetches their files, then batches compute the candles of many days.
 
-Imported by `local.command.data`. Every step may be killed and repeated: the plan comes from `ingests`, a stored file is
-not fetched again, a batch that is left running is waited for, and it replaces the days that it loads.
+Imported by `local.command.data`. The plan and its rules are the core's; this module does what the plan holds, and
+fetches the days of the next batches while one is computed. Every step may be killed and repeated: the plan comes from
+`ingests`, a stored file is not fetched again, a batch that is left running is waited for, and it replaces the days that
+it loads.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bitcoin_pipeline.batches import (
-    DAYS_PER_BATCH,
-    candles_batch,
-    candles_batch_id,
-    manifest_json,
-    manifest_object,
-    manifest_of,
-)
-from bitcoin_pipeline.ingests import (
-    BatchDays,
-    Fetched,
-    IngestStatus,
-    Recorded,
-    SymbolDay,
-    batch_days,
-    in_batches,
-    missing_days,
-)
-from local.command.batch_runs import run_batch
-from local.command.cloud import Cloud
-from local.command.fetching import fetch_all
-from local.command.queries import Ingest, candle_count, ingests
-from local.command.steps import Progress, through_outages
+from bitcoin_pipeline.ingests import BatchDays, Fetched, IngestStatus, Recorded, SymbolDay
+from bitcoin_pipeline.listings import DayRequest, ListingRequest
+from bitcoin_pipeline.planning import Plan
+from local.command.fetching import Fetcher, FetchError
+from local.command.queries import Ingest
+from local.command.steps import Progress, rate_text
 
 if TYPE_CHECKING:
     import requests
+
+BATCHES_AHEAD: Final = 2
+"""Number of batches whose files are fetched while one is computed, so that a failure wastes few downloads."""
+
+FETCHED, DONE = "files fetched", "days done"
+"""Titles of the two steps, which go on at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Requests a second to the exchange, concurrent calls of the function, and symbol-days of a batch."""
+
+    requests_per_second: float
+    concurrent_fetches: int
+    days_per_batch: int
+
+
+class Services(Protocol):
+    """What a backfill calls. Methods raise BackfillError when a service is out of reach."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of this backfill."""
+
+    async def ingests(self, symbols: Sequence[str], start: dt.date, end: dt.date) -> dict[SymbolDay, Ingest]:
+        """The rows of the table `ingests` for these symbols and days, `end` included."""
+
+    async def call(self, body: dict[str, Any]) -> requests.Response:
+        """The response of `fetch_archive` to a request."""
+
+    async def ended(self, batch_id: str) -> None:
+        """Return when a batch does not run."""
+
+    async def compute(
+        self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
+    ) -> None:
+        """Return when a batch has loaded the days; `known`: the rows of `ingests` before it."""
+
+    async def candle_count(self, loaded: Collection[SymbolDay]) -> int:
+        """Number of 1-minute archive candles of days."""
 
 
 @dataclass(slots=True)
@@ -60,82 +86,111 @@ class Summary:
 class Backfill:
     """The backfill of the days from `start` to `end`, both included, of some symbols."""
 
-    def __init__(self, cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date, progress: Progress) -> None:
-        self._cloud = cloud
+    def __init__(
+        self, services: Services, symbols: Sequence[str], start: dt.date, end: dt.date, progress: Progress
+    ) -> None:
+        self._services = services
         self._symbols = symbols
         self._start = start
         self._end = end
         self._progress = progress
-        self._settings = cloud.backfill_settings()
+        limits = services.limits
+        self._size = limits.days_per_batch
+        self._fetcher = Fetcher(services.call, limits.requests_per_second, limits.concurrent_fetches, progress)
         self._ingests: dict[SymbolDay, Ingest] = {}
         self._known: dict[SymbolDay, Recorded] = {}
 
-    def run(self, *, again: bool = False) -> Summary:
+    async def run(self, *, again: bool = False) -> Summary:
         """Load the days that `ingests` lacks or has as failed, and with `again` those whose files have changed.
 
         A day that failed is computed again when its file has changed, and with `again` in any case. Raises
         UnknownSymbolError, and BackfillError when a service does not answer or a batch fails repeatedly. A day that
         fails does not raise and does not keep the others from being loaded; its reason is in the summary.
         """
-        self._ingests = ingests(self._cloud, self._symbols, self._start, self._end)
-        self._known = {item: ingest.recorded for item, ingest in self._ingests.items()}
-        missing_of = {} if again else self._known
-        plan = [item for symbol in self._symbols for item in missing_days(symbol, self._start, self._end, missing_of)]
-        summary = Summary(planned=plan)
-        for items in in_batches(plan, self._start, DAYS_PER_BATCH, len(self._symbols)):
-            fetched = fetch_all(self._call, items, self._progress)
-            summary.not_fetched |= fetched.not_fetched
-            days = batch_days(fetched.answers, self._known, again=again)
-            summary.not_published += days.not_published
-            summary.unchanged += days.unchanged
-            summary.still_failed += (self._ingests[item] for item in days.still_failed)
-            if days.of_batch:
-                self._load(days, fetched.answers)
-                rows = self._rows_of(days)
-                summary.ingests += rows.values()
-                loaded = [item for item, ingest in rows.items() if ingest.status is IngestStatus.LOADED]
-                summary.candles += candle_count(self._cloud, loaded)
+        await self._read_ingests()
+        if unfinished := {recorded.batch_id for recorded in self._known.values() if recorded.unfinished}:
+            # Their batches, left by another run, may be about to finish the days, which are then not computed again.
+            await asyncio.gather(*map(self._services.ended, sorted(unfinished)))
+            await self._read_ingests()
+        plan = Plan(self._symbols, self._start, self._end, self._known, again=again, size=self._size)
+        summary = Summary(planned=plan.days, not_fetched=plan.not_fetched)
+        if not plan.days:
+            return summary
+        await _together(*(self._list(plan, request) for request in plan.listings()))
+        planned = set(plan.days)
+        self._progress.step(FETCHED, len(planned))
+        self._progress.advance(FETCHED, len(planned & plan.answers.keys()))
+        self._progress.step(DONE, len(planned))
+        await self._run_batches(plan, summary)
         return summary
 
-    def _load(self, days: BatchDays, fetched: dict[SymbolDay, Fetched]) -> None:
-        job = self._settings.candles_batch_job(self._cloud.settings)
-        count = len(days.load)
-        self._progress.step(f"computing candles of {count} {'day' if count == 1 else 'days'}", None)
+    async def _read_ingests(self) -> None:
+        self._ingests = await self._services.ingests(self._symbols, self._start, self._end)
+        self._known = {item: ingest.recorded for item, ingest in self._ingests.items()}
 
-        def is_recorded() -> bool:
-            rows = self._rows_of(days)
-            return all(item in rows and rows[item].recorded != self._known.get(item) for item in days.of_batch)
+    async def _run_batches(self, plan: Plan, summary: Summary) -> None:
+        began = asyncio.get_running_loop().time()
+        fetches: list[asyncio.Task[None]] = []
+        done = 0
+        try:
+            for number, batch in enumerate(plan.batches):
+                for ahead in plan.batches[len(fetches) : number + BATCHES_AHEAD + 1]:
+                    requests = plan.to_fetch(ahead)
+                    fetches.append(asyncio.create_task(_together(*(self._fetch(plan, each) for each in requests))))
+                await fetches[number]
+                await self._load(plan, batch, summary)
+                done += len(batch)
+                self._progress.advance(DONE, len(batch))
+                if done < len(plan.days):
+                    rate = rate_text(done, len(plan.days), asyncio.get_running_loop().time() - began)
+                    self._progress.note(f"{done} of {len(plan.days)} days done, to {batch[-1].day}; {rate}")
+        finally:
+            await _end(fetches)
 
-        def description(name: str) -> dict[str, Any]:
-            from bitcoin_pipeline.adapters.arrow import write_object
+    async def _list(self, plan: Plan, request: ListingRequest) -> None:
+        try:
+            plan.take_listing(request, await self._fetcher.listing(request))
+        except FetchError as error:
+            # The function can fetch a day without the listing, if the file is there.
+            self._progress.note(f"no listing of {request.symbol}, each day is requested alone: {error}")
 
-            manifest = manifest_json(manifest_of(days, fetched))
-            path = f"{job.staging}/{manifest_object(name)}"
-            through_outages("Cloud Storage", lambda: write_object(self._cloud.lake(), path, manifest), (OSError,))
-            return candles_batch(job, name)
+    async def _fetch(self, plan: Plan, request: DayRequest) -> None:
+        try:
+            plan.answers[request.item] = await self._fetcher.day(request)
+        except FetchError as error:
+            plan.not_fetched[request.item] = str(error)
+        self._progress.advance(FETCHED)
 
-        run_batch(
-            self._cloud,
-            lambda attempt: candles_batch_id(days, fetched, self._known, attempt),
-            description,
-            is_recorded,
-            self._progress,
-        )
+    async def _load(self, plan: Plan, batch: Sequence[SymbolDay], summary: Summary) -> None:
+        """Compute what the fetched days of a batch need, and add the outcome to the summary."""
+        work = plan.work_of(batch)
+        summary.not_published += work.not_published
+        summary.unchanged += work.unchanged
+        summary.still_failed += (self._ingests[item] for item in work.still_failed)
+        if not work.of_batch:
+            return
+        count = len(work.load)
+        self._progress.note(f"computing candles of {count} {'day' if count == 1 else 'days'}")
+        await self._services.compute(work, plan.answers, self._known)
+        dates = [item.day for item in work.of_batch]
+        found = await self._services.ingests(self._symbols, min(dates), max(dates))
+        rows = {item: found[item] for item in sorted(work.of_batch) if item in found}
+        summary.ingests += rows.values()
+        loaded = [item for item, ingest in rows.items() if ingest.status is IngestStatus.LOADED]
+        summary.candles += await self._services.candle_count(loaded)
 
-    def _rows_of(self, days: BatchDays) -> dict[SymbolDay, Ingest]:
-        """The present rows of `ingests` of the days of a batch."""
-        dates = [item.day for item in days.of_batch]
-        rows = ingests(self._cloud, self._symbols, min(dates), max(dates))
-        return {item: rows[item] for item in sorted(days.of_batch) if item in rows}
 
-    def _call(self, item: SymbolDay) -> requests.Response:
-        """The response of the function to the request for one day."""
-        import requests
+async def _together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines at the same time; an error of one, or a cancellation, ends all."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        await _end(tasks)
 
-        url = self._settings.fetch_archive_url
-        return requests.post(
-            url,
-            json={"symbol": item.symbol, "date": item.day.isoformat()},
-            headers={"Authorization": f"Bearer {self._cloud.id_token(url)}"},
-            timeout=(10, 3600),  # the function's own limit
-        )
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

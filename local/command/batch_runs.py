@@ -1,7 +1,7 @@
 """The second step of a backfill: a Dataproc batch computes the candles of days and records the days.
 
 Imported by `local.command.backfill`. The id of a batch follows from its work, so a command that is started again waits
-for the batch that an earlier one has left running, and starts no other.
+for the batch that an earlier one has left running, and starts no other. An interrupt leaves the batch running as well.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -76,14 +77,21 @@ def dataproc_call(call: Callable[[], _T]) -> _T:
     return through_outages("Dataproc", call, passing, quota=(exceptions.TooManyRequests,))
 
 
+def wait_until_ended(cloud: Cloud, name: str, progress: Progress) -> None:
+    """Return when the batch `name` does not run; it may have been deleted since."""
+    from google.api_core import exceptions
+
+    get = partial(cloud.batches().get_batch, name=f"{_parent(cloud)}/batches/{name}", timeout=30)
+    with suppress(exceptions.NotFound):
+        _end_of(dataproc_call(get), get, progress)
+
+
 def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress: Progress) -> tuple[Any, bool]:
     """The batch `name` once it has ended, and whether it had before this call; it is created if it does not exist."""
     from google.api_core import exceptions
-    from google.cloud.dataproc_v1 import Batch
 
-    parent = f"projects/{cloud.settings.project}/locations/{cloud.settings.region}"
     client = cloud.batches()
-    request = {"parent": parent, "batch_id": name, "batch": description}
+    request = {"parent": _parent(cloud), "batch_id": name, "batch": description}
 
     def create() -> bool:
         try:
@@ -92,25 +100,30 @@ def _ended_batch(cloud: Cloud, name: str, description: dict[str, Any], progress:
             return False
         return True
 
-    def get() -> Any:
-        return client.get_batch(name=f"{parent}/batches/{name}", timeout=30)
+    get = partial(client.get_batch, name=f"{_parent(cloud)}/batches/{name}", timeout=30)
+    # A batch exists also when an earlier request was accepted and yet answered with an error.
+    is_new = dataproc_call(create)
+    batch = dataproc_call(get)
+    had_ended = not is_new and _has_ended(batch)
+    return _end_of(batch, get, None if is_new else progress), had_ended
 
-    ended = (Batch.State.SUCCEEDED, Batch.State.FAILED, Batch.State.CANCELLED)
-    batch = None
-    try:
-        # A batch exists also when an earlier request was accepted and yet answered with an error.
-        is_new = dataproc_call(create)
+
+def _end_of(batch: Any, get: Callable[[], Any], progress: Progress | None) -> Any:
+    """The batch once it has ended. `progress`: takes a note about one that another run has begun."""
+    if progress and not _has_ended(batch):
+        name = batch.name.rpartition("/")[2]
+        progress.note(f"batch {name} is {batch.state.name.lower()} already; waiting for it")
+    while not _has_ended(batch):
+        time.sleep(_POLL_S)
         batch = dataproc_call(get)
-        had_ended = not is_new and batch.state in ended
-        if not is_new and not had_ended:
-            progress.note(f"batch {name} is {batch.state.name.lower()} already; waiting for it")
-        while batch.state not in ended:
-            time.sleep(_POLL_S)
-            batch = dataproc_call(get)
-    except KeyboardInterrupt:
-        # The batch would go on without the command, and be paid for.
-        if batch is not None:
-            with suppress(exceptions.GoogleAPICallError):
-                client.transport.operations_client.cancel_operation(batch.operation)
-        raise
-    return batch, had_ended
+    return batch
+
+
+def _has_ended(batch: Any) -> bool:
+    from google.cloud.dataproc_v1 import Batch
+
+    return batch.state in (Batch.State.SUCCEEDED, Batch.State.FAILED, Batch.State.CANCELLED)
+
+
+def _parent(cloud: Cloud) -> str:
+    return f"projects/{cloud.settings.project}/locations/{cloud.settings.region}"

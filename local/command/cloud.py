@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bitcoin_pipeline.batches import CandlesJob
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting
+from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND
+from bitcoin_pipeline.planning import CONCURRENT_FETCHES, DAYS_PER_BATCH
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting, whole
 from local.command.id_tokens import IMPERSONATED_ACCOUNT_VARIABLE, IdTokens
 from local.environment import beside_a_stack, env_file, read_env_file
 
@@ -53,6 +55,27 @@ class BackfillSettings:
     candles_job_files: tuple[str, ...] = setting(
         "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
     )
+    rejected_share: float | None = setting(
+        "PIPELINE_REJECTED_SHARE", "share of rejected rows above which a file fails", float, None
+    )
+    rejected_rows: int | None = setting(
+        "PIPELINE_REJECTED_ROWS",
+        "rows up to which a file may have any share of rejected rows",
+        whole("rows", 10**9),
+        None,
+    )
+    requests_per_second: int = setting(
+        "PIPELINE_EXCHANGE_REQUESTS_PER_SECOND",
+        "the rate of requests to Bybit's archive by all instances of fetch_archive",
+        whole("requests", MOST_REQUESTS_PER_SECOND, 1),
+        BYBIT_REQUESTS_PER_SECOND,
+    )
+    concurrent_fetches: int = setting(
+        "PIPELINE_CONCURRENT_FETCHES", "concurrent calls of fetch_archive", whole("calls", 200, 1), CONCURRENT_FETCHES
+    )
+    days_per_batch: int = setting(
+        "PIPELINE_DAYS_PER_BATCH", "symbol-days of one batch", whole("days", 2000, 1), DAYS_PER_BATCH
+    )
     job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
     job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
 
@@ -62,6 +85,8 @@ class BackfillSettings:
             project=cloud.project,
             lake=cloud.lake,
             staging=self.staging,
+            rejected_share=self.rejected_share,
+            rejected_rows=self.rejected_rows,
             location=cloud.location,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,

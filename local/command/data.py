@@ -5,8 +5,10 @@ Imported by `local.command.__main__`. They work on a running stack or on Google 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,7 @@ from local.command.progress import shown_progress
 from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, candle_row, lake_trades
 from local.command.queries import candles as read_candles
 from local.command.queries import trades as read_trades
+from local.command.services import CloudServices
 from local.command.sql import sql as run_sql
 from local.environment import replace_process_environ, stack_home
 
@@ -55,8 +58,8 @@ def backfill(
     symbols, start, end = symbols_and_days(words, symbols_file)
     cloud = _cloud()
     began = time.monotonic()
-    with shown_progress() as progress:
-        summary = Backfill(cloud, symbols, start, end, progress).run(again=again)
+    with shown_progress() as progress, CloudServices(cloud, progress) as services:
+        summary = asyncio.run(Backfill(services, symbols, start, end, progress).run(again=again))
     _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
     failed = any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)
     if summary.not_fetched or summary.still_failed or failed:
@@ -95,7 +98,7 @@ def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputF
 @app.command()
 def sql(
     query: Annotated[
-        str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best, candle_history and ingests.")
+        str, typer.Argument(help="DuckDB SQL over trades, candles, candles_best, candle_history, gaps and ingests.")
     ],
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
@@ -124,9 +127,10 @@ def replay(
     span = span_of(symbol, start, end)
     cloud = _cloud()
     with shown_progress() as progress:
-        progress.step(f"replaying {span.symbol}", None)
+        title = f"replaying {span.symbol}"
+        progress.step(title, None)
         records = due_records(lake_trades(cloud, span))
-        sent = run_replay(records, topic, cloud.kafka(), speed, progress.advance)
+        sent = run_replay(records, topic, cloud.kafka(), speed, partial(progress.advance, title))
     STDERR.print(f"Sent {sent} trades to {topic}.")
 
 

@@ -1,144 +1,116 @@
-"""The first step of a backfill: the function `fetch_archive` copies the files of days into the lake.
+"""The first step of a backfill: the function `fetch_archive` lists the files of symbols and copies those of days.
 
 Imported by `local.command.backfill`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-import threading
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bitcoin_pipeline.answers import exchange_ban_s
 from bitcoin_pipeline.backoff import backoff_us
-from bitcoin_pipeline.ingests import Fetched, FetchStatus, SymbolDay, parse_fetched
+from bitcoin_pipeline.ingests import Fetched, parse_fetched
+from bitcoin_pipeline.listings import DayRequest, Listing, ListingRequest, parse_listing
+from bitcoin_pipeline.pace import Pace
 from bitcoin_pipeline.times import SECOND_US
-from local.command.steps import BackfillError, Progress, through_outages
+from local.command.steps import BackfillError, Progress
 
 if TYPE_CHECKING:
     import requests
 
-CONCURRENT_FETCHES: Final = 4
-"""Number of concurrent downloads: far below the 30 requests a second that Bybit permits, and enough for any link."""
-
-FAILURES: Final = 2
-"""Number of calls for a day that the function, after retries of its own, answers with a retryable failure."""
+FAILURES: Final = 4
+"""Number of calls for a day, or for a listing, that the function answers with a retryable failure."""
 
 PLATFORM_FAILURES: Final = 6
-"""Number of calls for a day that a server in front of the function answers with an error, within half a minute."""
+"""Number of calls that a server in front of the function answers with an error, within half a minute."""
 
 REFUSALS: Final = 12
-"""Number of calls for a day that a server in front of the function refuses with 429, within five minutes."""
+"""Number of calls that a server in front of the function refuses with 429, within five minutes."""
+
+REQUESTS_WITHOUT_VERSION: Final = 2
+"""Requests to the archive's host for a day whose listed version is not known: for the file and for its folder."""
 
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US
 
+_T = TypeVar("_T")
 
-@dataclass(slots=True)
-class FetchedDays:
-    """The answers for days; `not_fetched`: the reasons of the days for which there is no answer."""
-
-    answers: dict[SymbolDay, Fetched]
-    not_fetched: dict[SymbolDay, str]
+Call = Callable[[dict[str, Any]], Awaitable["requests.Response"]]
+"""The response of the function to a body. Raises BackfillError when the function is out of reach."""
 
 
-class Pause:
-    """A time until which no worker may send requests, since the exchange bans the address that all of them share."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-
-    def extend(self, seconds: float) -> None:
-        """Let no worker send a request in the next `seconds`."""
-        with self._lock:
-            self._until = max(self._until, time.monotonic() + seconds)
-
-    def wait(self, seconds: float = 0) -> None:
-        """Return after `seconds` and at the end of the pause. Raises BackfillError after the end of the backfill."""
-        self._stopped.wait(seconds)
-        while (left := self._until - time.monotonic()) > 0 and not self._stopped.wait(left):
-            pass
-        if self._stopped.is_set():
-            raise BackfillError("the backfill has ended")
-
-    def stop(self) -> None:
-        """End the backfill for every worker."""
-        self._stopped.set()
+class FetchError(Exception):
+    """One day or one listing cannot be had; the message contains the reason. The others are not affected."""
 
 
-class DayError(Exception):
-    """One day cannot be fetched; the message contains the reason. The other days are not affected."""
+class Fetcher:
+    """Calls of the function, at most `concurrent` at a time and at the pace that the exchange bears.
 
-
-Call = Callable[[SymbolDay], "requests.Response"]
-"""Sends the request for one day. Raises requests.RequestException."""
-
-
-def fetch_all(call: Call, items: Iterable[SymbolDay], progress: Progress) -> FetchedDays:
-    """The answer for every day, or the reason why there is none.
-
-    An unknown symbol ends the downloads, and then there are answers for some days only. Raises BackfillError when no
-    day can be fetched.
+    The pace holds for all instances of the function together: a call with a listed version sends one request to the
+    archive's host. A ban of the exchange pauses every call. Methods raise FetchError, and BackfillError when the
+    function is out of reach or refuses this caller.
     """
-    items = list(items)
-    progress.step("fetching files", len(items))
-    pause = Pause()
-    days = FetchedDays({}, {})
-    pool = ThreadPoolExecutor(CONCURRENT_FETCHES)
-    futures = {pool.submit(fetch, call, item, pause, progress): item for item in items}
-    try:
-        for future in as_completed(futures):
-            item = futures[future]
-            try:
-                days.answers[item] = future.result()
-            except DayError as error:
-                days.not_fetched[item] = str(error)
-            progress.advance()
-            if item in days.answers and days.answers[item].status is FetchStatus.UNKNOWN_SYMBOL:
-                break
-    finally:
-        # After an interrupt the command must not wait for downloads whose results are not used.
-        pause.stop()
-        pool.shutdown(wait=False, cancel_futures=True)
-    return days
 
+    def __init__(self, call: Call, per_second: float, concurrent: int, progress: Progress) -> None:
+        self._call = call
+        self._pace = Pace(per_second)
+        self._slots = asyncio.Semaphore(concurrent)
+        self._progress = progress
 
-def fetch(call: Call, item: SymbolDay, pause: Pause, progress: Progress) -> Fetched:
-    """The answer of the function for one day, after retries with growing pauses.
+    async def listing(self, request: ListingRequest) -> Listing | None:
+        """The listing of a symbol's days; None for an unknown symbol."""
+        return _parsed(parse_listing, await self._answer(request.as_json(), 0))
 
-    Only the function's own answer reports a ban of the exchange, which pauses every worker. Raises DayError, and
-    BackfillError when the function is out of reach or refuses this caller.
-    """
-    import requests
+    async def day(self, request: DayRequest) -> Fetched:
+        """The answer for one day."""
+        requests = 1 if request.file else REQUESTS_WITHOUT_VERSION
+        return _parsed(parse_fetched, await self._answer(request.as_json(), requests))
 
-    passing = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-    failures = platform_failures = 0
-    seconds = 0.0
-    while True:
-        pause.wait(seconds)
-        response = through_outages("fetch_archive", lambda: call(item), passing)
-        status, body = response.status_code, own_answer(response)
-        if body is None:
-            platform_failures += 1
-            message = f"fetch_archive answers {status}: {response.text[:200].strip()}"
-            _judge_platform_failure(status, platform_failures, message)
-            seconds = _pause_s(platform_failures)
-        elif response.ok:
-            return _parsed(body)
-        elif (ban_s := exchange_ban_s(body)) is not None:
-            progress.note(f"the exchange demands a pause; going on in {ban_s} s")
-            pause.extend(ban_s)
-            seconds = 0
-        else:
-            failures += 1
-            if status != requests.codes.service_unavailable or failures == FAILURES:
-                raise DayError(f"fetch_archive answers {status}: {body['error']}")
-            seconds = _pause_s(failures)
+    async def _answer(self, request: dict[str, Any], requests_of_call: int) -> dict[str, Any]:
+        """The body of the function's answer, after retries with growing pauses.
+
+        Only the function's own answer reports a ban of the exchange.
+        """
+        from requests import codes
+
+        failures = platform_failures = 0
+        async with self._slots:
+            while True:
+                await self._turn(requests_of_call)
+                response = await self._call(request)
+                status, body = response.status_code, own_answer(response)
+                seconds = 0.0
+                if body is None:
+                    platform_failures += 1
+                    message = f"fetch_archive answers {status}: {response.text[:200].strip()}"
+                    _judge_platform_failure(status, platform_failures, message)
+                    seconds = _pause_s(platform_failures)
+                elif response.ok:
+                    return body
+                elif (ban_s := exchange_ban_s(body)) is not None:
+                    self._ban(ban_s)
+                else:
+                    failures += 1
+                    if status != codes.service_unavailable or failures == FAILURES:
+                        raise FetchError(f"fetch_archive answers {status}: {body['error']}")
+                    seconds = _pause_s(failures)
+                await asyncio.sleep(seconds)
+
+    async def _turn(self, requests: int) -> None:
+        """Return when the call may be sent."""
+        loop = asyncio.get_running_loop()
+        at = -1.0
+        while at < 0 or not self._pace.holds(at):
+            at = self._pace.reserve(loop.time(), requests)
+            await asyncio.sleep(at - loop.time())
+
+    def _ban(self, seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._pace.holds(now):
+            self._progress.note(f"the exchange demands a pause; going on in {seconds} s")
+        self._pace.pause(now + seconds)
 
 
 def own_answer(response: requests.Response) -> dict[str, Any] | None:
@@ -152,15 +124,15 @@ def own_answer(response: requests.Response) -> dict[str, Any] | None:
     return body if isinstance(body.get("status" if response.ok else "error"), str) else None
 
 
-def _parsed(body: dict[str, Any]) -> Fetched:
+def _parsed(parse: Callable[[dict[str, Any]], _T], body: dict[str, Any]) -> _T:
     try:
-        return parse_fetched(body)
+        return parse(body)
     except ValueError as error:
-        raise DayError(f"fetch_archive is of another version than this command: {error}") from error
+        raise FetchError(f"fetch_archive is of another version than this command: {error}") from error
 
 
 def _judge_platform_failure(status: int, count: int, message: str) -> None:
-    """Return when the request may be repeated after the failure of that number. Raises BackfillError and DayError."""
+    """Return when the request may be repeated after the failure of that number. Raises BackfillError and FetchError."""
     import requests
 
     codes = requests.codes
@@ -170,7 +142,7 @@ def _judge_platform_failure(status: int, count: int, message: str) -> None:
         if count == REFUSALS:
             raise BackfillError(f"no instance of fetch_archive is free: {message}")
     elif codes.bad_request <= status < codes.internal_server_error or count == PLATFORM_FAILURES:
-        raise DayError(message)
+        raise FetchError(message)
 
 
 def _pause_s(failures: int) -> float:

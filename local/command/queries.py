@@ -61,10 +61,15 @@ ORDER BY open_time
 """
 
 _COUNT = f"""
-SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}`
-WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND open_time >= @lo AND open_time < @hi
+SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}` AS stored
+WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND ({{in_days}})
 GROUP BY symbol, date
 """  # noqa: S608  # the names are our own, the values bound
+
+QUERY_TIMEOUT_S: Final = 300
+"""Upper bound on the time that a command waits for a query of BigQuery; a year of candles takes some seconds."""
+
+_REQUEST_TIMEOUT_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,13 @@ def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) 
     found = (
         Ingest(
             SymbolDay(row["symbol"], row["date"]),
-            Recorded(IngestStatus(row["status"]), row["sha256"] or "", row["etag"] or "", row["batch_id"]),
+            Recorded(
+                IngestStatus(row["status"]),
+                row["sha256"] or "",
+                row["etag"] or "",
+                row["batch_id"],
+                unfinished=bool(row["unfinished"]),
+            ),
             row["reason"] or "",
             row["row_count"] or 0,
             row["duplicates"] or 0,
@@ -123,11 +134,13 @@ def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) 
 
 def candle_count(cloud: Cloud, loaded: Collection[SymbolDay]) -> int:
     """Number of 1-minute archive candles of the days `loaded`."""
+    from bitcoin_pipeline.adapters.bigquery import open_in_days
+
     if not loaded:
         return 0
-    first, last = min(item.day for item in loaded), max(item.day for item in loaded)
+    in_days, times = open_in_days(item.day for item in loaded)
     symbols = sorted({item.symbol for item in loaded})
-    rows = run_query(cloud, _COUNT, symbols=symbols, lo=to_datetime(day_start_us(first)), hi=_end(last))
+    rows = run_query(cloud, _COUNT.format(in_days=in_days), symbols=symbols, **times)
     return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
 
 
@@ -250,10 +263,18 @@ def rows_of(reader: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def run_query(cloud: Cloud, query: str, **values: Any) -> Any:
-    """The rows of a BigQuery query with `values` as its parameters."""
+    """The rows of a BigQuery query with `values` as its parameters. Raises TimeoutError after QUERY_TIMEOUT_S."""
     from bitcoin_pipeline.adapters.bigquery import query_config
 
-    return cloud.bigquery().query_and_wait(query, job_config=query_config(**values))
+    try:
+        return cloud.bigquery().query_and_wait(
+            query,
+            job_config=query_config(**values),
+            api_timeout=_REQUEST_TIMEOUT_S,
+            wait_timeout=QUERY_TIMEOUT_S,
+        )
+    except TimeoutError as error:  # the client's error has no text
+        raise TimeoutError(f"BigQuery has not answered a query within {QUERY_TIMEOUT_S} s") from error
 
 
 def _candle(values: Mapping[str, Any]) -> Candle:

@@ -16,7 +16,7 @@ from local.command.queries import rows_of, run_query
 
 
 def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history and ingests.
+    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history, gaps and ingests.
 
     Only the columns are read that the query needs, and of BigQuery's tables the rows that its conditions on symbol and
     open_time select, in constant memory. Raises duckdb.Error when the query is wrong or reads too many rows.

@@ -5,6 +5,7 @@ Imported by `local.command.backfill` and the modules of its steps.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
@@ -22,16 +23,16 @@ class BackfillError(RuntimeError):
 
 
 class Progress(Protocol):
-    """Shows how far a long step is."""
+    """Shows how far the steps of a long command are; safe to use from several threads."""
 
     def step(self, title: str, total: int | None) -> None:
         """Begin a step of `total` parts; None for a step without parts."""
 
-    def advance(self) -> None:
-        """Count one part as done."""
+    def advance(self, title: str, count: int = 1) -> None:
+        """Count parts of the step `title` as done."""
 
     def note(self, text: str) -> None:
-        """Show a line about an event of the step."""
+        """Show a line about an event."""
 
 
 def through_outages(
@@ -51,3 +52,11 @@ def through_outages(
     except exceptions.RetryError as error:
         seconds = QUOTA_S if isinstance(error.cause, quota) else OUTAGE_S
         raise BackfillError(f"{what} has failed for {seconds} s: {error.cause}") from error
+
+
+def rate_text(done: int, total: int, seconds: float) -> str:
+    """`12.5/s, 2:36:00 left`: the rate of `done` parts in `seconds`, and the time of the rest at it; or nothing yet."""
+    if not done or seconds <= 0:
+        return ""
+    left = dt.timedelta(seconds=round((total - done) * seconds / done))
+    return f"{done / seconds:.3g}/s, {left} left"

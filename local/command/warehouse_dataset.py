@@ -18,6 +18,11 @@ MAX_ROWS: Final = 50_000_000
 """Upper bound on the rows that one scan of a table reads: the minutes of a hundred years of one symbol."""
 
 _SYMBOL = re.compile(r'\(symbol == "([A-Z0-9]+)"\)')
+_SYMBOLS = re.compile(
+    r"if_else\(is_valid\(symbol\), is_in\(symbol, \{value_set=string:\[\s*"
+    r'("[A-Z0-9]+"(?:,\s*"[A-Z0-9]+")*)\s*\], null_matching_behavior=MATCH\}\), null\[bool\]\)'
+)
+"""The form of `symbol IN (...)`; pyarrow prints at most the first and the last ten values, with three dots between."""
 _TIME = re.compile(r"\((open_time) (>=|>|<=|<|==) ([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+)Z\)")
 
 Source = Callable[[str], str]
@@ -81,6 +86,9 @@ def conditions_of(text: str) -> tuple[list[str], dict[str, Any]]:
         if match := _SYMBOL.fullmatch(part):
             conditions.append(f"symbol = @{name}")
             values[name] = match[1]
+        elif match := _SYMBOLS.fullmatch(part):
+            conditions.append(f"symbol IN UNNEST(@{name})")
+            values[name] = re.findall("[A-Z0-9]+", match[1])
         elif match := _TIME.fullmatch(part):
             column, operator, time = match.groups()
             conditions.append(f"{column} {operator.replace('==', '=')} @{name}")

@@ -81,8 +81,8 @@ class StackConfig:
             "PIPELINE_LAKE": LAKE,
             "PIPELINE_STAGING": STAGING,
             "PIPELINE_CANDLES_JOB": f"gs://{ARTIFACTS}/candles/main.py",
-            "PIPELINE_CANDLES_JOB_FILES": (
-                f"gs://{ARTIFACTS}/candles/candles_batch.zip,gs://{ARTIFACTS}/candles/bitcoin_pipeline.zip"
+            "PIPELINE_CANDLES_JOB_FILES": ",".join(
+                f"gs://{ARTIFACTS}/candles/{name}.zip" for name in ("candles_batch", "bitcoin_pipeline", "isal")
             ),
         }
         for service in backing_services(self.pubsub):

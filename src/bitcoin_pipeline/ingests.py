@@ -1,4 +1,4 @@
-"""The states of a symbol-day, and the rules that choose the days to fetch and the days of a batch.
+"""The states of a symbol-day, and the rules that choose the days to fetch and what happens to fetched days.
 
 Part of the core; any module may import it.
 """
@@ -6,7 +6,7 @@ Part of the core; any module may import it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -91,19 +91,31 @@ def parse_fetched(answer: Mapping[str, Any]) -> Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The part of a row of `ingests` that planning needs; an empty text stands for NULL."""
+    """The part of a row of `ingests` that planning needs; an empty text stands for NULL.
+
+    `unfinished`: the lake may have other objects of the day than the row describes, since its batch has not ended, or
+    was killed.
+    """
 
     status: IngestStatus
     sha256: str = ""
     etag: str = ""
     batch_id: str = ""
+    unfinished: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """True when the day needs no further batch."""
+        return self.status.settled and not self.unfinished
 
     def covers(self, fetched: Fetched) -> bool:
         """True when the batch has read the same file, or has recorded a day without a file that still has none.
 
         Another batch would give the same result. A row without the version of a file, such as of a day whose raw object
-        was absent, covers no file.
+        was absent, covers no file, nor does a row that is unfinished.
         """
+        if self.unfinished:
+            return False
         if fetched.status is FetchStatus.NO_TRADES and self.status is IngestStatus.NO_TRADES:
             return True
         if not fetched.status.landed:
@@ -114,9 +126,9 @@ class Recorded:
 
 
 def missing_days(symbol: str, start: dt.date, end: dt.date, known: Mapping[SymbolDay, Recorded]) -> list[SymbolDay]:
-    """The days from `start` to `end`, both included, that `ingests` (`known`) lacks or has as failed."""
+    """The days from `start` to `end`, both included, that `ingests` (`known`) lacks or has as failed or unfinished."""
     wanted = (SymbolDay(symbol, day) for day in days(start, end))
-    return [item for item in wanted if item not in known or not known[item].status.settled]
+    return [item for item in wanted if item not in known or not known[item].settled]
 
 
 def absent_status(day: dt.date, today: dt.date) -> FetchStatus:
@@ -175,17 +187,3 @@ def batch_days(
         unchanged=tuple(sorted(done - failed)),
         still_failed=tuple(sorted(done & failed)),
     )
-
-
-def in_batches(items: Iterable[SymbolDay], start: dt.date, size: int, symbols: int = 1) -> list[list[SymbolDay]]:
-    """`items`, none of which is before `start`, in batches of consecutive days.
-
-    The days from `start` on are divided into periods of equal length, of `size` symbol-days for that number of
-    `symbols`, but at least of one day; a batch has the items of one period. So it spans few days, and the division does
-    not depend on which days are done: a command that is repeated makes the same batches.
-    """
-    period = max(1, size // symbols)
-    batches: dict[int, list[SymbolDay]] = {}
-    for item in items:
-        batches.setdefault((item.day - start).days // period, []).append(item)
-    return [sorted(batches[number]) for number in sorted(batches)]

@@ -46,7 +46,12 @@ def archive_folder(symbol: str) -> str:
 
 def raw_object(symbol: str, day: dt.date) -> str:
     """The untouched file of a day in the lake bucket."""
-    return f"raw/bybit/trading/{_partition(symbol, day)}/{archive_file(symbol, day)}"
+    return f"{raw_prefix(symbol)}date={day.isoformat()}/{archive_file(symbol, day)}"
+
+
+def raw_prefix(symbol: str) -> str:
+    """The beginning of the names of a symbol's raw objects in the lake bucket, whose order is that of their days."""
+    return f"raw/bybit/trading/symbol={symbol}/"
 
 
 def trades_object(symbol: str, day: dt.date) -> str:

@@ -28,6 +28,7 @@ def stack(home: Path) -> Iterator[Pipeline]:
         TZ="Asia/Tokyo",
         PIPELINE_SYMBOLS=SYMBOLS,
         PIPELINE_SYNTHETIC_RATE=RATE,
+        PIPELINE_CONCURRENT_FETCHES="1",  # so that a kill finds some days fetched and others not
         PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
     )
     try:

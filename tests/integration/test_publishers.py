@@ -8,7 +8,6 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from google.api_core.exceptions import NotFound
 
@@ -25,6 +24,7 @@ from local.command.queries import candles as candles_of
 from local.stack.config import STAGING
 from publish_live.warehouse import merge
 from tests.support.batch_days import FIVE, file, lines
+from tests.support.job_results import staged_outcome
 from tests.support.processes import RunningStack
 from tests.support.stepped import interleaved
 
@@ -54,7 +54,8 @@ class Market:
         day = read_day([file(lines(item, *(trades or FIVE)))], item.symbol, item.day)
         ingest = {"symbol": item.symbol, "date": str(item.day), "status": status, "row_count": len(trades)}
         run = f"candles-{next(self._runs)}"
-        return lambda client: publish(client, f"{STAGING}/{run}", run, [ingest], candles.minute_candles(day))
+        outcome = staged_outcome(f"{STAGING}/{run}", ingest, candles.minute_candles(day))
+        return lambda client: publish(client, run, [outcome])
 
     def live(self, item: SymbolDay, close: int = 1, written_s: int = 0) -> Publisher:
         """A call of `publish_live` with the first three minutes of a day, written in Postgres at NOW + `written_s`."""
@@ -73,13 +74,13 @@ class Market:
 
     def days(self, items: list[SymbolDay]) -> Publisher:
         """A batch that publishes one candle, whose close is 9, on each day."""
-        tables, ingests = [], []
+        run = f"candles-{next(self._runs)}"
+        outcomes = []
         for item in items:
             day = read_day([file(lines(item, "1 Buy 0.1 9"))], item.symbol, item.day)
-            tables.append(candles.minute_candles(day))
-            ingests.append({"symbol": item.symbol, "date": str(item.day), "status": "loaded"})
-        run = f"candles-{next(self._runs)}"
-        return lambda client: publish(client, f"{STAGING}/{run}", run, ingests, pa.concat_tables(tables))
+            ingest = {"symbol": item.symbol, "date": str(item.day), "status": "loaded"}
+            outcomes.append(staged_outcome(f"{STAGING}/{run}", ingest, candles.minute_candles(day)))
+        return lambda client: publish(client, run, outcomes)
 
     def double(self, item: SymbolDay) -> None:
         """Stores every row of a day a second time."""
@@ -112,8 +113,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         RunningStack(tmp_path_factory.mktemp("publishers"), ("metadata", "gcs", "bigquery")) as stack,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in stack.stack.environ().items():
-            patch.setenv(name, value)
+        stack.set_environment(patch)
         yield Market(stack)
 
 
@@ -142,6 +142,18 @@ def test_the_merge_of_a_killed_call_changes_nothing_that_is_newer(market: Market
     item = market.new_day()
     interleaved(market.stack, order, a=market.live(item), b=market.live(item, close=2, written_s=60))
     assert market.candles(item, "live") == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_a_batch_that_publishes_twice_changes_nothing(market: Market) -> None:
+    """BigQuery's client repeats a request whose answer it has lost."""
+    item = market.new_day()
+    market.batch(item)(market.client)
+    revision = market.batch(item, *FIVE[:3], "60 Sell 0.5 99", FIVE[4])
+    for _ in range(2):
+        revision(market.client)
+        assert market.candles(item, "archive") == [(0, 101), (1, 99), (1439, 7)]
+        assert market.candles(item, "archive", names.CANDLE_HISTORY) == [(1, 100.5)]
+        assert len(market.ingests(item)) == 1
 
 
 def test_a_batch_repairs_what_is_stored_twice(market: Market) -> None:

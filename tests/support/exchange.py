@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from local.checkout import ROOT
 from local.exchange.archive.folder import Folder
-from local.exchange.live.frames import frames_of
+from local.exchange.live.frames import frames_of, kline_topic, trade_topic
 from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_playback
 from local.exchange.live.playback import Playback
 from local.exchange.live.sources import Capture, SyntheticMarket
@@ -27,6 +27,8 @@ from local.exchange.synthetic.second import synthetic_second
 
 CAPTURE: Final = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 LINES: Final = CAPTURE.read_text().splitlines()
+KLINE_CAPTURE: Final = CAPTURE.with_name("bybit_ws_v5_kline1_BTCUSDT_linear_2026-08-09_44s.jsonl")
+KLINE_LINES: Final = KLINE_CAPTURE.read_text().splitlines()
 FIRST_MS: Final = 1786310819681
 LAST_MS: Final[int] = json.loads(LINES[-1])["ts"]
 """The `ts` of the first and of the last frame of the capture."""
@@ -45,12 +47,13 @@ class Exchange:
     client: aiohttp.ClientSession
 
     @asynccontextmanager
-    async def connected(self, *symbols: str) -> AsyncIterator[ClientConnection]:
-        """A connection, subscribed to the trades of `symbols`."""
+    async def connected(self, *symbols: str, klines: tuple[str, ...] = ()) -> AsyncIterator[ClientConnection]:
+        """A connection, subscribed to the trades of `symbols` and to the klines of `klines`."""
         url = f"ws://127.0.0.1:{self.port}/v5/public/linear"
         async with connect(url, ping_interval=None, close_timeout=0.2, max_queue=None) as socket:
-            if symbols:
-                answer = await request(socket, op="subscribe", args=[f"publicTrade.{symbol}" for symbol in symbols])
+            topics = [*map(trade_topic, symbols), *map(kline_topic, klines)]
+            if topics:
+                answer = await request(socket, op="subscribe", args=topics)
                 assert answer["success"], answer
             yield socket
 
@@ -108,6 +111,13 @@ def capture(folder: Path, speed: float, path: Path = CAPTURE) -> Playback:
 def market(folder: Path, rate: float = 200.0, offset_ms: int = 0) -> Playback:
     """A playback of a synthetic market with two symbols; its history goes to `folder`."""
     return synthetic_playback(SyntheticMarket(("BTCUSDT", "ETHUSDT"), rate, 0), offset_ms, folder / "played", time.time)
+
+
+def capture_with_klines(path: Path) -> list[str]:
+    """Write the real capture of trades and klines, in the order of their times, to `path`; its lines."""
+    lines = sorted([*LINES, *KLINE_LINES], key=lambda line: json.loads(line)["ts"])
+    path.write_text("\n".join(lines) + "\n")
+    return lines
 
 
 async def receive(socket: ClientConnection) -> str:

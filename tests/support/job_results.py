@@ -7,11 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from bitcoin_pipeline.amounts import canonical
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.times import from_datetime
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
+from candles_batch.task import Outcome
 
 
 def candles_of(table: pa.Table) -> list[Candle]:
@@ -48,3 +50,10 @@ def _trade(row: dict[str, Any], symbol: str) -> Trade:
         block_trade=row["block_trade"],
         rpi=row["rpi"],
     )
+
+
+def staged_outcome(folder: str, ingest: dict[str, Any], candles: pa.Table) -> Outcome:
+    """The outcome of a day whose candles are staged in `folder` (BUCKET/NAME) of Cloud Storage."""
+    path = f"{folder}/{ingest['symbol']}-{ingest['date']}-candles.parquet"
+    pq.write_table(candles, path, filesystem=fs.GcsFileSystem())
+    return Outcome(ingest, path, candles.num_rows)

@@ -42,7 +42,8 @@ def sums(values: Integers, first: npt.NDArray[np.int64]) -> list[int]:
     if values.dtype == object:
         return [int(total) for total in np.add.reduceat(values, first)]
     # Halves of 32 bits cannot overflow in a sum of fewer than 2**31 values.
-    high, low = (np.add.reduceat(half, first).tolist() for half in (values >> 32, values & 0xFFFFFFFF))
+    high = np.add.reduceat(values >> 32, first).tolist()
+    low = np.add.reduceat(values & 0xFFFFFFFF, first).tolist()
     return [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)]
 
 

@@ -40,7 +40,7 @@ def trades_parquet(day: Day, row_group: int = TRADE_ROW_GROUP) -> pa.Buffer:
                 "size": decimals(trades.size),
                 "side": pa.DictionaryArray.from_buffers(schema.field("side").type, len(trades), [None, codes], sides),
                 "id": fixed_width(trades.trade_id, pa.binary(16)),
-                "match_order": fixed_width(day.order[part], pa.int64()),
+                "match_order": fixed_width(day.order[part].astype(np.int64), pa.int64()),
                 "block_trade": pa.nulls(len(trades), pa.bool_()),
                 "rpi": flags(trades.rpi),
             }

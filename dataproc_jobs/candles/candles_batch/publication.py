@@ -9,15 +9,12 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from google.cloud import bigquery
-from pyarrow import fs
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.adapters.bigquery import conflict_retry, open_in_days, script_config, table_fields
 from bitcoin_pipeline.ingests import IngestStatus
-from candles_batch.task import Row
+from candles_batch.task import Outcome
 
 STAGE_EXPIRES_AFTER: Final = dt.timedelta(days=1)
 """Lifetime of the stage tables that a killed run left; every run takes less time."""
@@ -56,46 +53,42 @@ WHERE stored.symbol IN UNNEST(@symbols) AND EXISTS (
 INSERT INTO `{names.INGESTS}` ({_INGEST_COLUMNS}) SELECT {_INGEST_COLUMNS} FROM `{{stage_ingests}}`;"""  # noqa: S608
 
 
-def publish(  # noqa: PLR0913, PLR0917  # one of each
-    client: bigquery.Client,
-    folder: str,
-    batch_id: str,
-    ingests: list[Row],
-    candles: pa.Table,
-    gaps: Sequence[Row] = (),
-) -> None:
-    """Replaces the days of `ingests` in one transaction; days with the status `failed` keep their candles and gaps.
+def publish(client: bigquery.Client, batch_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Replaces the days of `outcomes` in one transaction; days with the status `failed` keep their candles and gaps.
 
-    `folder`: of the staging bucket, for a temporary file. `candles`: of all days, with the columns of `candles.schema`.
-    `gaps`: rows of `market.gaps`, of all days.
+    A day that replaces objects of the lake is `unfinished` until they are replaced. A second call with the same
+    arguments changes nothing but times.
     """
     now = dt.datetime.now(dt.UTC)
-    rows = [{**ingest, "batch_id": batch_id, "ingested_at": now.isoformat()} for ingest in ingests]
+    written = {"batch_id": batch_id, "ingested_at": now.isoformat()}
+    rows = [{**outcome.ingest, **written, "unfinished": True if outcome.objects else None} for outcome in outcomes]
+    gaps = [gap for outcome in outcomes for gap in outcome.gaps]
     suffix = batch_id.replace("-", "_")
     stage_candles = f"{client.project}.{names.DATASET}.stage_candles_{suffix}"
     stage_ingests = f"{client.project}.{names.DATASET}.stage_ingests_{suffix}"
     stage_gaps = f"{client.project}.{names.DATASET}.stage_gaps_{suffix}" if gaps else ""
-    files = fs.GcsFileSystem()
-    staging = f"{folder}/candles.parquet"
-    pq.write_table(candles, staging, filesystem=files, compression="zstd")
     table = _create_stage(client, stage_candles, names.CANDLES, now, leave_out=("updated_at",))
-    config = bigquery.LoadJobConfig(schema=table.schema, source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
-    client.load_table_from_uri(f"gs://{staging}", table, job_id_prefix=f"{batch_id}-", job_config=config).result()
-    staged = [(stage_ingests, names.INGESTS, rows), *([(stage_gaps, names.GAPS, list(gaps))] if gaps else [])]
+    # A list instead of a wildcard, which would include what a task left that was tried twice; a job takes 10,000 URIs
+    # (cloud.google.com/bigquery/quotas).
+    if uris := [f"gs://{outcome.candles}" for outcome in outcomes if outcome.candles]:
+        config = bigquery.LoadJobConfig(
+            schema=table.schema, source_format="PARQUET", write_disposition="WRITE_TRUNCATE"
+        )
+        client.load_table_from_uri(uris, table, job_id_prefix=f"{batch_id}-", job_config=config).result()
+    staged = [(stage_ingests, names.INGESTS, rows), *([(stage_gaps, names.GAPS, gaps)] if gaps else [])]
     for stage, like, content in staged:
         table = _create_stage(client, stage, like, now)
         config = bigquery.LoadJobConfig(schema=table.schema, write_disposition="WRITE_TRUNCATE")
         client.load_table_from_json(content, table, job_id_prefix=f"{batch_id}-", job_config=config).result()
 
-    in_days, times = open_in_days(dt.date.fromisoformat(ingest["date"]) for ingest in ingests)
+    in_days, times = open_in_days(dt.date.fromisoformat(row["date"]) for row in rows)
     replace = replace_sql(stage_candles, stage_ingests, in_days, stage_gaps)
-    symbols = sorted({ingest["symbol"] for ingest in ingests})
+    symbols = sorted({row["symbol"] for row in rows})
     parameters = script_config(run=batch_id, now=now, symbols=symbols, **times)
     retry = conflict_retry(maximum_s=20, timeout_s=600)
     retry(lambda: client.query(replace, job_config=parameters, job_id_prefix=f"{batch_id}-").result())()
     for stage in (stage_candles, *(stage for stage, _, _ in staged)):
         client.delete_table(stage, not_found_ok=True)
-    files.delete_file(staging)
 
 
 def replace_sql(stage_candles: str, stage_ingests: str, in_days: str, stage_gaps: str = "") -> str:

@@ -16,10 +16,11 @@ from typing import Any, Final
 from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.adapters.bybit_http import BybitArchive, ListingError, version_of
+from bitcoin_pipeline.adapters.bybit_http import BybitArchive, FileVersion, ListingError, listed_version, version_of
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import FetchStatus, SymbolDay, absent_status
+from bitcoin_pipeline.listings import ListedFile
 from fetch_archive.lake import Buckets, discard, etag_of, is_copy, publish, raw_blob, stage
 
 PAUSES_S: Final = (0.5, 1, 2)
@@ -40,21 +41,26 @@ def fetch(  # noqa: PLR0913, PLR0917  # one of each
     buckets: Buckets,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
+    *,
+    file: ListedFile | None = None,
 ) -> Answer:
     """The answer for one symbol and day, after at most four tries within BUDGET_S.
 
-    Raises RetryableError when the last try fails, and FinalError and BannedError at once.
+    `file`: the version of the file by a listing that the caller has read. Then there is one try, which sends at most
+    one request to the archive's host, so that a caller can pace the requests of all instances. Raises RetryableError
+    when the last try fails, and FinalError and BannedError at once.
     """
     left_s = partial(_left_s, monotonic() + BUDGET_S, monotonic)
-    for pause_s in PAUSES_S:
+    expected = listed_version(file.etag, file.size) if file else None
+    for pause_s in () if expected else PAUSES_S:
         try:
-            return _fetch_once(item, today, exchange, buckets, left_s)
+            return _fetch_once(item, today, exchange, buckets, left_s, expected)
         except RetryableError as error:
             if left_s() <= pause_s:
                 raise
             log("WARNING", "try failed", symbol=item.symbol, date=item.day.isoformat(), reason=str(error))
             sleep(pause_s)
-    return _fetch_once(item, today, exchange, buckets, left_s)
+    return _fetch_once(item, today, exchange, buckets, left_s, expected)
 
 
 def _left_s(deadline: float, monotonic: Callable[[], float]) -> float:
@@ -69,34 +75,42 @@ def _in_time(pieces: Iterable[bytes], left_s: Callable[[], float]) -> Iterator[b
         yield piece
 
 
-def _fetch_once(
-    item: SymbolDay, today: dt.date, exchange: BybitArchive, buckets: Buckets, left_s: Callable[[], float]
+def _fetch_once(  # noqa: PLR0913, PLR0917  # one of each
+    item: SymbolDay,
+    today: dt.date,
+    exchange: BybitArchive,
+    buckets: Buckets,
+    left_s: Callable[[], float],
+    expected: FileVersion | None = None,
 ) -> Answer:
     key = names.archive_key(item.symbol, item.day)
     old = raw_blob(buckets.lake, item)
     if item.day >= today:
         # The file of a day that has not ended is not complete, even if the exchange shows one.
-        return _answer(item, old) if old else _answer_absent(item, today, exchange)
-    listed, no_listing = None, None
-    try:
-        listed = exchange.listed(key)
-    except ListingError as error:
-        no_listing = error  # the file itself is enough, if there is one
+        return answer_of(item, old) if old else _answer_absent(item, today, exchange)
+    listed, no_listing = (expected, None) if expected else _listed(exchange, key)
     if listed and is_copy(old, listed):
-        return _answer(item, old)
+        return answer_of(item, old)
     response = exchange.open(key)
     if response is None:
+        if expected:
+            raise RetryableError(f"the exchange answers 404 for {key}, which the request's version says it has")
         if listed:
             raise RetryableError(f"{key} is listed, yet the exchange answers 404")
         if old:
-            return _answer(item, old)
+            return answer_of(item, old)
         if no_listing:
             raise RetryableError(f"the exchange answers 404 for {key}, and {no_listing}") from no_listing
         return _answer_absent(item, today, exchange)
     with closing(response):
-        version = listed or version_of(response.headers)
+        served = version_of(response.headers)
+        if expected and (served.etag, served.size) != (expected.etag, expected.size):
+            # A caller's version is used only where the exchange's own response has the same, so that neither a wrong
+            # one nor one that is out of date can decide which bytes are good.
+            listed, _ = _listed(exchange, key)
+        version = listed or served
         if is_copy(old, version):
-            return _answer(item, old)
+            return answer_of(item, old)
         staged = buckets.staging.blob(names.staging_object(uuid.uuid4().hex, names.archive_file(item.symbol, item.day)))
         metadata = stage(_in_time(exchange.pieces(response), left_s), version, staged)
     try:
@@ -105,10 +119,21 @@ def _fetch_once(
     finally:
         discard(staged)
     log("INFO", "file stored", symbol=item.symbol, date=item.day.isoformat(), bytes=blob.size, **metadata)
-    return _answer(item, blob, is_new=True)
+    return answer_of(item, blob, is_new=True)
 
 
-def _answer(item: SymbolDay, blob: storage.Blob, is_new: bool = False) -> Answer:
+def _listed(exchange: BybitArchive, key: str) -> tuple[FileVersion | None, ListingError | None]:
+    """The version of a file by the listing, or the error of a listing that does not answer.
+
+    The file itself is then enough, if there is one.
+    """
+    try:
+        return exchange.listed(key), None
+    except ListingError as error:
+        return None, error
+
+
+def answer_of(item: SymbolDay, blob: storage.Blob, is_new: bool = False) -> Answer:
     """The answer for a day whose raw object is `blob`."""
     metadata = blob.metadata or {}
     status = FetchStatus(metadata.get("status", FetchStatus.STORED))

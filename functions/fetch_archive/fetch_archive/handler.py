@@ -17,9 +17,10 @@ from bitcoin_pipeline.adapters.bybit_http import BannedError, BybitArchive
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.answers import exchange_ban, failure, refusal
 from bitcoin_pipeline.errors import FinalError, RetryableError
+from bitcoin_pipeline.listings import MAX_REQUEST, BadRequestError, ListingRequest, parse_request
 from fetch_archive.fetch import fetch
 from fetch_archive.lake import Buckets
-from fetch_archive.request import MAX_REQUEST, BadRequestError, parse_request
+from fetch_archive.listing import list_days
 from fetch_archive.settings import Settings
 
 USER_AGENT: Final = "bitcoin-pipeline/0.1 (fetch_archive)"
@@ -44,13 +45,16 @@ class Handler:
         if refused := refusal(request.method):
             return refused
         try:
-            item = parse_request(request.stream.read(MAX_REQUEST + 1))
+            wanted = parse_request(request.stream.read(MAX_REQUEST + 1))
         except BadRequestError as error:
             return {"error": str(error)}, 400
         try:
-            return fetch(item, dt.datetime.now(dt.UTC).date(), self._exchange, self._buckets)
+            today = dt.datetime.now(dt.UTC).date()
+            if isinstance(wanted, ListingRequest):
+                return list_days(wanted, today, self._exchange, self._buckets.lake)
+            return fetch(wanted.item, today, self._exchange, self._buckets, file=wanted.file)
         except BannedError as error:
             return exchange_ban(str(error), error.seconds)
         except (RetryableError, FinalError) as error:
-            log("ERROR", "fetch failed", symbol=item.symbol, date=item.day.isoformat(), reason=str(error))
+            log("ERROR", "fetch failed", **wanted.as_json(), reason=str(error))
             return failure(error)

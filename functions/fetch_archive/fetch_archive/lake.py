@@ -11,6 +11,7 @@ The function's modules and tests import it.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,19 @@ def raw_blob(lake: storage.Bucket, item: SymbolDay) -> storage.Blob | None:
     """The raw object of a day, or None. Raises RetryableError."""
     with _retryable_failures():
         return lake.get_blob(names.raw_object(item.symbol, item.day), retry=RETRY)
+
+
+def raw_blobs(lake: storage.Bucket, symbol: str, start: dt.date, end: dt.date) -> dict[str, storage.Blob]:
+    """The raw objects of a symbol's days from `start` to `end`, by their names. Raises RetryableError."""
+    with _retryable_failures():
+        found = lake.list_blobs(
+            prefix=names.raw_prefix(symbol),
+            start_offset=names.raw_object(symbol, start),
+            end_offset=f"{names.raw_object(symbol, end)}~",  # the end itself is left out
+            fields="items(name,size,generation,metadata),nextPageToken",
+            retry=RETRY,
+        )
+        return {blob.name: blob for blob in found}
 
 
 def is_copy(blob: storage.Blob | None, version: FileVersion) -> bool:

@@ -21,23 +21,52 @@ _MAX_TRADES: Final = 1024
 """Greatest number of trades in a frame."""
 
 
+KLINE_PREFIX: Final = "kline.1."
+"""How the topic of a symbol's one-minute klines begins; the symbol follows."""
+
+TRADES: Final = "trades"
+KLINES: Final = "klines"
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message of the exchange, whose exact text is `text`.
 
     `topic` is empty where the text has no readable one; such a frame is sent to every connection. `time_ms`: the
-    exchange's time at which it is sent. `trades`: the unchecked objects of its `data` (T, s, S, v, p, i, ...).
+    exchange's time at which it is sent. `trades`: the unchecked objects of its `data` (T, s, S, v, p, i, ...), and
+    `klines` those of a frame of klines (start, open, volume, turnover, confirm, ...).
     """
 
     text: str
     topic: str
     time_ms: int
     trades: tuple[dict[str, Any], ...] = ()
+    klines: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def symbol(self) -> str:
+        """The symbol of the topic, empty where there is no topic."""
+        return symbol_of(self.topic)
 
 
 def trade_topic(symbol: str) -> str:
     """The topic of the trades of `symbol`."""
     return f"{TOPIC_PREFIX}{symbol}"
+
+
+def kline_topic(symbol: str) -> str:
+    """The topic of the one-minute klines of `symbol`."""
+    return f"{KLINE_PREFIX}{symbol}"
+
+
+def symbol_of(topic: str) -> str:
+    """The symbol of a topic, which is its last word."""
+    return topic.rpartition(".")[2]
+
+
+def content_of(topic: str) -> str:
+    """The kind of a topic's frames: KLINES or TRADES."""
+    return KLINES if topic.startswith(KLINE_PREFIX) else TRADES
 
 
 def read_frame(text: str, not_before_ms: int) -> Frame:
@@ -51,8 +80,9 @@ def read_frame(text: str, not_before_ms: int) -> Frame:
     topic, ts, data = message.get("topic"), message.get("ts"), message.get("data")
     topic = topic if isinstance(topic, str) else ""
     time_ms = max(ts, not_before_ms) if isinstance(ts, int) else not_before_ms
-    trades = data if topic.startswith(TOPIC_PREFIX) and isinstance(data, list) else []
-    return Frame(text, topic, time_ms, tuple(trade for trade in trades if isinstance(trade, dict)))
+    items = tuple(item for item in data if isinstance(item, dict)) if isinstance(data, list) else ()
+    trades = items if topic.startswith(TOPIC_PREFIX) else ()
+    return Frame(text, topic, time_ms, trades, items if topic.startswith(KLINE_PREFIX) else ())
 
 
 def read_capture(path: Path) -> Iterator[Frame]:
@@ -83,6 +113,11 @@ def _frame(symbol: str, trades: list[dict[str, Any]]) -> Frame:
     time_ms = trades[-1]["T"] + 1
     topic = trade_topic(symbol)
     return Frame(message_text(topic, time_ms, trades), topic, time_ms, tuple(trades))
+
+
+def with_time(text: str, ts: int) -> str:
+    """The text of a message of a topic with another `ts`."""
+    return orjson.dumps({**orjson.loads(text), "ts": ts}).decode()
 
 
 def message_text(topic: str, ts: int, trades: Iterable[dict[str, Any]]) -> str:

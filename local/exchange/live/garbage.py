@@ -1,4 +1,4 @@
-"""Messages against the exchange's format, and trades with an impossible time, as clients sometimes receive them.
+"""Messages against the exchange's format, trades with an impossible time, and klines that are wrong.
 
 Part of the exchange simulator; no I/O.
 """
@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 import uuid
+from decimal import Decimal
+from typing import Any
 
+from bitcoin_pipeline.amounts import EXACT, plain
+from local.exchange.live.faults import MORE
 from local.exchange.live.frames import message_text, trade_topic
 
 
@@ -31,8 +35,13 @@ def garbage_text(kind: str, symbol: str, now_ms: int) -> str:
 
 def absurd_trade_text(symbol: str, price: str, time_ms: int) -> str:
     """A frame in the right form with one trade that the market has not made."""
-    trade = {
-        "T": time_ms,
+    return message_text(trade_topic(symbol), max(1, time_ms), [absurd_trade(symbol, price, time_ms)])
+
+
+def absurd_trade(symbol: str, price: str, time_ms: int) -> dict[str, Any]:
+    """A trade that the market has not made, in the form of a frame's `data`; its time is at least 1."""
+    return {
+        "T": max(1, time_ms),
         "s": symbol,
         "S": "Buy",
         "v": "1",
@@ -43,4 +52,16 @@ def absurd_trade_text(symbol: str, price: str, time_ms: int) -> str:
         "RPI": False,
         "seq": 0,
     }
-    return message_text(trade_topic(symbol), time_ms, [trade])
+
+
+def wrong_kline_text(text: str, how: str | None) -> str:
+    """A frame of klines whose volume and turnover are MORE or LESS than those of `text`; 0 does not become less."""
+    message = json.loads(text)
+    for kline in message["data"]:
+        volume, turnover = Decimal(kline["volume"]), Decimal(kline["turnover"])
+        if how == MORE:
+            volume, turnover = EXACT.add(volume, Decimal(1)), EXACT.add(turnover, Decimal(kline["close"]))
+        else:
+            volume, turnover = EXACT.multiply(volume, Decimal("0.5")), EXACT.multiply(turnover, Decimal("0.5"))
+        kline["volume"], kline["turnover"] = plain(volume), plain(turnover)
+    return json.dumps(message, separators=(",", ":"))

@@ -5,36 +5,24 @@ Part of the exchange simulator.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import orjson
 
-from bitcoin_pipeline.amounts import EXACT, parse_decimal, plain
+from bitcoin_pipeline.amounts import EXACT, plain
 from bitcoin_pipeline.bybit.rest import RECENT_TRADES
-from bitcoin_pipeline.times import MINUTE_US
-
-MINUTE_MS: Final = MINUTE_US // 1000
+from local.exchange.live.klines import MINUTE_MS, MinuteSums, count_trade, floor_ms, positive
 
 _KEPT_MINUTES: Final = 3 * 1440
 """Number of minutes of a symbol whose klines are held."""
 
-
-@dataclass(slots=True)
-class _Minute:
-    """The sums of a minute with trades; its open is the close of the minute before, which is not stored here."""
-
-    first: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    closed_at_ms: int
-    volume: Decimal = Decimal(0)
-    turnover: Decimal = Decimal(0)
+_KLINE: Final = ("open", "high", "low", "close", "volume", "turnover")
+"""The keys of a pushed kline in the order of the values of REST's klines, after the start."""
 
 
 @dataclass(slots=True)
@@ -44,7 +32,8 @@ class _SymbolHistory:
     file: BinaryIO
     trades: int = 0
     recent: dict[str, dict[str, Any]] = field(default_factory=dict)
-    minutes: dict[int, _Minute] = field(default_factory=dict)
+    minutes: dict[int, MinuteSums] = field(default_factory=dict)
+    recorded: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class TradeHistory:
@@ -72,20 +61,48 @@ class TradeHistory:
         stored = self._symbols.get(symbol)
         return next(reversed(stored.recent.values()))["p"] if stored else None
 
-    def recent(self, symbol: str, limit: int) -> list[dict[str, Any]]:
-        """The last `limit` trades, newest first, in the form of a frame's `data`."""
+    def add_klines(self, symbol: str, klines: Iterable[dict[str, Any]]) -> None:
+        """Store the objects of the `data` of a frame of klines."""
         stored = self._symbols.get(symbol)
-        return sorted(stored.recent.values(), key=_time)[: -limit - 1 : -1] if stored else []
+        if stored is None:
+            return
+        for kline in klines:
+            if isinstance(kline.get("start"), int) and all(positive(kline.get(name)) for name in _KLINE):
+                stored.recorded[kline["start"]] = kline
+                _drop_oldest(stored.recorded)
 
-    def klines(self, symbol: str, from_ms: int, to_ms: int) -> Iterator[list[str]]:
+    def recent(self, symbol: str, limit: int, until_ms: float = math.inf) -> list[dict[str, Any]]:
+        """The last `limit` trades up to `until_ms`, newest first, in the form of a frame's `data`."""
+        stored = self._symbols.get(symbol)
+        trades = sorted(stored.recent.values(), key=_time) if stored else []
+        return [trade for trade in reversed(trades) if trade["T"] <= until_ms][:limit]
+
+    def klines(self, symbol: str, from_ms: int, to_ms: int, until_ms: float = math.inf) -> Iterator[list[str]]:
         """The minutes that begin between two times, newest first, back to the first minute with trades.
 
         Each is `[start, open, high, low, close, volume, turnover]`, also a minute without trades. Its open is the close
-        of the minute before, which counts for high and low.
+        of the minute before, which counts for high and low. A kline that was played has the minute's trades from before
+        the recording too, so it stands where its volume is the greater one. `until_ms`: volume and turnover lack the
+        trades after it, as far as they are among the last ones.
         """
+        later = self.recent(symbol, RECENT_TRADES) if until_ms < math.inf else []
+        recorded = self._symbols[symbol].recorded if symbol in self._symbols else {}
+        for kline in self._own_klines(symbol, from_ms, int(min(to_ms, until_ms))):
+            minute_ms, volume, turnover = int(kline[0]), Decimal(kline[5]), Decimal(kline[6])
+            played = recorded.get(minute_ms)
+            if played and Decimal(played["volume"]) > volume:
+                yield [kline[0], *(played[name] for name in _KLINE)]
+                continue
+            for trade in later:
+                if trade["T"] > until_ms and floor_ms(trade["T"]) == minute_ms:
+                    volume = EXACT.subtract(volume, Decimal(trade["v"]))
+                    turnover = EXACT.fma(-Decimal(trade["p"]), Decimal(trade["v"]), turnover)
+            yield [*kline[:5], plain(volume), plain(turnover)]
+
+    def _own_klines(self, symbol: str, from_ms: int, to_ms: int) -> Iterator[list[str]]:
         stored = self._symbols.get(symbol)
         minutes = sorted(stored.minutes.items(), reverse=True) if stored else []
-        next_ms = to_ms // MINUTE_MS * MINUTE_MS
+        next_ms = floor_ms(to_ms)
         for place, (minute_ms, minute) in enumerate(minutes):
             if minute_ms > next_ms:
                 continue
@@ -95,8 +112,7 @@ class TradeHistory:
             if minute_ms < from_ms:
                 return
             opened = minutes[place + 1][1].close if place + 1 < len(minutes) else minute.first
-            prices = (opened, max(opened, minute.high), min(opened, minute.low), minute.close)
-            yield [str(minute_ms), *map(plain, (*prices, minute.volume, minute.turnover))]
+            yield [str(minute_ms), *minute.prices(opened), plain(minute.volume), plain(minute.turnover)]
             next_ms = minute_ms - MINUTE_MS
 
     def file(self, symbol: str) -> Path | None:
@@ -117,7 +133,7 @@ class TradeHistory:
 
     def _add(self, trade: dict[str, Any]) -> None:
         symbol, trade_id, time_ms = trade.get("s"), trade.get("i"), trade.get("T")
-        price, size = _positive(trade.get("p")), _positive(trade.get("v"))
+        price, size = positive(trade.get("p")), positive(trade.get("v"))
         # Checked, because the symbol becomes the name of a file.
         if not (isinstance(symbol, str) and symbol.replace("-", "").isalnum() and isinstance(trade_id, str)):
             return
@@ -133,7 +149,8 @@ class TradeHistory:
         stored.recent[trade_id] = trade
         if len(stored.recent) > RECENT_TRADES:
             del stored.recent[next(iter(stored.recent))]
-        _count(stored.minutes, time_ms, price, size)
+        count_trade(stored.minutes, time_ms, price, size)
+        _drop_oldest(stored.minutes)
         line = {
             "id": trade_id,
             "symbol": symbol,
@@ -146,30 +163,9 @@ class TradeHistory:
         stored.file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _count(minutes: dict[int, _Minute], time_ms: int, price: Decimal, size: Decimal) -> None:
-    minute_ms = time_ms // MINUTE_MS * MINUTE_MS
-    minute = minutes.get(minute_ms)
-    if minute is None:
-        minute = minutes[minute_ms] = _Minute(price, price, price, price, time_ms)
-        if len(minutes) > _KEPT_MINUTES:
-            del minutes[min(minutes)]
-    minute.high = max(minute.high, price)
-    minute.low = min(minute.low, price)
-    if time_ms >= minute.closed_at_ms:
-        minute.close, minute.closed_at_ms = price, time_ms
-    minute.volume = EXACT.add(minute.volume, size)
-    minute.turnover = EXACT.fma(price, size, minute.turnover)
-
-
-def _positive(text: object) -> Decimal | None:
-    return _positive_decimal(text) if isinstance(text, str) else None
-
-
-@lru_cache(1 << 14)
-def _positive_decimal(text: str) -> Decimal | None:
-    """Cached, as a market has few distinct prices and sizes."""
-    value = parse_decimal(text)
-    return value if value is not None and value > 0 else None
+def _drop_oldest(minutes: dict[int, Any]) -> None:
+    if len(minutes) > _KEPT_MINUTES:
+        del minutes[min(minutes)]
 
 
 def _time(trade: dict[str, Any]) -> int:

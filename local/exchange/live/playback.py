@@ -142,6 +142,7 @@ class Playback:
         self.frames_played += 1
         self._time_ms = max(self._time_ms, frame.time_ms)
         self.history.add(frame.trades)
+        self.history.add_klines(frame.symbol, frame.klines)
         for listener in tuple(self.listeners):
             listener.offer(frame)
         if self._ahead is None and not self.is_done:

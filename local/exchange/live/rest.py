@@ -6,6 +6,7 @@ Part of the exchange simulator. Errors are HTTP 200 with a retCode; an address b
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import islice
@@ -16,7 +17,8 @@ from aiohttp import web
 
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.bybit.rest import RECENT_TRADES
-from local.exchange.live.faults import REST_DOWN, LiveFaults
+from local.exchange.live.faults import ABSURD_PAGE, REST_DOWN, REST_STALE, REST_TIME, STALE_ANSWER, LiveFaults
+from local.exchange.live.garbage import absurd_trade
 from local.exchange.live.playback import Playback
 from local.exchange.live.sources import symbols_of
 from local.exchange.shared.error_page import error_page
@@ -37,8 +39,12 @@ _PARAMETER_ERROR: Final = 10001
 _MAX_KLINES: Final = 1000
 _QUOTES: Final = ("USDT", "USDC", "PERP", "USD")
 
+_TOO_MANY_VISITS: Final = 10006
+_RESET_HEADER: Final = "X-Bapi-Limit-Reset-Timestamp"
+"""Header with the milliseconds at which an address that exceeded a limit may request again."""
+
 _FAILURES: Final = {
-    "too_many_visits": (10006, "Too many visits!"),
+    "too_many_visits": (_TOO_MANY_VISITS, "Too many visits!"),
     "server_error": (10016, "Server error."),
 }
 """retCode and retMsg of the failures that are answers."""
@@ -76,30 +82,56 @@ class RestHost:
         if call is None:
             return error_page(HTTPStatus.NOT_FOUND)
         now_ms = self._playback.now_ms()
+        shown_ms = self._shown_ms(now_ms)
         down = self._faults.get(REST_DOWN)
         if down is not None:
-            return await self._fail(request, down.what or "close", now_ms)
+            return await self._fail(request, down.what or "close", shown_ms)
         try:
             result = call(request.query, now_ms)
         except ParameterError as error:
-            return _envelope(_PARAMETER_ERROR, str(error), {}, now_ms)
-        return _envelope(0, "OK", result, now_ms)
+            return _envelope(_PARAMETER_ERROR, str(error), {}, shown_ms)
+        return _envelope(0, "OK", result, shown_ms)
+
+    def _shown_ms(self, now_ms: int) -> int:
+        """The exchange's time as REST reports it."""
+        stale, wrong = self._faults.get(REST_STALE), self._faults.get(REST_TIME)
+        if stale and stale.what == STALE_ANSWER:
+            now_ms -= stale.milliseconds
+        return now_ms + (wrong.milliseconds if wrong else 0)
+
+    def _until_ms(self, now_ms: int) -> float:
+        """The time of the newest data that REST has."""
+        stale = self._faults.get(REST_STALE)
+        return now_ms - stale.milliseconds if stale else math.inf
 
     async def _fail(self, request: web.Request, how: str, now_ms: int) -> web.StreamResponse:
+        if how == "forbidden":
+            return error_page(HTTPStatus.FORBIDDEN)
         if how in _FAILURES:
-            return _envelope(*_FAILURES[how], {}, now_ms)
+            return self._refusal(*_FAILURES[how], now_ms)
         while how == "hang" and request.transport is not None and self._faults.get(REST_DOWN):
             await asyncio.sleep(_HANG_POLL_SECONDS)
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
 
+    def _refusal(self, code: int, message: str, now_ms: int) -> web.Response:
+        response = _envelope(code, message, {}, now_ms)
+        seconds = next((fault.seconds for fault in self._faults if fault.kind == REST_DOWN), None)
+        if code == _TOO_MANY_VISITS and seconds is not None:
+            response.headers[_RESET_HEADER] = str(now_ms + math.ceil(seconds * 1000))
+        return response
+
     def _time(self, query: Mapping[str, str], now_ms: int) -> dict[str, Any]:
+        now_ms = self._shown_ms(now_ms)
         return {"timeSecond": str(now_ms // 1000), "timeNano": str(now_ms * 1_000_000)}
 
     def _recent_trade(self, query: Mapping[str, str], now_ms: int) -> dict[str, Any]:
         symbol = self._symbol(query)
-        trades = self._playback.history.recent(symbol, _limit(query, 500, RECENT_TRADES))
+        trades = self._playback.history.recent(symbol, _limit(query, 500, RECENT_TRADES), self._until_ms(now_ms))
+        absurd = self._faults.get(ABSURD_PAGE, symbol)
+        if absurd and trades:
+            trades[-1] = absurd_trade(symbol, trades[-1]["p"], now_ms + absurd.milliseconds)
         # This call is rare, and the log is the only record of how far back its answer reached.
         oldest_ms = trades[-1]["T"] if trades else None
         log("INFO", "recent trades served", symbol=symbol, time=now_ms, trades=len(trades), oldest=oldest_ms)
@@ -125,8 +157,8 @@ class RestHost:
         symbol = self._symbol(query)
         if query.get("interval") != "1":
             raise ParameterError("Invalid period!")
-        to_ms = min(_number(query, "end", now_ms), now_ms)
-        klines = self._playback.history.klines(symbol, _number(query, "start", 0), to_ms)
+        from_ms, to_ms = _number(query, "start", 0), min(_number(query, "end", now_ms), now_ms)
+        klines = self._playback.history.klines(symbol, from_ms, to_ms, self._until_ms(now_ms))
         return {
             "symbol": symbol,
             "category": "linear",

@@ -19,7 +19,8 @@ from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.trade import Trade
-from local.exchange.live.frames import Frame, frames_of, read_capture, trade_topic
+from local.exchange.live.frames import Frame, frames_of, kline_topic, read_capture, trade_topic
+from local.exchange.live.klines import with_klines
 from local.exchange.synthetic.second import synthetic_burst, synthetic_second, tick_direction
 
 FindFile = Callable[[str, dt.date], Awaitable[Path | None]]
@@ -37,6 +38,10 @@ class Source(Protocol):
     def frames(self, from_ms: int) -> Iterator[Frame]:
         """The frames, from the first at or after `from_ms` on."""
         ...
+
+
+def _topics_of(symbols: Iterable[str]) -> frozenset[str]:
+    return frozenset(topic(symbol) for symbol in symbols for topic in (trade_topic, kline_topic))
 
 
 def symbols_of(topics: frozenset[str]) -> list[str]:
@@ -75,16 +80,16 @@ class Days:
 
     def __init__(self, trades: Mapping[str, Sequence[Trade]]) -> None:
         self._trades = trades
-        self.topics: Final = frozenset(map(trade_topic, trades))
+        self.topics: Final = _topics_of(trades)
         first = next(self.frames(0), None)
         if first is None:
             raise ValueError(f"no trades of {', '.join(trades)} on the days to play")
         self.first_ms: Final = first.time_ms
 
     def frames(self, from_ms: int) -> Iterator[Frame]:
-        """Every frame, whatever `from_ms` is."""
+        """Every frame, whatever `from_ms` is, with the klines of their trades."""
         streams = [frames_of(symbol, _on_the_wire(trades)) for symbol, trades in self._trades.items()]
-        return heapq.merge(*streams, key=lambda frame: frame.time_ms)
+        return with_klines(heapq.merge(*streams, key=lambda frame: frame.time_ms))
 
 
 async def read_days(find_file: FindFile, days: Iterable[tuple[str, dt.date]]) -> Days:
@@ -133,11 +138,14 @@ class SyntheticMarket:
         self._second = 0
         self._bursts: dict[str, list[Iterator[dict[str, Any]]]] = {}
         self._burst_numbers = count(1)
-        self.topics: Final = frozenset(map(trade_topic, symbols))
+        self.topics: Final = _topics_of(symbols)
 
     def frames(self, from_ms: int) -> Iterator[Frame]:
-        """The frames from the first whole second at or after `from_ms` on, without end."""
+        """The frames from the first whole second at or after `from_ms` on, without end, with the klines of these."""
         self._second = -(-from_ms // 1000)
+        return with_klines(self._trade_frames())
+
+    def _trade_frames(self) -> Iterator[Frame]:
         while True:
             streams = [frames_of(symbol, self._trades(symbol)) for symbol in self._symbols]
             self._second += 1

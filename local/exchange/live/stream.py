@@ -19,9 +19,20 @@ import orjson
 from aiohttp import web
 
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
-from local.exchange.live.faults import DUPLICATE, HALF_OPEN, NO_PONG, REFUSE, SILENCE, SPLIT, LiveFaults
-from local.exchange.live.frames import Frame, message_text
+from local.exchange.live.faults import (
+    ABSURD_FIRST,
+    DUPLICATE,
+    FRAME_TIME,
+    HALF_OPEN,
+    KLINE_WRONG,
+    NO_PONG,
+    REFUSE,
+    SILENCE,
+    SPLIT,
+    LiveFaults,
+)
+from local.exchange.live.frames import TRADES, Frame, content_of, message_text, symbol_of, with_time
+from local.exchange.live.garbage import absurd_trade_text, wrong_kline_text
 from local.exchange.live.playback import Playback
 from local.exchange.shared.error_page import error_page
 from local.exchange.shared.rate_limit import RateLimit
@@ -129,13 +140,20 @@ class Connection:
         """Send a frame of a subscribed topic, or without a topic, with the faults that are set."""
         if frame.topic and frame.topic not in self.topics:
             return
-        if self._faults.get(SILENCE, frame.topic.removeprefix(TOPIC_PREFIX)):
+        place = frame.symbol, content_of(frame.topic)
+        if self._faults.get(SILENCE, *place):
             return
         texts = [frame.text]
         if self._faults.get(SPLIT) and frame.trades:
             texts = [message_text(frame.topic, frame.time_ms, [trade]) for trade in frame.trades]
-        for text in texts * (2 if self._faults.get(DUPLICATE) else 1):
-            self._enqueue(text, self._faults.shuffle_seconds())
+        wrong = self._faults.get(KLINE_WRONG, frame.symbol)
+        if wrong and frame.klines:
+            texts = [wrong_kline_text(text, wrong.what) for text in texts]
+        shifted = self._faults.get(FRAME_TIME, *place)
+        if shifted and frame.topic:
+            texts = [with_time(text, frame.time_ms + shifted.milliseconds) for text in texts]
+        for text in texts * (2 if self._faults.get(DUPLICATE, *place) else 1):
+            self._enqueue(text, self._faults.frame_delay_seconds(*place), self._faults.held_until(*place))
 
     def send(self, text: str) -> None:
         """Send a text that is not of the played market."""
@@ -249,13 +267,19 @@ class Connection:
         """Subscribe to all of the topics or, if one of them is refused, to none."""
         for topic in topics:
             problem = "already subscribed" if topic in self.topics else ""
-            refused = self._faults.get(REFUSE, topic.removeprefix(TOPIC_PREFIX))
+            refused = self._faults.get(REFUSE, symbol_of(topic), content_of(topic))
             if refused or topic not in self._playback.topics:
                 problem = "handler not found"
             if problem:
                 self._respond(f"error:{problem},topic:{topic}", op="subscribe", req_id=req_id, success=False)
                 return
         self._respond("", op="subscribe", req_id=req_id, success=True)
+        for topic in topics:
+            absurd = self._faults.get(ABSURD_FIRST, symbol_of(topic))
+            if absurd and content_of(topic) == TRADES:
+                price = self._playback.history.last_price(symbol_of(topic)) or "1"
+                time_ms = self._playback.now_ms() + absurd.milliseconds
+                self._enqueue(absurd_trade_text(symbol_of(topic), price, time_ms))
         self.topics.update(topics)
         if topics:
             self._playback.start()
@@ -270,14 +294,15 @@ class Connection:
         }
         self._enqueue(orjson.dumps(answer).decode())
 
-    def _enqueue(self, message: str | bytes, later_seconds: float = 0.0) -> None:
+    def _enqueue(self, message: str | bytes, later_seconds: float = 0.0, not_before: float = 0.0) -> None:
         if self._is_mute:
             return
         if self._outbox_bytes > _OVERFLOW_BYTES:
             self.drop("the client reads too slowly")
             return
         self._in_order_due = max(self._in_order_due, self._monotonic() + self._faults.delay_seconds())
-        heapq.heappush(self._outbox, (self._in_order_due + later_seconds, next(self._sequence), message))
+        due = max(self._in_order_due + later_seconds, not_before)
+        heapq.heappush(self._outbox, (due, next(self._sequence), message))
         self._outbox_bytes += len(message)
         self._outbox_changed.set()
 

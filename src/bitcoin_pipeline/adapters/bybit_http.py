@@ -5,6 +5,7 @@ Part of the adapters; wraps requests. Source of the rate and the ban: README, "B
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 import threading
@@ -19,6 +20,8 @@ import requests
 import urllib3
 
 from bitcoin_pipeline.errors import FinalError, RetryableError
+from bitcoin_pipeline.names import archive_folder, archive_key
+from bitcoin_pipeline.times import days
 
 REQUESTS_PER_SECOND: Final = 20
 """Upper bound on the request rate of one instance to the archive's host; 30 are safe, 40 to 50 lead to a ban."""
@@ -26,6 +29,10 @@ TIMEOUTS_S: Final = (10, 30)
 """Time limits to connect, and between two pieces of a response."""
 PIECE: Final = 256 << 10
 """Upper bound on the bytes of one piece of a file."""
+
+
+KEYS_PER_PAGE: Final = 1000
+"""Upper bound on the keys of one page of the bucket's listing, by S3's rules."""
 
 
 class Log(Protocol):
@@ -95,14 +102,29 @@ class BybitArchive:
         The listing is on another host, without a rate limit. Raises ListingError when it does not answer or cannot be
         read.
         """
-        self._refuse_while_banned()
-        try:
-            with closing(self._get(self._listing_url, {"prefix": key})) as response:
-                response.raise_for_status()
-                return _find_in_listing(response.content, key)
-        except (requests.RequestException, ElementTree.ParseError, ValueError) as error:
-            self._log("WARNING", "listing does not answer", key=key, reason=str(error))
-            raise ListingError(f"the listing does not answer: {error}") from error
+        keys, _ = self._page(prefix=key)
+        return keys.get(key)
+
+    def listed_days(self, symbol: str, start: dt.date, end: dt.date) -> dict[dt.date, FileVersion] | None:
+        """The versions of a symbol's files of the days from `start` to `end`, both included, by the bucket's listing.
+
+        None when the bucket has no file of the symbol at all. Raises ListingError as `listed` does.
+        """
+        folder = archive_folder(symbol)
+        wanted = {archive_key(symbol, day): day for day in days(start, end)}
+        last = archive_key(symbol, end)
+        # A listing begins after its marker, which need not be a key: this one is before every file of the first day.
+        marker = f"{folder}{symbol}{start.isoformat()}"
+        found: dict[dt.date, FileVersion] = {}
+        more = True
+        while more and marker < last:
+            most = min(KEYS_PER_PAGE, sum(key > marker for key in wanted))
+            keys, more = self._page(**{"prefix": folder, "marker": marker, "max-keys": str(most)})
+            found |= {wanted[key]: version for key, version in keys.items() if key in wanted}
+            marker = max(keys, default=last)
+        if found or self._page(**{"prefix": folder, "max-keys": "1"})[0]:
+            return found
+        return None
 
     def open(self, key: str) -> requests.Response | None:
         """The response whose body is the file, not read yet, or None when the file does not exist."""
@@ -129,6 +151,17 @@ class BybitArchive:
             yield from response.raw.stream(PIECE, decode_content=False)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise RetryableError(f"the download broke off: {error}") from error
+
+    def _page(self, **parameters: str) -> tuple[dict[str, FileVersion], bool]:
+        """The files of one page of the bucket's listing, and whether more follow. Raises ListingError."""
+        self._refuse_while_banned()
+        try:
+            with closing(self._get(self._listing_url, parameters)) as response:
+                response.raise_for_status()
+                return _parse_page(response.content)
+        except (requests.RequestException, ElementTree.ParseError, ValueError) as error:
+            self._log("WARNING", "listing does not answer", prefix=parameters["prefix"], reason=str(error))
+            raise ListingError(f"the listing does not answer: {error}") from error
 
     def _get(self, url: str, params: Mapping[str, str] | None = None) -> requests.Response:
         return self._session.get(url, params=params, stream=True, timeout=TIMEOUTS_S, allow_redirects=False)
@@ -161,14 +194,23 @@ def version_of(headers: Mapping[str, str]) -> FileVersion:
     return FileVersion(etag, int(size) if size.isdecimal() else None)
 
 
-def _find_in_listing(document: bytes, key: str) -> FileVersion | None:
+def listed_version(etag: str, size: int) -> FileVersion:
+    """The version of a file by its entry of the bucket's listing.
+
+    The ETag of a file that was uploaded in parts ends in -N and is no md5 of the file.
+    """
+    return FileVersion(etag, size, etag.lower() if re.fullmatch("[0-9a-fA-F]{32}", etag) else None)
+
+
+def _parse_page(document: bytes) -> tuple[dict[str, FileVersion], bool]:
     root = ElementTree.fromstring(document)  # noqa: S314  # expat bounds the expansion of entities
     if root.tag.rpartition("}")[2] != "ListBucketResult":
         raise ValueError(f"a listing has the root element ListBucketResult, got {root.tag[:100]}")
+    keys: dict[str, FileVersion] = {}
     for entry in root.iterfind("{*}Contents"):
-        if entry.findtext("{*}Key") == key:
-            etag = entry.findtext("{*}ETag", "").strip('"')
-            # The ETag of a file that was uploaded in parts ends in -N and is no md5 of the file.
-            md5 = etag.lower() if re.fullmatch("[0-9a-fA-F]{32}", etag) else None
-            return FileVersion(etag, int(entry.findtext("{*}Size", "")), md5)
-    return None
+        etag = entry.findtext("{*}ETag", "").strip('"')
+        keys[entry.findtext("{*}Key", "")] = listed_version(etag, int(entry.findtext("{*}Size", "")))
+    more = root.findtext("{*}IsTruncated", "") == "true"
+    if more and not keys:
+        raise ValueError("a page of a listing has no key, yet more follow")
+    return keys, more

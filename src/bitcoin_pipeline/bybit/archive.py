@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, Protocol
 
 from bitcoin_pipeline.amounts import from_units, parse_decimal, plain, to_units
 from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
@@ -39,6 +39,10 @@ RPI_FLAGS: Final = {"0": False, "1": True}
 """The values of the column `RPI`; any other value is unknown, and no row is rejected for it."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WBITS: Final = 31
+_FLAGS_AT: Final = 3
+# Nothing optional, or the name of the file (RFC 1952).
+_USUAL_FLAGS: Final = (b"\x00", b"\x08")
 _PIECE = 1 << 20
 
 
@@ -185,20 +189,35 @@ def describe(trade: Trade) -> str:
     return f"{seconds},{trade.symbol},{trade.taker_side},{plain(trade.size)},{plain(trade.price)},{trade.trade_id}"
 
 
+class Codec(Protocol):
+    """The part of zlib's interface that inflates; the module zlib has it, and other modules have."""
+
+    @property
+    def error(self) -> type[Exception]:
+        """Raised for a stream that is broken."""
+        ...
+
+    def decompressobj(self, wbits: int = ..., /) -> Any:
+        """An object that inflates one stream."""
+        ...
+
+
 class Inflater:
     """Turns the bytes of an archive file, as they come, into its text, in constant memory.
 
     The file is gzip of one or more members, with zeros as padding after each, or plain CSV. `most`: upper bound, in
-    bytes, on a piece of text that gzip gives. Every method raises UnusableFileError.
+    bytes, on a piece of text that gzip gives. `codec`: inflates members with the usual headers; a file that another
+    one than zlib rejects must be judged by zlib, whose verdict holds. Every method raises UnusableFileError.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, codec: Codec = zlib) -> None:
         self.size = 0
         """Bytes that were passed in."""
         self._most = most
+        self._codec = codec
         self._start = b""
         self._is_gzip: bool | None = None
-        self._member: zlib._Decompress | None = None
+        self._member: Any = None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The text that the next bytes of the file add; the caller must exhaust the iterator."""
@@ -228,10 +247,12 @@ class Inflater:
                     return
                 self._member = None
             if self._member is None:
-                self._member = zlib.decompressobj(wbits=31)
+                # Other codecs accept headers that zlib rejects, such as those with unknown flags.
+                codec = self._codec if piece[_FLAGS_AT : _FLAGS_AT + 1] in _USUAL_FLAGS else zlib
+                self._member = codec.decompressobj(_GZIP_WBITS)
             try:
                 text = self._member.decompress(piece, self._most)
-            except zlib.error as error:
+            except (zlib.error, self._codec.error) as error:
                 raise UnusableFileError(f"gzip is broken: {error}") from error
             yield text
             piece = self._member.unconsumed_tail or self._member.unused_data

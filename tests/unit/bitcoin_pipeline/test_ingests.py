@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,6 @@ from bitcoin_pipeline.ingests import (
     UnknownSymbolError,
     absent_status,
     batch_days,
-    in_batches,
     missing_days,
     parse_fetched,
     parse_symbol_day,
@@ -54,34 +54,6 @@ def test_the_plan_is_what_is_unknown_or_failed() -> None:
 
 def test_a_plan_of_days_in_the_wrong_order_is_empty() -> None:
     assert missing_days("BTCUSDT", dt.date(2024, 1, 2), dt.date(2024, 1, 1), {}) == []
-
-
-# START                                                      3 days a batch
-#   1     2     3     4     5     6     7     8     9
-# |-----------------|-----------------|-----------------|
-def test_a_batch_has_consecutive_days() -> None:
-    items = [day(number) for number in range(1, 8)]
-    start = items[0].day
-    assert in_batches(items, start, 3) == [items[:3], items[3:6], items[6:]]
-    assert in_batches([], start, 3) == []
-
-
-def test_scattered_days_are_not_in_one_batch() -> None:
-    old, new = SymbolDay("BTCUSDT", dt.date(2020, 4, 1)), SymbolDay("BTCUSDT", dt.date(2024, 1, 1))
-    assert in_batches([old, new], dt.date(2020, 3, 25), 120) == [[old], [new]]
-
-
-def test_days_that_are_done_do_not_change_the_other_batches() -> None:
-    items = [day(number) for number in range(1, 10)]
-    left = [items[1], *items[4:]]
-    assert in_batches(left, items[0].day, 3) == [[items[1]], items[4:6], items[6:]]
-
-
-def test_several_symbols_share_a_batch_of_the_same_days() -> None:
-    items = [SymbolDay(symbol, day(number).day) for symbol in ("ETHUSDT", "BTCUSDT") for number in (1, 2, 3)]
-    eth, btc = items[:3], items[3:]
-    assert in_batches(items, day(1).day, 4, symbols=2) == [[*btc[:2], *eth[:2]], [btc[2], eth[2]]]
-    assert in_batches(items, day(1).day, 1, symbols=2) == [[btc[0], eth[0]], [btc[1], eth[1]], [btc[2], eth[2]]]
 
 
 @pytest.mark.parametrize(
@@ -198,3 +170,16 @@ def test_an_unknown_symbol_is_an_error_that_no_other_try_changes() -> None:
     with pytest.raises(UnknownSymbolError, match="the exchange's archive has no symbol NOSUCHUSDT"):
         batch_days(fetched, {})
     assert issubclass(UnknownSymbolError, FinalError)
+
+
+def test_a_day_whose_batch_has_not_ended_is_loaded_again() -> None:
+    for status, fetched in (
+        (IngestStatus.LOADED, Fetched(FetchStatus.UNCHANGED, "s-1", "e-1")),
+        (IngestStatus.NO_TRADES, Fetched(FetchStatus.NO_TRADES)),
+    ):
+        known = {day(1): Recorded(status, fetched.sha256, fetched.etag, "candles-1", unfinished=True)}
+        assert missing_days("BTCUSDT", day(1).day, day(1).day, known) == [day(1)]
+        assert batch_days({day(1): fetched}, known).of_batch == (day(1),)
+        finished = {day(1): replace(known[day(1)], unfinished=False)}
+        assert missing_days("BTCUSDT", day(1).day, day(1).day, finished) == []
+        assert batch_days({day(1): fetched}, finished).of_batch == ()

@@ -135,6 +135,32 @@ def test_best_filters_by_its_keys_before_it_ranks(reader: str, column: str) -> N
     assert condition in scan["extra_info"]["Filters"]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM ({best}) WHERE open_time >= 3 AND open_time < 6",
+        "SELECT symbol, max(open_time) FROM ({best}) WHERE open_time BETWEEN 3 AND 5 GROUP BY symbol",
+        "SELECT open_time // 2 AS longer, count(*) FROM ({best}) AS b WHERE symbol = 'BTCUSDT' AND open_time >= 3"
+        " AND open_time < 6 GROUP BY longer",
+        "WITH best AS ({best}) SELECT count(*) FROM best WHERE open_time >= 3 AND open_time < 6 AND status = 'final'",
+    ],
+)
+def test_a_range_of_time_outside_of_best_reaches_every_scan(query: str) -> None:
+    # DuckDB may fetch the remaining columns of the chosen rows by a second scan.
+    scans = [step["extra_info"]["Filters"] for step in _plan(query.format(best=_best())) if "SCAN" in step["name"]]
+    assert scans
+    assert all(re.search(r"open_time ?>= ?3\b.*open_time ?<(= ?5| ?6)\b", str(filters)) for filters in scans)
+
+
+def test_best_has_one_scan_and_ranks_within_the_columns_that_prune() -> None:
+    """A second scan, by a join, would be pruned by no condition on the first."""
+    table = schemas.table(names.CANDLES)
+    text = re.sub(r"--.*", "", schemas.view_sql(names.CANDLES_BEST, "p"))
+    assert len(re.findall(r"\b(?:FROM|JOIN)\b", text)) == 1
+    [partition] = re.findall(r"PARTITION BY ([\w, ]+?)\s+ORDER BY", text)
+    assert set(partition.split(", ")) == {table.partition_field, *table.clustering}
+
+
 def test_best_filters_by_other_columns_after_it_ranked() -> None:
     *_, scan = _plan(f"SELECT * FROM ({_best()}) WHERE status = 'final'")
     assert "Filters" not in scan["extra_info"]

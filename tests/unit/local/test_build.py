@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.metadata
 import io
 import os
 import re
@@ -11,6 +13,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from local import build
 from local.checkout import ROOT
@@ -59,12 +63,18 @@ def test_every_deployable_is_built_with_the_core_inside(checkout: Path, tmp_path
     names = {path.name: sorted(zipfile.ZipFile(path).namelist()) for path in batch.glob("*.zip")}
     core = {"__init__.py": "", "schemas/market/candles.sql": "SELECT 1"}
     in_folder = {f"bitcoin_pipeline/{name}": content for name, content in core.items()}
+    carried = names.pop("isal.zip")
+    assert "isal/isal_zlib.cpython-311-x86_64-linux-gnu.so" in carried
+    assert [path for path in carried if not path.startswith("isal/")] == ["isal-1.9.1.dist-info/licenses/LICENSE"]
+    assert [path for path in carried if "pycache" in path] == []
     assert names == {
         "batch.zip": ["batch/__init__.py", "batch/read.py"],
         "bitcoin_pipeline.zip": [f"bitcoin_pipeline/{name}" for name in core],
     }
     assert (batch / "main.py").read_text() == "import batch"
-    assert sorted(path.name for path in batch.iterdir()) == ["batch.zip", "bitcoin_pipeline.zip", "main.py"]
+    assert sorted(path.name for path in batch.iterdir()) == [
+        *("batch.zip", "bitcoin_pipeline.zip", "isal.zip", "main.py")
+    ]
     shutil.rmtree(batch)
     image = {"Dockerfile.slim": "strip", "Dockerfile.dockerignore": "**/__pycache__\n"}
     expected = {
@@ -123,7 +133,7 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
     build.main()
     dist = checkout / "dist"
     assert sorted(path.name for path in dist.rglob("*.zip")) == [
-        *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip")
+        *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip", "isal.zip")
     ]
     assert zipfile.ZipFile(dist / "flink" / "candles.zip").read("jars/connector.jar") == b"jar"
     # Google builds the image of a function from its source, in which a Dockerfile could stand for something else.
@@ -172,3 +182,47 @@ def test_images_are_built_on_pinned_images_and_run_as_no_user_of_rights(kind: st
     assert "\nUSER 65532:65532\n" in final
     assert "\nHEALTHCHECK " in final
     assert "RUN " not in final
+
+
+FUNCTIONS = [name for name in build.deployables() if name.startswith("functions/")]
+
+
+def pinned(requirements: str) -> dict[str, Requirement]:
+    """The requirements of a lock that apply here, by the name of the package."""
+    lines = re.sub(r"^\s*#.*$", "", requirements, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    found = [Requirement(line.partition("--hash")[0]) for line in lines if line.strip()]
+    return {canonicalize_name(each.name): each for each in found if each.marker is None or each.marker.evaluate()}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_what_googles_builder_accepts(name: str) -> None:
+    """Source: pkg/python and cmd/python/functions_framework of GoogleCloudPlatform/buildpacks."""
+    files = build.artifact(name)
+    # A pyproject.toml, or a Pipfile, would choose another way of installation.
+    at_the_root = {path for path in files if "/" not in path}
+    assert at_the_root == {"main.py", "requirements.txt"}
+    # The core is a package beside main.py: a hash cannot be given for a path in requirements.txt.
+    assert f"{build.CORE}/__init__.py" in files
+    functions = [node.name for node in ast.parse(files["main.py"]).body if isinstance(node, ast.FunctionDef)]
+    assert functions == [name.partition("/")[2]]
+    # The builder installs a framework of its own choice, without hashes, unless it finds this line.
+    requirements = files["requirements.txt"].decode()
+    assert re.search(r"(?m)^functions-framework\b([^-]|$)", requirements)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_functions_hashed_requirements_are_complete(name: str) -> None:
+    """With hashes pip refuses every package that is not pinned, and the builder ends with `pip check`."""
+    pins = pinned(build.artifact(name)["requirements.txt"].decode())
+    faults = []
+    for package, pin in pins.items():
+        distribution = importlib.metadata.distribution(package)
+        assert pin.specifier.contains(distribution.version, prereleases=True)
+        for need in map(Requirement, distribution.requires or ()):
+            if need.marker and not any(need.marker.evaluate({"extra": extra}) for extra in ("", *pin.extras)):
+                continue
+            found = pins.get(canonicalize_name(need.name))
+            version = importlib.metadata.version(need.name) if found else ""
+            if found is None or not need.specifier.contains(version, prereleases=True):
+                faults.append(f"{package} needs {need}")
+    assert faults == []

@@ -2,8 +2,10 @@
 --
 -- A filter on symbol or open_time decides for whole groups of the window, so it may be applied before the window, and
 -- BigQuery can prune partitions by it; a filter on any other column may not. The columns of PARTITION BY are therefore
--- the table's own, without expressions. Readers that must not depend on an optimiser set the condition instead of a
--- filter outside. The view is created with the condition TRUE, and with its project, which the API requires in views.
+-- the table's own, without expressions, and the table is named once: no join has a second scan that a filter on the
+-- first does not prune. BigQuery's documentation promises pruning only for a filter beside the table, so the project's
+-- own readers set the condition instead of a filter outside. The view is created with the condition TRUE, and with its
+-- project, which the API requires in views.
 SELECT *
 FROM `${project}.market.candles`
 WHERE ${condition}

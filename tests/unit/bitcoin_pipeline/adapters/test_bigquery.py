@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import concurrent.futures
 import datetime as dt
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -24,6 +26,7 @@ from bitcoin_pipeline.adapters.bigquery import (
     time_ranges,
 )
 from bitcoin_pipeline.errors import RetryableError
+from local.checkout import ROOT
 
 LOST = "Query error: Transaction is aborted due to concurrent update against table p:market.candles. Transaction ID: 6"
 NOON = dt.datetime(2020, 3, 25, 12, tzinfo=dt.UTC)
@@ -48,6 +51,33 @@ def test_a_query_is_bound_and_limited() -> None:
 def test_each_statement_of_a_script_is_limited_too() -> None:
     config = script_config(symbol="BTCUSDT")
     assert config.maximum_bytes_billed == config.script_options.statement_byte_budget == MAXIMUM_BYTES_BILLED
+
+
+SENDS_QUERIES = ("src", "functions", "cloudrun", "dataproc_jobs", "local/command")
+
+
+def calls_in(folder: str) -> Iterator[tuple[str, ast.Call]]:
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if "site-packages" not in path.parts:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    yield path.relative_to(ROOT).as_posix(), node
+
+
+def test_every_query_has_the_limits_of_this_adapter() -> None:
+    adapter = "src/bitcoin_pipeline/adapters/bigquery.py"
+    unlimited, configured, queries = [], [], 0
+    for folder in SENDS_QUERIES:
+        for path, call in calls_in(folder):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name == "QueryJobConfig" and path != adapter:
+                configured.append(f"{path}:{call.lineno}")
+            if name in ("query", "query_and_wait") and isinstance(call.func, ast.Attribute):
+                queries += 1
+                if "job_config" not in {keyword.arg for keyword in call.keywords}:
+                    unlimited.append(f"{path}:{call.lineno}")
+    assert (unlimited, configured) == ([], [])
+    assert queries  # otherwise nothing was checked
 
 
 def test_a_value_of_another_type_is_refused() -> None:

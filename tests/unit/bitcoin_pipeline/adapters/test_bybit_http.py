@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -118,3 +120,52 @@ def test_a_ban_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_a_file_s_headers_give_its_version_without_md5(headers: dict[str, str], version: FileVersion) -> None:
     assert version_of(headers) == version
+
+
+def bucket(*days: str, symbol: str = "BTCUSDT", page: int = 1000) -> Host:
+    """S3's listing of a bucket with a file on each of `days`, in pages of at most `page` keys."""
+    keys = [f"trading/{symbol}/{symbol}{day}.csv.gz" for day in days]
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        query = {name: value[0] for name, value in parse_qs(urlsplit(path).query).items()}
+        found = [key for key in keys if key.startswith(query["prefix"]) and key > query.get("marker", "")]
+        most = min(page, int(query["max-keys"]))
+        contents = "".join(
+            f'<Contents><Key>{key}</Key><ETag>"{key[-9:-7]}"</ETag><Size>{len(key)}</Size></Contents>'
+            for key in found[:most]
+        )
+        more = str(len(found) > most).lower()
+        return 200, {}, f"<ListBucketResult><IsTruncated>{more}</IsTruncated>{contents}</ListBucketResult>".encode()
+
+    return Host(Clock(), answer)
+
+
+def january(number: int) -> dt.date:
+    return dt.date(2024, 1, number)
+
+
+@pytest.mark.parametrize(("page", "requests"), [(1000, 1), (4, 1), (3, 2), (1, 4)])
+def test_a_symbol_is_listed_once_for_many_days(page: int, requests: int) -> None:
+    host = bucket("2023-12-31", "2024-01-02", "2024-01-03", "2024-01-05", "2024-01-06", "2024-01-07", page=page)
+    found = archive_at(host).listed_days("BTCUSDT", january(2), january(6))
+    assert found == {january(number): FileVersion(f"0{number}", 40) for number in (2, 3, 5, 6)}
+    assert len(host.requested) == requests
+
+
+def test_a_listing_of_days_without_files_differs_from_that_of_an_unknown_symbol() -> None:
+    assert archive_at(bucket("2023-12-31")).listed_days("BTCUSDT", january(1), january(9)) == {}
+    assert archive_at(bucket("2024-01-10")).listed_days("BTCUSDT", january(1), january(9)) == {}
+    assert archive_at(bucket("2024-01-01")).listed_days("NOSUCHUSDT", january(1), january(9)) is None
+
+
+def test_only_the_symbol_s_own_files_are_listed() -> None:
+    host = bucket("2024-01-01", "2024-01-02-old", "2024-01-03")
+    found = archive_at(host).listed_days("BTCUSDT", january(1), january(4))
+    assert found is not None
+    assert list(found) == [january(1), january(3)]
+
+
+def test_a_listing_without_an_end_does_not_answer() -> None:
+    host = Host(Clock(), lambda _: (200, {}, b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"))
+    with pytest.raises(ListingError, match="a page of a listing has no key, yet more follow"):
+        archive_at(host).listed_days("BTCUSDT", january(1), january(9))

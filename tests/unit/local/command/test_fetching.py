@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 
 from bitcoin_pipeline.ingests import Fetched, FetchStatus, SymbolDay
-from local.command.fetching import PLATFORM_FAILURES, REFUSALS, DayError, Pause, fetch, fetch_all
+from bitcoin_pipeline.listings import DayRequest, ListedFile, Listing, ListingRequest
+from local.command.fetching import FAILURES, PLATFORM_FAILURES, REFUSALS, Fetcher, FetchError
 from local.command.steps import BackfillError
+from tests.support.virtual_time import run
 
 ITEM = SymbolDay("BTCUSDT", dt.date(2024, 1, 1))
 STORED = (200, json.dumps({"status": "stored", "sha256": "s-1", "etag": "e-1", "generation": 7}))
@@ -29,84 +32,93 @@ def response(status: int, body: str) -> requests.Response:
     return found
 
 
-class Recorded(Pause):
-    """A pause that passes at once. `waits`: the seconds of each wait; `bans`: those of each ban."""
+class Silent:
+    """Progress that only keeps its notes."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
-        self.bans: list[float] = []
-
-    def extend(self, seconds: float) -> None:
-        self.bans.append(seconds)
-
-    def wait(self, seconds: float = 0) -> None:
-        self.waits.append(seconds)
-
-
-class Silent:
-    """Progress without output."""
+        self.notes: list[str] = []
 
     def step(self, title: str, total: int | None) -> None: ...
 
-    def advance(self) -> None: ...
+    def advance(self, title: str, count: int = 1) -> None: ...
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
-def fetched(pause: Pause, *answers: tuple[int, str]) -> Fetched:
-    """The outcome of a fetch to which the function gives these answers, the last one for ever."""
+class Function:
+    """A function that gives these answers, the last one for ever, each after `seconds`; `calls`: times and bodies."""
 
-    def each() -> Iterator[tuple[int, str]]:
-        yield from answers
-        while True:
-            yield answers[-1]
+    def __init__(self, *answers: tuple[int, str], seconds: float = 0) -> None:
+        self.answers = list(answers)
+        self.seconds = seconds
+        self.calls: list[tuple[float, dict[str, Any]]] = []
+        self.progress = Silent()
+        self.running = self.most_running = 0
 
-    source = each()
-    return fetch(lambda _: response(*next(source)), ITEM, pause, Silent())
+    async def __call__(self, body: dict[str, Any]) -> requests.Response:
+        self.calls.append((asyncio.get_running_loop().time(), body))
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        await asyncio.sleep(self.seconds)
+        self.running -= 1
+        return response(*(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]))
+
+    @property
+    def times(self) -> list[float]:
+        return [round(time, 6) for time, _ in self.calls]
+
+    def fetcher(self, per_second: float = 20, concurrent: int = 48) -> Fetcher:
+        return Fetcher(self, per_second, concurrent, self.progress)
+
+    def fetched(self) -> Fetched:
+        """The outcome of a fetch of one day, in virtual time."""
+        return run(self.fetcher().day(DayRequest(ITEM)))
 
 
 def test_only_the_function_s_own_429_is_a_ban_of_the_exchange() -> None:
-    pause = Recorded()
-    assert fetched(pause, BAN, STORED) == FETCHED
-    assert (pause.bans, pause.waits) == ([60], [0, 0])
+    banned = Function(BAN, STORED)
+    assert banned.fetched() == FETCHED
+    assert banned.times == [0, 60]
+    assert banned.progress.notes == ["the exchange demands a pause; going on in 60 s"]
 
-    pause = Recorded()
-    assert fetched(pause, NO_INSTANCE, NO_INSTANCE, NO_INSTANCE, STORED) == FETCHED
-    assert pause.bans == []
-    first, second, third = pause.waits[1:]
+    refused = Function(NO_INSTANCE, NO_INSTANCE, NO_INSTANCE, STORED)
+    assert refused.fetched() == FETCHED
+    first, second, third = (after - before for before, after in zip(refused.times, refused.times[1:], strict=False))
     assert 1 <= first <= 2 <= second <= 4 <= third <= 8
+    assert refused.progress.notes == []
 
 
 def test_a_platform_that_never_has_an_instance_ends_the_backfill() -> None:
-    pause = Recorded()
+    function = Function(NO_INSTANCE)
     with pytest.raises(BackfillError, match=r"no instance of fetch_archive is free: .* 429: Rate exceeded"):
-        fetched(pause, NO_INSTANCE)
-    assert len(pause.waits) == REFUSALS
-    assert 200 < sum(pause.waits) < 600
+        function.fetched()
+    assert len(function.calls) == REFUSALS
+    assert 200 < function.times[-1] < 600
 
 
 @pytest.mark.parametrize(
     "answer", [UNAVAILABLE, (500, ""), (504, "upstream request timeout"), (200, "<html>"), (200, "[]")]
 )
 def test_an_error_of_the_platform_is_passing(answer: tuple[int, str]) -> None:
-    pause = Recorded()
-    assert fetched(pause, answer, answer, STORED) == FETCHED
-    assert all(seconds >= 1 for seconds in pause.waits[1:])
+    function = Function(answer, answer, STORED)
+    assert function.fetched() == FETCHED
+    assert 1 <= function.times[1] <= function.times[2] - 1
 
 
 def test_an_error_of_the_platform_that_lasts_costs_one_day() -> None:
-    pause = Recorded()
-    with pytest.raises(DayError, match="fetch_archive answers 503: <html>The service"):
-        fetched(pause, UNAVAILABLE)
-    assert len(pause.waits) == PLATFORM_FAILURES
+    function = Function(UNAVAILABLE)
+    with pytest.raises(FetchError, match="fetch_archive answers 503: <html>The service"):
+        function.fetched()
+    assert len(function.calls) == PLATFORM_FAILURES
 
 
-def test_the_function_s_own_failure_costs_one_day_after_a_second_call() -> None:
-    pause = Recorded()
-    assert fetched(pause, OWN_FAILURE, STORED) == FETCHED
-    with pytest.raises(DayError, match="fetch_archive answers 503: the exchange answers 500"):
-        fetched(pause, OWN_FAILURE)
+def test_the_function_s_own_failure_that_lasts_costs_one_day() -> None:
+    assert Function(OWN_FAILURE, OWN_FAILURE, OWN_FAILURE, STORED).fetched() == FETCHED
+    function = Function(OWN_FAILURE)
+    with pytest.raises(FetchError, match="fetch_archive answers 503: the exchange answers 500"):
+        function.fetched()
+    assert len(function.calls) == FAILURES
 
 
 @pytest.mark.parametrize(
@@ -118,27 +130,72 @@ def test_the_function_s_own_failure_costs_one_day_after_a_second_call() -> None:
     ],
 )
 def test_an_answer_that_another_call_does_not_change(answer: tuple[int, str], message: str) -> None:
-    pause = Recorded()
-    with pytest.raises(DayError, match=message):
-        fetched(pause, answer)
-    assert len(pause.waits) == 1
+    function = Function(answer)
+    with pytest.raises(FetchError, match=message):
+        function.fetched()
+    assert len(function.calls) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_caller_without_permission_ends_the_backfill(status: int) -> None:
     with pytest.raises(BackfillError, match=f"refuses this caller: fetch_archive answers {status}: <html>"):
-        fetched(Recorded(), (status, "<html>"))
+        Function((status, "<html>")).fetched()
 
 
-def test_a_day_that_fails_does_not_keep_others_from_being_fetched() -> None:
-    items = [SymbolDay("BTCUSDT", dt.date(2024, 1, number)) for number in range(1, 10)]
-    days = fetch_all(lambda item: response(*(STORED if item != items[3] else (410, "gone"))), items, Silent())
-    assert days.answers == dict.fromkeys([*items[:3], *items[4:]], FETCHED)
-    assert days.not_fetched == {items[3]: "fetch_archive answers 410: gone"}
+def days(count: int, file: ListedFile | None = None) -> list[DayRequest]:
+    return [DayRequest(SymbolDay("BTCUSDT", ITEM.day + dt.timedelta(days=number)), file) for number in range(count)]
 
 
-def test_an_unknown_symbol_ends_the_downloads() -> None:
-    unknown = (200, '{"status": "unknown_symbol"}')
-    items = [SymbolDay("NOSUCHUSDT", dt.date(2024, 1, number)) for number in range(1, 31)]
-    days = fetch_all(lambda _: response(*unknown), items, Silent())
-    assert {answer.status for answer in days.answers.values()} == {FetchStatus.UNKNOWN_SYMBOL}
+FILE = ListedFile("2a2ed0f1a9d5ab1c0a53b3eeb0b7cd2d", 7)
+
+
+async def all_days(fetcher: Fetcher, requests: list[DayRequest]) -> list[Fetched]:
+    return list(await asyncio.gather(*map(fetcher.day, requests)))
+
+
+def test_all_calls_together_keep_the_pace() -> None:
+    function = Function(STORED, seconds=1)
+    run(all_days(function.fetcher(per_second=20), days(100, FILE)))
+    assert function.times == [round(number / 20, 6) for number in range(100)]
+    assert function.calls[1][1] == {"symbol": "BTCUSDT", "date": "2024-01-02", "etag": FILE.etag, "size": 7}
+
+
+def test_a_day_without_a_listed_version_counts_as_two_requests() -> None:
+    function = Function(STORED)
+    run(all_days(function.fetcher(per_second=20), days(4)))
+    assert function.times == [0, 0.1, 0.2, 0.3]
+
+
+def test_no_more_calls_than_allowed_are_sent_at_a_time() -> None:
+    function = Function(STORED, seconds=1)
+    run(all_days(function.fetcher(per_second=30, concurrent=5), days(20, FILE)))
+    assert function.most_running == 5
+
+
+# call   0    1    2    3    4 ...   every 0.05 s; the first answer, after 0.12 s, is a ban of 60 s
+#        |-------------x pause ............ the next calls of all days after 60.12 s, at the same pace
+def test_a_ban_pauses_every_call() -> None:
+    function = Function(BAN, STORED, seconds=0.12)
+    assert run(all_days(function.fetcher(per_second=20), days(6, FILE))) == [FETCHED] * 6
+    assert function.times[:3] == [0, 0.05, 0.1]
+    assert all(time >= 60.12 for time in function.times[3:])
+    assert len(function.calls) == 7
+    gaps = [after - before for before, after in zip(function.times[3:], function.times[4:], strict=False)]
+    assert min(gaps) >= 0.05 - 1e-6
+    assert function.progress.notes == ["the exchange demands a pause; going on in 60 s"]
+
+
+def test_a_listing() -> None:
+    body = {
+        "symbol": "BTCUSDT",
+        "status": "listed",
+        "answers": [{"date": "2024-01-01", "status": "no_trades"}],
+        "files": {"2024-01-02": {"etag": FILE.etag, "size": 7}},
+    }
+    function = Function(OWN_FAILURE, (200, json.dumps(body)))
+    request = ListingRequest("BTCUSDT", ITEM.day, dt.date(2024, 1, 2))
+    expected = Listing({ITEM: Fetched(FetchStatus.NO_TRADES)}, {SymbolDay("BTCUSDT", request.end): FILE})
+    assert run(function.fetcher().listing(request)) == expected
+    assert function.calls[0][1] == {"symbol": "BTCUSDT", "start": "2024-01-01", "end": "2024-01-02"}
+    unknown = Function((200, '{"symbol": "BTCUSDT", "status": "unknown_symbol"}'))
+    assert run(unknown.fetcher().listing(request)) is None

@@ -1,7 +1,9 @@
-"""Trades of the lake, read from files of every age: the flags that an older file lacks are null."""
+"""The queries of the data commands: trades of the lake, from files of every age, and limits of BigQuery's queries."""
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +15,10 @@ import pytest
 from pyarrow import fs
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.ingests import SymbolDay
 from candles_batch.parquet import trades_parquet
 from candles_batch.reading import read_day
-from local.command.queries import TRADE_COLUMNS, Span, lake_trades, trades
+from local.command.queries import QUERY_TIMEOUT_S, TRADE_COLUMNS, Span, candle_count, ingests, lake_trades, trades
 from local.command.sql import sql
 from tests.support.small_files import DAY, file, row
 
@@ -53,3 +56,55 @@ def test_sql_reads_every_file(cloud: Any) -> None:
     assert names_ == ["match_order", "rpi", "block_trade"]
     expected = [True, False] if cloud.flags else [None, None]
     assert list(rows) == [(place, rpi, None) for place, rpi in enumerate(expected)]
+
+
+class Warehouse:
+    """BigQuery's client: it notes the query, and has one row for each symbol and day of its `rows`."""
+
+    def __init__(self, rows: list[dict[str, Any]], error: Exception | None = None) -> None:
+        self.rows = rows
+        self.error = error
+        self.query = ""
+        self.values: dict[str, Any] = {}
+        self.limits: dict[str, Any] = {}
+
+    def query_and_wait(self, query: str, *, job_config: Any, **limits: Any) -> list[dict[str, Any]]:
+        self.query, self.limits = query, limits
+        self.values = {parameter.name: parameter for parameter in job_config.query_parameters}
+        if self.error is not None:
+            raise self.error
+        return self.rows
+
+
+def with_warehouse(warehouse: Warehouse) -> Any:
+    return SimpleNamespace(bigquery=lambda: warehouse)
+
+
+def test_candles_are_counted_in_the_partitions_of_the_days_only() -> None:
+    days = [dt.date(2020, 3, 25), dt.date(2026, 11, 28), dt.date(2026, 11, 29)]
+    loaded = [SymbolDay("BTCUSDT", day) for day in days]
+    rows = [{"symbol": "BTCUSDT", "date": day, "candles": 1440} for day in days]
+    rows += [{"symbol": "ETHUSDT", "date": days[0], "candles": 7}]  # a row that is not of the loaded days
+    warehouse = Warehouse(rows)
+    assert candle_count(with_warehouse(warehouse), loaded) == 3 * 1440
+    compared = re.findall(r"stored.open_time (>=|<) @(\w+)", warehouse.query)
+    assert [(operator, str(warehouse.values[name].value)) for operator, name in compared] == [
+        (">=", "2020-03-25 00:00:00+00:00"),
+        ("<", "2020-03-26 00:00:00+00:00"),
+        (">=", "2026-11-28 00:00:00+00:00"),
+        ("<", "2026-11-30 00:00:00+00:00"),
+    ]
+
+
+def test_no_day_needs_no_query() -> None:
+    warehouse = Warehouse([])
+    assert candle_count(with_warehouse(warehouse), []) == 0
+    assert warehouse.query == ""
+
+
+def test_a_query_without_an_answer_ends_with_a_reason() -> None:
+    warehouse = Warehouse([], TimeoutError())
+    with pytest.raises(TimeoutError, match=f"BigQuery has not answered a query within {QUERY_TIMEOUT_S} s"):
+        ingests(with_warehouse(warehouse), ["BTCUSDT"], DAY, DAY)
+    assert warehouse.limits["wait_timeout"] == QUERY_TIMEOUT_S
+    assert warehouse.limits["api_timeout"]

@@ -9,7 +9,7 @@ import pytest
 from google.api_core import exceptions
 
 from local.command.batch_runs import dataproc_call
-from local.command.steps import OUTAGE_S, QUOTA_S, BackfillError
+from local.command.steps import OUTAGE_S, QUOTA_S, BackfillError, rate_text
 
 
 class Clock:
@@ -83,3 +83,9 @@ def test_an_error_that_another_call_does_not_change_is_raised(
     with pytest.raises(kind):
         dataproc_call(failing(kind("no")))
     assert clock.sleeps == []
+
+
+def test_the_rate_and_the_time_left() -> None:
+    assert rate_text(1500, 120_000, 120) == "12.5/s, 2:38:00 left"
+    assert rate_text(0, 120_000, 120) == ""
+    assert rate_text(10, 10, 2) == "5/s, 0:00:00 left"

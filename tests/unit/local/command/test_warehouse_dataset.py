@@ -68,21 +68,27 @@ def warehouse() -> Warehouse:
             [3],
         ),
         ("symbol = 'BTCUSDT' OR open_time > '2024-01-09'", "TRUE", [], [0, 2, 4, 6, 8, 9]),
-        ("symbol IN ('BTCUSDT', 'X') AND open_time > '2024-01-08'", None, None, [8]),
+        (
+            "symbol IN ('BTCUSDT', 'X') AND open_time > '2024-01-08'",
+            "symbol IN UNNEST(@p0) AND open_time > @p1",
+            [["BTCUSDT", "X"], DAYS[7]],
+            [8],
+        ),
+        (f"symbol IN ('BTCUSDT', {str([f'S{n}' for n in range(30)])[1:-1]})", "TRUE", [], [0, 2, 4, 6, 8]),
+        ("symbol NOT IN ('BTCUSDT', 'X')", "TRUE", [], [1, 3, 5, 7, 9]),
         ("symbol LIKE 'ETH%' AND open_time = '2024-01-04'", "open_time = @p0", [DAYS[3]], [3]),
         ("status = 'a\" and (symbol == \"X'", "TRUE", [], [1, 3, 5, 7, 9]),
         ("NOT symbol = 'BTCUSDT'", "TRUE", [], [1, 3, 5, 7, 9]),
     ],
 )
 def test_conditions_on_symbol_and_time_reach_bigquery(
-    warehouse: Warehouse, condition: str, where: str | None, values: list[Any] | None, counts: list[int]
+    warehouse: Warehouse, condition: str, where: str, values: list[Any], counts: list[int]
 ) -> None:
     rows = warehouse.answer(f"SELECT trade_count FROM candles WHERE {condition} ORDER BY 1")
     assert [count for (count,) in rows] == counts
     [(text, parameters)] = warehouse.queries
-    if where is not None:
-        assert text.endswith(f" FROM `market.candles` WHERE {where}")
-        assert list(parameters.values()) == values
+    assert text.endswith(f" FROM `market.candles` WHERE {where}")
+    assert list(parameters.values()) == values
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,27 @@ class Refusing:
 
     def query_and_wait(self, *_: object, **__: object) -> Any:
         raise self._error
+
+
+class Noting:
+    """A client that keeps the text of a query and ends it with an error."""
+
+    query = ""
+
+    def query_and_wait(self, query: str, **_: object) -> Any:
+        self.query = query
+        raise NotFound("no table")
+
+
+@pytest.mark.parametrize("level_s", [60, 900, 14_400])
+def test_every_scan_of_candles_has_the_span_in_its_own_condition(level_s: int) -> None:
+    client, warehouse = Noting(), Warehouse("local", "EU")
+    warehouse._client = client  # type: ignore[assignment]
+    with pytest.raises(WarehouseError):
+        warehouse.candles("BTCUSDT", level_s, 0, 86_400)
+    scans = re.findall(r"FROM `local\.market\.candles`\s+(.*)", client.query)
+    assert scans == ["WHERE symbol = @symbol AND open_time >= @lo AND open_time < @hi"]
+    assert len(re.findall(r"market\.candles\b", client.query)) == 1
 
 
 @pytest.mark.parametrize("query", [lambda it: it.days(), lambda it: it.candles("BTCUSDT", 60, 0, 60)])

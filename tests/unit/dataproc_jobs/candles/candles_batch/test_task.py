@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.bybit.archive import FileCheck
 from bitcoin_pipeline.bybit.rejected_rows import RejectionLimit
 from bitcoin_pipeline.ingests import SymbolDay
 from candles_batch import task
@@ -21,48 +25,83 @@ from candles_batch.task import Outcome, load_day
 from tests.support.small_files import DAY, START, file, row
 
 ITEM = SymbolDay("BTCUSDT", DAY)
+RAW, TRADES, QUARANTINE = (
+    name(ITEM.symbol, ITEM.day) for name in (names.raw_object, names.trades_object, names.quarantine_object)
+)
 GOOD = file(*(row(number, time=f"{START + 60 * number}") for number in range(3)))
 SIDES_IN_CAPITALS = GOOD.replace(b"Buy", b"BUY")
 
 
 class Lake:
-    """A bucket on the disk; `fs.GcsFileSystem` of the job is replaced by it."""
+    """Buckets on the disk; `fs.GcsFileSystem` of the job is replaced by them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in (names.raw_object, names.trades_object, names.quarantine_object):
-            (folder / name(ITEM.symbol, ITEM.day)).parent.mkdir(parents=True)
+    def __init__(self, buckets: Path) -> None:
+        self.buckets, self.folder = buckets, buckets / "lake"
+        (self.folder / RAW).parent.mkdir(parents=True)
+        (buckets / "staging").mkdir()
 
     def load(self, content: bytes, limit: RejectionLimit | None = None) -> Outcome:
         """The outcome of the day with this raw file, as it arrives at the driver."""
-        (self.folder / names.raw_object(ITEM.symbol, ITEM.day)).write_bytes(content)
-        outcome: Outcome = pickle.loads(pickle.dumps(load_day(ITEM, "lake", limit or RejectionLimit())))  # noqa: S301
-        return outcome
+        (self.folder / RAW).write_bytes(content)
+        outcome = load_day(ITEM, "lake", "staging", limit or RejectionLimit())
+        arrived: Outcome = pickle.loads(pickle.dumps(outcome))  # noqa: S301
+        return arrived
 
-    def trades(self) -> bytes | None:
-        path = self.folder / names.trades_object(ITEM.symbol, ITEM.day)
-        return path.read_bytes() if path.exists() else None
+    def candles(self, outcome: Outcome) -> pa.Table:
+        """The staged candles of a day."""
+        table = pq.read_table(self.buckets / outcome.candles)
+        assert table.num_rows == outcome.candle_count
+        return table
 
-    def quarantine(self) -> list[tuple[int, str]]:
-        path = self.folder / names.quarantine_object(ITEM.symbol, ITEM.day)
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    def quarantine(self, outcome: Outcome) -> list[tuple[int, str]]:
+        """The row and the reason of each line of the staged quarantine of a day."""
+        lines = (self.buckets / outcome.objects[QUARANTINE]).read_text("utf-8").splitlines()
         return [(line["row"], line["reason"]) for line in map(json.loads, lines)]
+
+    def objects(self) -> list[str]:
+        """The objects of the lake."""
+        return [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()]
 
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     local = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     monkeypatch.setattr(fs, "GcsFileSystem", lambda: local)
-    (tmp_path / "lake").mkdir()
-    return Lake(tmp_path / "lake")
+    return Lake(tmp_path)
+
+
+def test_a_day_is_staged_and_the_lake_stays_as_it_is(lake: Lake) -> None:
+    outcome = lake.load(GOOD)
+    assert (outcome.ingest["status"], outcome.gaps, outcome.candle_count) == ("loaded", (), 3)
+    assert lake.candles(outcome)["close"].to_pylist() == [Decimal("100.5")] * 3
+    prefix = f"staging/BTCUSDT-2024-05-06-{hashlib.sha256(GOOD).hexdigest()[:16]}"
+    assert (outcome.candles, outcome.objects) == (
+        f"{prefix}-candles.parquet",
+        {TRADES: f"{prefix}-trades.parquet", QUARANTINE: ""},
+    )
+    assert pq.read_table(lake.buckets / outcome.objects[TRADES]).num_rows == 3
+    assert lake.objects() == [RAW]
+
+
+@pytest.mark.parametrize("content", [b"", file()], ids=["nothing", "header"])
+def test_a_file_without_rows_removes_what_an_earlier_load_left(lake: Lake, content: bytes) -> None:
+    outcome = lake.load(content)
+    assert (outcome.ingest["status"], outcome.ingest["bytes"]) == ("no_trades", len(content))
+    assert (outcome.candles, outcome.objects) == ("", {TRADES: "", QUARANTINE: ""})
+    assert outcome.objects == task.empty_day(ITEM).objects
+
+
+def test_two_versions_of_a_file_are_staged_beside_each_other(lake: Lake) -> None:
+    first, second = lake.load(GOOD), lake.load(GOOD.replace(b"100.5", b"101.5"))
+    assert [lake.candles(each)["close"].to_pylist()[0] for each in (first, second)] == [
+        Decimal("100.5"),
+        Decimal("101.5"),
+    ]
 
 
 def test_a_revision_in_an_unknown_form_fails_and_changes_only_the_quarantine(lake: Lake) -> None:
-    assert lake.load(GOOD).ingest["status"] == "loaded"
-    parquet = lake.trades()
-    assert parquet
     outcome = lake.load(SIDES_IN_CAPITALS)
-    assert (outcome.candles, outcome.gaps) == (None, ())
+    assert (outcome.candles, outcome.gaps, list(outcome.objects)) == ("", (), [QUARANTINE])
     assert outcome.ingest == {
         "symbol": "BTCUSDT",
         "date": "2024-05-06",
@@ -78,8 +117,7 @@ def test_a_revision_in_an_unknown_form_fails_and_changes_only_the_quarantine(lak
         "unplaced_rows": 0,
         "size_sum": "0",
     }
-    assert lake.trades() == parquet
-    assert lake.quarantine() == [(number, "unknown_side") for number in range(3)]
+    assert lake.quarantine(outcome) == [(number, "unknown_side") for number in range(3)]
 
 
 def test_the_share_of_rejected_rows_is_a_setting(lake: Lake) -> None:
@@ -100,9 +138,8 @@ def test_rows_of_size_zero_are_counted_apart_and_kept(lake: Lake) -> None:
     )
     counts = {name: outcome.ingest[name] for name in ("row_count", "quarantined", "zero_size_rows", "unplaced_rows")}
     assert counts == {"row_count": 4, "quarantined": 1, "zero_size_rows": 2, "unplaced_rows": 0}
-    assert lake.quarantine() == [(1, "zero_size"), (2, "zero_size"), (3, "size_not_positive")]
-    assert outcome.candles is not None
-    assert outcome.candles["status"].to_pylist() == ["final"]
+    assert lake.quarantine(outcome) == [(1, "zero_size"), (2, "zero_size"), (3, "size_not_positive")]
+    assert lake.candles(outcome)["status"].to_pylist() == ["final"]
     assert [gap["from_time"] for gap in outcome.gaps] == ["2024-05-06T00:02:00Z"]
 
 
@@ -119,6 +156,34 @@ def test_a_minute_of_rejected_rows_only_is_a_gap(lake: Lake) -> None:
         },
     )
     assert (outcome.ingest["quarantined"], outcome.ingest["unplaced_rows"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x07",
+            "gzip is broken: Error -3 while decompressing data: invalid block type",
+        ),
+        (
+            gzip.compress(GOOD, mtime=0)[:-8] + bytes(8),
+            "gzip is broken: Error -3 while decompressing data: incorrect data check",
+        ),
+        (
+            gzip.compress(GOOD, mtime=0) + b"rubbish",
+            "gzip is broken: Error -3 while decompressing data: incorrect header check",
+        ),
+        (gzip.compress(GOOD, mtime=0)[:-5], "gzip ends too early, after 117 bytes"),
+    ],
+    ids=["block", "checksum", "after the end", "cut"],
+)
+def test_a_broken_file_has_the_core_s_verdict_and_its_version(lake: Lake, content: bytes, reason: str) -> None:
+    """The inflater of the job is a faster one than zlib, whose messages differ."""
+    outcome = lake.load(content)
+    judge = FileCheck()
+    judge.feed(content)
+    assert outcome.ingest["reason"] == judge.problem() == reason
+    assert (outcome.ingest["bytes"], outcome.ingest["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
 
 
 def failing(error: BaseException) -> Callable[..., Any]:
@@ -141,14 +206,11 @@ def failing(error: BaseException) -> Callable[..., Any]:
 def test_an_unexpected_error_is_the_outcome_of_its_day(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception, reason: str
 ) -> None:
-    lake.load(GOOD)
-    parquet = lake.trades()
     monkeypatch.setattr(task, step, failing(error))
-    outcome = lake.load(GOOD.replace(b"100.5", b"101.5"))
+    outcome = lake.load(GOOD)
     assert (outcome.ingest["status"], outcome.ingest["reason"]) == ("failed", reason)
     assert outcome.ingest.keys().isdisjoint({"sha256", "etag"})  # so the planner loads the day again
-    assert (outcome.candles, outcome.gaps) == (None, ())
-    assert lake.trades() == parquet
+    assert (outcome.candles, outcome.gaps, outcome.objects) == ("", (), {})
 
 
 @pytest.mark.parametrize(
@@ -175,6 +237,6 @@ def test_an_unusable_file_has_its_version_and_an_absent_one_its_name(lake: Lake)
     ingest = lake.load(content).ingest
     assert ingest["reason"].startswith("gzip is broken")
     assert (ingest["bytes"], ingest["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    (lake.folder / names.raw_object(ITEM.symbol, ITEM.day)).unlink()
-    absent = load_day(ITEM, "lake", RejectionLimit()).ingest
-    assert absent["reason"] == f"no raw file: gs://lake/{names.raw_object(ITEM.symbol, ITEM.day)}"
+    (lake.folder / RAW).unlink()
+    absent = load_day(ITEM, "lake", "staging", RejectionLimit()).ingest
+    assert absent["reason"] == f"no raw file: gs://lake/{RAW}"

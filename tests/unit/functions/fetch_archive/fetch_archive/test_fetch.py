@@ -7,6 +7,7 @@ service's rule: a write with a generation precondition is refused unless that ge
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Callable
 
@@ -16,8 +17,10 @@ from google.api_core.exceptions import PreconditionFailed, ServiceUnavailable
 
 from bitcoin_pipeline.errors import RetryableError
 from bitcoin_pipeline.ingests import SymbolDay
+from bitcoin_pipeline.listings import ListedFile, ListingRequest
 from fetch_archive.fetch import BUDGET_S, fetch
 from fetch_archive.lake import Buckets
+from fetch_archive.listing import list_days
 from tests.support.archive_host import HTML, Clock, Host, archive_at, listing
 
 ITEM = SymbolDay("BTCUSDT", dt.date(2020, 3, 25))
@@ -39,6 +42,10 @@ class Lake:
 
     def get_blob(self, name: str, retry: object) -> Blob | None:
         return self.objects.get(name)
+
+    def list_blobs(self, prefix: str, start_offset: str, end_offset: str, **options: object) -> list[Blob]:
+        names = [name for name in self.objects if name.startswith(prefix) and start_offset <= name < end_offset]
+        return [self.objects[name] for name in sorted(names)]
 
 
 class Blob:
@@ -232,3 +239,111 @@ def test_a_download_that_outlasts_the_functions_time_breaks_off_and_is_not_tried
             lambda: next(times),
         )
     assert (buckets.lake.objects, buckets.staging.objects) == ({}, {})
+
+
+TRUE_MD5 = hashlib.md5(CSV, usedforsecurity=False).hexdigest()
+LISTED = ListedFile(TRUE_MD5, len(CSV))
+
+
+def test_with_the_listed_version_a_day_is_one_request_without_a_listing() -> None:
+    clock, lake = Clock(), Lake()
+    host = Host(clock, serving(CSV, TRUE_MD5))
+    answer = fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=LISTED)
+    assert (answer["status"], answer["etag"]) == ("stored", TRUE_MD5)
+    assert [path for _, path in host.requested] == ["/trading/BTCUSDT/BTCUSDT2020-03-25.csv.gz"]
+    assert fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=LISTED)["status"] == "unchanged"
+    assert len(host.requested) == 1
+
+
+@pytest.mark.parametrize("file", [ListedFile("0" * 32, len(CSV)), ListedFile(TRUE_MD5, len(CSV) - 1)])
+def test_a_wrong_version_from_a_caller_decides_nothing(file: ListedFile) -> None:
+    # Of a whole file, and of one whose bytes the way has changed: the function's own listing is what counts.
+    clock, lake = Clock(), Lake()
+    host = Host(clock, serving(CSV, TRUE_MD5))
+    answer = fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=file)
+    assert (answer["status"], answer["etag"], answer["bytes"]) == ("stored", TRUE_MD5, len(CSV))
+    assert len(host.requested) == 2
+
+
+def test_a_caller_s_md5_of_broken_bytes_does_not_make_them_good() -> None:
+    clock, lake = Clock(), Lake()
+    broken = CSV.replace(b"6500", b"6501")
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        status, headers, _ = serving(CSV, TRUE_MD5)(path)
+        return (status, headers, broken) if path.startswith("/trading/") else serving(CSV, TRUE_MD5)(path)
+
+    host = Host(clock, answer)
+    md5 = hashlib.md5(broken, usedforsecurity=False).hexdigest()
+    for file in (ListedFile(md5, len(broken)), LISTED):
+        with pytest.raises(RetryableError, match=f"got bytes with md5 {md5}, the source has {TRUE_MD5}"):
+            fetch(ITEM, TODAY, archive_at(host), buckets_of(lake), clock.sleep, file=file)
+    assert lake.objects == {}
+
+
+def test_with_the_listed_version_the_caller_repeats_what_fails() -> None:
+    clock = Clock()
+    host = Host(clock, lambda _: (503, {}, b""))
+    with pytest.raises(RetryableError, match="the exchange answers 503"):
+        fetch(ITEM, TODAY, archive_at(host), buckets_of(Lake()), clock.sleep, file=LISTED)
+    assert len(host.requested) == 1
+
+
+def test_a_file_that_a_caller_says_is_listed_and_that_is_not_there_is_no_day_without_trades() -> None:
+    clock = Clock()
+    host = Host(clock, lambda _: (404, HTML, b""))
+    with pytest.raises(RetryableError, match=r"the exchange answers 404 for .*, which the request's version says"):
+        fetch(ITEM, TODAY, archive_at(host), buckets_of(Lake()), clock.sleep, file=LISTED)
+
+
+def test_the_listing_of_a_symbol_s_days() -> None:
+    #             25th          26th      27th       28th         31st (yesterday)   1st (today)
+    # exchange    file          -         -          other file   -                  file
+    # lake        the same      -         a file     a file       -                  -
+    clock, lake = Clock(), Lake()
+    fetch(ITEM, TODAY, archive_at(Host(clock, serving(CSV, TRUE_MD5))), buckets_of(lake), clock.sleep)
+    stored = lake.objects[NAME]
+    for day in (27, 28):
+        blob = lake.blob(NAME.replace("03-25", f"03-{day}"))
+        blob.metadata = {"sha256": "s", "etag": f"e-{day}", "status": "stored"}
+        blob.put(CSV)
+    whole = listing(TRUE_MD5, len(CSV))
+    page = whole.replace(
+        b"</ListBucketResult>",
+        b"".join(
+            b"<Contents><Key>trading/BTCUSDT/BTCUSDT2020-%s.csv.gz</Key><ETag>new</ETag><Size>7</Size></Contents>" % day
+            for day in (b"03-28", b"04-01")
+        )
+        + b"</ListBucketResult>",
+    )
+    request = ListingRequest("BTCUSDT", ITEM.day, TODAY)
+    answer = list_days(request, TODAY, archive_at(Host(clock, lambda _: (200, {}, page))), lake)
+    of_stored = {"object": NAME, "bytes": len(CSV), "sha256": stored.metadata and stored.metadata["sha256"]}
+    assert answer["answers"][0] == {
+        **{"symbol": "BTCUSDT", "date": "2020-03-25", "status": "unchanged", "etag": TRUE_MD5},
+        **of_stored,
+        "generation": stored.generation,
+    }
+    assert [(each["date"][-5:], each["status"]) for each in answer["answers"]] == [
+        ("03-25", "unchanged"),
+        ("03-26", "no_trades"),
+        ("03-27", "unchanged"),
+        ("03-29", "not_published"),
+        ("03-30", "not_published"),
+        ("03-31", "not_published"),
+        ("04-01", "not_published"),
+    ]
+    assert answer["files"] == {"2020-03-28": {"etag": "new", "size": 7}}
+    assert (answer["symbol"], answer["status"]) == ("BTCUSDT", "listed")
+
+
+def test_without_a_listing_no_day_has_an_answer() -> None:
+    host = Host(Clock(), lambda _: (500, {}, b""))
+    with pytest.raises(RetryableError, match="the listing does not answer"):
+        list_days(ListingRequest("BTCUSDT", ITEM.day, ITEM.day), TODAY, archive_at(host), Lake())
+
+
+def test_the_listing_of_an_unknown_symbol() -> None:
+    host = Host(Clock(), lambda _: (200, {}, b"<ListBucketResult/>"))
+    answer = list_days(ListingRequest("NOSUCHUSDT", ITEM.day, TODAY), TODAY, archive_at(host), Lake())
+    assert answer == {"symbol": "NOSUCHUSDT", "status": "unknown_symbol"}

@@ -11,7 +11,8 @@ import pytest
 
 from local.checkout import ROOT
 from local.exchange.live.frames import read_capture
-from local.exchange.live.history import MINUTE_MS, TradeHistory
+from local.exchange.live.history import TradeHistory
+from local.exchange.live.klines import MINUTE_MS
 
 CAPTURE = ROOT / "tests" / "fixtures" / "bybit" / "bybit_ws_v5_publicTrade_BTCUSDT_linear_2026-08-09_44s.jsonl"
 
@@ -121,3 +122,26 @@ def test_a_trade_of_an_absurd_time_does_not_make_klines_endless(tmp_path: Path) 
     history.add([trade("a", 1, "10"), trade("b", 10**17, "20"), trade("c", now_ms, "30")])
     assert [kline[4] for kline in islice(history.klines("BTCUSDT", 0, now_ms), 3)] == ["30", "10", "10"]
     assert [kline[0] for kline in history.klines("BTCUSDT", now_ms - MINUTE_MS, now_ms)] == ["1786310820000"]
+
+
+def test_stale_data_lack_the_newest_trades_and_their_volume(tmp_path: Path) -> None:
+    history = TradeHistory(tmp_path)
+    history.add([trade("a", 10, "10"), trade("b", 59_000, "20", "0.5"), trade("c", MINUTE_MS + 5, "30")])
+    assert [item["i"] for item in history.recent("BTCUSDT", 1000, 58_999)] == ["a"]
+    assert [item["i"] for item in history.recent("BTCUSDT", 1, 59_000)] == ["b"]
+    # At 60.5 s, with data that are 3 s old, the closed minute is the newest one and lacks a trade.
+    (stale,) = history.klines("BTCUSDT", 0, 60_500, 57_500)
+    assert (stale[0], stale[5:]) == ("0", ["1", "10"])
+    assert [kline[5] for kline in history.klines("BTCUSDT", 0, 60_500)] == ["1", "1.5"]
+
+
+def test_a_played_kline_stands_where_the_recording_began_within_the_minute(tmp_path: Path) -> None:
+    history = TradeHistory(tmp_path)
+    history.add([trade("a", 50_000, "10"), trade("b", MINUTE_MS, "10")])
+    played = {"start": 0, "open": "9", "high": "12", "low": "8", "close": "10", "volume": "7.5", "turnover": "70"}
+    history.add_klines("BTCUSDT", [played, {**played, "start": MINUTE_MS, "volume": "0.5"}, {"start": 5}])
+    history.add_klines("ETHUSDT", [played])
+    assert list(history.klines("BTCUSDT", 0, MINUTE_MS)) == [
+        ["60000", "10", "10", "10", "10", "1", "10"],
+        ["0", "9", "12", "8", "10", "7.5", "70"],
+    ]

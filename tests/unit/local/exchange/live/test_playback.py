@@ -167,11 +167,11 @@ def test_the_synthetic_market_keeps_the_time_of_day_and_its_offset(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "topic", "time_ms", "trades"),
+    ("text", "topic", "time_ms", "items"),
     [
         ('{"topic":"publicTrade.BTCUSDT","ts":1700,"data":[{"T":1}]}', "publicTrade.BTCUSDT", 1700, ({"T": 1},)),
         ('{"topic":"publicTrade.BTCUSDT","ts":900,"data":[]}', "publicTrade.BTCUSDT", 1000, ()),
-        ('{"topic":"kline.1.BTCUSDT","ts":1700,"data":[{"T":1}]}', "kline.1.BTCUSDT", 1700, ()),
+        ('{"topic":"kline.1.BTCUSDT","ts":1700,"data":[{"T":1}]}', "kline.1.BTCUSDT", 1700, ({"T": 1},)),
         ('{"topic":7,"ts":"x","data":3}', "", 1000, ()),
         ('{"topic":"publicTrade.BTCUSDT","data":{"T":1}}', "publicTrade.BTCUSDT", 1000, ()),
         ("[1]", "", 1000, ()),
@@ -179,6 +179,7 @@ def test_the_synthetic_market_keeps_the_time_of_day_and_its_offset(tmp_path: Pat
     ],
 )
 def test_a_recorded_line_is_a_frame_whatever_it_holds(
-    text: str, topic: str, time_ms: int, trades: tuple[dict[str, int], ...]
+    text: str, topic: str, time_ms: int, items: tuple[dict[str, int], ...]
 ) -> None:
-    assert read_frame(text, 1000) == Frame(text, topic, time_ms, trades)
+    expected = Frame(text, topic, time_ms, klines=items) if "kline" in topic else Frame(text, topic, time_ms, items)
+    assert read_frame(text, 1000) == expected
