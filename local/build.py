@@ -9,8 +9,8 @@ without compression, whose output depends on the version of zlib. The wheel alon
     functions/NAME/        the source of a Cloud Function: main.py, its package, the core, requirements.txt with hashes,
                            which Google's builder gives to pip: the core is source beside main.py, as no hash can be
                            given for a path, and every further package is pinned
-    functions/NAME.zip     the same, as Cloud Functions takes it
-    cloudrun/NAME/         the same for a container: the context of its image's build
+    functions/NAME.zip     the same without the Dockerfile, as Cloud Functions takes it
+    cloudrun/NAME/         the same for a container
     flink/NAME/            the same for the master of a Flink cluster
     flink/NAME.zip         the same with the connectors' jars in jars/
     dataproc_jobs/NAME/    the files of a batch: main.py, and as zips, which Spark imports from, its package, the core
@@ -18,6 +18,8 @@ without compression, whose output depends on the version of zlib. The wheel alon
     composer_dags/         the DAGs as Composer's bucket holds them: their files and packages, and the core beside them
     bitcoin_pipeline-*.whl the core and its adapters as a wheel
     SHA256SUMS             of all these, to be checked by `sha256sum -c`
+
+The folders in functions/ and cloudrun/ are contexts of images: each has the Dockerfile of its kind.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ BATCHES: Final = "dataproc_jobs"
 DAGS: Final = "composer_dags"
 ARCHIVED: Final = ("functions", "flink")
 """Kinds that are deployed as one zip."""
+
+IMAGES: Final = ("functions", "cloudrun")
+"""Kinds whose folder is the context of an image."""
 
 CARRIED: Final = {"dataproc_jobs/candles": ("isal",)}
 """Packages that a batch carries, as they are installed here: for the Python and the platform of Dataproc's runtime."""
@@ -82,7 +87,19 @@ def build(target: Path) -> None:
     A file that is right already is not written again, so that Python's compiled files beside it stay valid.
     """
     for name in deployables():
-        _write(target / name, artifact(name))
+        _write(target / name, {**artifact(name), **image_files(name)})
+
+
+def image_files(name: str) -> Files:
+    """The files by which the folder of a deployable becomes the context of an image; none where it has no image."""
+    kind, _, own = name.partition("/")
+    if kind not in IMAGES:
+        return {}
+    return {
+        "Dockerfile": (ROOT / kind / "Dockerfile").read_text("utf-8").replace("DEPLOYABLE", own).encode(),
+        "Dockerfile.slim": (ROOT / "local" / "Dockerfile.slim").read_bytes(),
+        "Dockerfile.dockerignore": b"**/__pycache__\n",
+    }
 
 
 def artifact(name: str) -> Files:

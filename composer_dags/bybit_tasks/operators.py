@@ -38,6 +38,7 @@ class CandlesBatchOperator(DataprocCreateBatchOperator):
         if not self.work["name"]:
             raise AirflowSkipException("no day is to be computed")
         self.batch_id = services.next_batch_id(self.hook, self.work["name"], days_in(self.work))
-        services.write_manifest(self.batch_id, manifest_in(self.work))
-        self.batch = candles_batch(SETTINGS.batch_job(), self.batch_id)
+        manifest = manifest_in(self.work)
+        services.write_manifest(self.batch_id, manifest)
+        self.batch = candles_batch(SETTINGS.batch_job(), self.batch_id, len(manifest.load))
         return super().execute(context)

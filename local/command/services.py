@@ -100,7 +100,7 @@ class CloudServices:
             manifest = manifest_json(manifest_of(work, answers))
             path = f"{job.staging}/{manifest_object(name)}"
             through_outages("Cloud Storage", lambda: write_object(self._cloud.lake(), path, manifest), (OSError,))
-            return candles_batch(job, name)
+            return candles_batch(job, name, len(work.load))
 
         def batch_id(attempt: int) -> str:
             return candles_batch_id(work, answers, known, attempt)

@@ -138,14 +138,19 @@ def file_name(uri: str) -> str:
 
 
 def command(job: SparkJob, cores: int, work: Path) -> list[str]:
-    """The spark-submit that runs `job`, whose files lie in `work`."""
+    """The spark-submit that runs `job`, whose files lie in `work`.
+
+    Everything runs in one JVM, the driver, with its workers: Spark's local mode ignores properties of executors.
+    """
 
     def staged(uris: tuple[str, ...]) -> str:
         return ",".join(str(work / file_name(uri)) for uri in uris)
 
+    # Spark's local mode repeats no task unless its master has the number of failures.
+    failures = job.conf.get("spark.task.maxFailures", "4")
     conf = {
         **job.conf,
-        "spark.master": f"local[{cores}]",
+        "spark.master": f"local[{cores},{failures}]",
         "spark.submit.deployMode": "client",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

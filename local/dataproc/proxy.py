@@ -79,8 +79,8 @@ def _made(folder: Path, now: dt.datetime) -> Certificate:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (folder / _SERVER_FILES[0]).touch(mode=0o600)
-    for name, content in zip((*_SERVER_FILES, AUTHORITY_FILE), (private, chain, authority), strict=True):
-        (folder / name).write_bytes(content)
+    for file, content in zip((*_SERVER_FILES, AUTHORITY_FILE), (private, chain, authority), strict=True):
+        (folder / file).write_bytes(content)
     return Certificate(private, chain)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from google.cloud import dataproc_v1 as dataproc
@@ -107,6 +107,7 @@ def parse_job(batch: dataproc.Batch, installed_spark: str) -> SparkJob:
     _check_files("file_uris", job.file_uris, ("",))
     _check_unique_names([job.main_python_file_uri, *job.python_file_uris, *job.file_uris])
     properties = dict(batch.runtime_config.properties)
+    _check_resources(properties)
     if wrong := sorted(name for name in properties if not name.startswith("spark.")):
         raise RefusedError("INVALID_ARGUMENT", f"properties must begin with `spark.`, got {', '.join(wrong)}")
     return SparkJob(
@@ -121,6 +122,38 @@ def parse_job(batch: dataproc.Batch, installed_spark: str) -> SparkJob:
             if name.startswith(_DRIVER_ENVIRON)
         },
     )
+
+
+def _check_resources(properties: Mapping[str, str]) -> None:
+    """Refuse sizes that the service does not offer, although this machine does not apply those of executors.
+
+    Source: cloud.google.com/dataproc-serverless/docs/concepts/properties, for the standard tier.
+    """
+    for role in ("driver", "executor"):
+        cores = properties.get(f"spark.{role}.cores", "4")
+        if cores not in ("4", "8", "16"):
+            raise RefusedError("INVALID_ARGUMENT", f"spark.{role}.cores must be 4, 8 or 16, got {cores}")
+        memory = properties.get(f"spark.{role}.memory")
+        if memory is None:
+            continue
+        heap = _mebibytes(f"spark.{role}.memory", memory)
+        overhead = properties.get(f"spark.{role}.memoryOverhead", f"{max(384, heap // 10)}m")
+        each = (heap + _mebibytes(f"spark.{role}.memoryOverhead", overhead)) / int(cores)
+        if not 1024 <= each <= 7424:  # the service's limits
+            raise RefusedError(
+                "INVALID_ARGUMENT",
+                f"spark.{role}.memory and memoryOverhead must be 1024m to 7424m a core, got {each:.0f}m",
+            )
+    instances = properties.get("spark.executor.instances", "2")
+    if not re.fullmatch("[0-9]{1,4}", instances) or not 2 <= int(instances) <= 2000:  # as above
+        raise RefusedError("INVALID_ARGUMENT", f"spark.executor.instances must be 2 to 2000, got {instances}")
+
+
+def _mebibytes(name: str, text: str) -> int:
+    match = re.fullmatch(r"([0-9]+)([mg])", text)
+    if not match:
+        raise RefusedError("INVALID_ARGUMENT", f"{name} must be such as 4096m or 4g, got {text!r}")
+    return int(match[1]) * (1024 if match[2] == "g" else 1)
 
 
 def _refuse_what_is_not_here(batch: dataproc.Batch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
@@ -18,12 +19,18 @@ from bitcoin_pipeline.names import batch_id, staging_object
 RUNTIME_VERSION: Final = "2.3"
 """Runtime of Dataproc Serverless: the LTS release of Spark 3.5 and Scala 2.13, supported to November 2027."""
 
-
 BATCH_TTL: Final = dt.timedelta(hours=2)
 """Time after which Dataproc ends a batch as failed; a batch of 1,500 symbol-days takes some minutes.
 
 A batch that hangs is paid for until then, and a command waits for it.
 """
+
+EXECUTORS: Final = (2, 5)
+"""Fewest and most executors of a batch: Dataproc's floor, and 24 vCPUs with the driver."""
+
+_EXECUTOR_CORES = 4
+_CPU_SECONDS_A_DAY = 4  # measured: 2.6 to 3.6 for 2 million rows, without the lake's delay
+_SECONDS = 300  # of the tasks of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,8 @@ class CandlesJob:
 
     `main_uri`, `file_uris`: gs:// objects. `lake`, `staging`: buckets; temporary objects are in the second,
     which has no soft delete. `service_account`, `subnetwork`: empty for the default. `location`: of BigQuery's dataset,
-    such as EU.
+    such as EU. `rejected_share`, `rejected_rows`: the rejected rows that a file in a known form may have; None for
+    the default of the job.
     """
 
     project: str
@@ -44,6 +52,8 @@ class CandlesJob:
     _: KW_ONLY
     staging: str
     location: str
+    rejected_share: float | None = None
+    rejected_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,39 @@ def parse_manifest(content: bytes) -> Manifest:
     return Manifest(load, tuple(no_trades))
 
 
-def candles_batch(job: CandlesJob, batch_id: str) -> dict[str, Any]:
-    """The batch (google.cloud.dataproc.v1.Batch as a mapping) that does the work of the manifest of that id."""
+def spark_properties(days: int) -> dict[str, str]:
+    """Properties of a batch that loads that number of days: its size is fixed, the smallest that takes 5 minutes.
+
+    Cores are 4, 8 or 16; memory and its overhead together are 1024m to 7424m a core, and executors are 2 at least
+    (cloud.google.com/dataproc-serverless/docs/concepts/properties).
+    """
+    fewest, most = EXECUTORS
+    executors = max(fewest, min(most, math.ceil(days * _CPU_SECONDS_A_DAY / _SECONDS / _EXECUTOR_CORES)))
+    return {
+        # All tasks are there from the start, so an allocation that grows in steps only wastes time.
+        "spark.dynamicAllocation.enabled": "false",
+        "spark.executor.instances": str(executors),
+        "spark.executor.cores": str(_EXECUTOR_CORES),
+        # The JVM passes on rows of `ingests`. The overhead is the workers': 510 MiB for a day of 2 million rows, so
+        # four days of 8 million at once, and one of 30 million that is tried alone.
+        "spark.executor.memory": "1g",
+        "spark.executor.memoryOverhead": "9g",
+        # The fewest cores and the least memory; the driver holds some thousand rows of `ingests`.
+        "spark.driver.cores": "4",
+        "spark.driver.memory": "2g",
+        "spark.driver.memoryOverhead": "2g",
+        # A day that ends its executor is tried alone and ends it twice. The default of twice the executors would end
+        # the batch after two such days.
+        "spark.executor.maxNumFailures": "100",
+    }
+
+
+def candles_batch(job: CandlesJob, batch_id: str, days: int) -> dict[str, Any]:
+    """The batch (google.cloud.dataproc.v1.Batch as a mapping) that does the work of the manifest of that id.
+
+    `days`: number of days that it loads.
+    """
+    limit = {"rejected-share": job.rejected_share, "rejected-rows": job.rejected_rows}
     execution = {"service_account": job.service_account, "subnetwork_uri": job.subnetwork}
     return {
         "pyspark_batch": {
@@ -100,9 +141,10 @@ def candles_batch(job: CandlesJob, batch_id: str) -> dict[str, Any]:
                 f"--location={job.location}",
                 f"--batch-id={batch_id}",
                 f"--manifest=gs://{job.staging}/{manifest_object(batch_id)}",
+                *(f"--{name}={value}" for name, value in limit.items() if value is not None),
             ],
         },
-        "runtime_config": {"version": RUNTIME_VERSION},
+        "runtime_config": {"version": RUNTIME_VERSION, "properties": spark_properties(days)},
         "environment_config": {
             "execution_config": {"ttl": BATCH_TTL, **{key: value for key, value in execution.items() if value}}
         },

@@ -40,6 +40,15 @@ class BackfillSettings(WarehouseSettings):
     candles_job_files: tuple[str, ...] = setting(
         "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
     )
+    rejected_share: float | None = setting(
+        "PIPELINE_REJECTED_SHARE", "share of rejected rows above which a file fails", float, None
+    )
+    rejected_rows: int | None = setting(
+        "PIPELINE_REJECTED_ROWS",
+        "rows up to which a file may have any share of rejected rows",
+        whole("rows", 10**9),
+        None,
+    )
     requests_per_second: int = setting(
         "PIPELINE_EXCHANGE_REQUESTS_PER_SECOND",
         "the rate of requests to Bybit's archive by all instances of fetch_archive",
@@ -62,6 +71,8 @@ class BackfillSettings(WarehouseSettings):
             lake=self.lake,
             staging=self.staging,
             location=self.location,
+            rejected_share=self.rejected_share,
+            rejected_rows=self.rejected_rows,
             main_uri=self.candles_job,
             file_uris=self.candles_job_files,
             service_account=self.job_account,

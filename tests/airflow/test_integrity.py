@@ -102,7 +102,7 @@ def test_a_dag_documents_itself_retries_with_back_off_and_publishes_failures(fou
 
 def test_the_operator_submits_the_batch_of_the_command_and_defers(found: dict[str, Any]) -> None:
     name = f"candles-{WORK['name']}-1"
-    expected = candles_batch(read_settings(BackfillSettings, ENVIRON).batch_job(), name)
+    expected = candles_batch(read_settings(BackfillSettings, ENVIRON).batch_job(), name, 1)
     assert found["submitted"]["batch"] == json.loads(json.dumps(expected, default=str))
     assert (found["submitted"]["batch_id"], found["submitted"]["manifests"]) == (name, [name])
     trigger, arguments = found["submitted"]["trigger"]

@@ -1,8 +1,8 @@
 """How long a backfill of years takes on Google Cloud, and what it costs: a simulation in virtual time.
 
 `python -m tests.bench.backfill_cloud` (or `make bench-backfill`). The command's planner, fetcher and pace are the real
-ones, and so are the forms of requests and answers and the simulator's rate limit. Delays and prices are the parameters
-of `Delays` and `Prices`; nothing of it ran on Google Cloud.
+ones, and so are the forms of requests and answers, the executors of a batch and the simulator's rate limit. Delays and
+prices are the parameters of `Delays` and `Prices`; nothing of it ran on Google Cloud.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 import requests
 
 from bitcoin_pipeline.answers import exchange_ban
-from bitcoin_pipeline.batches import candles_batch_id
+from bitcoin_pipeline.batches import candles_batch_id, spark_properties
 from bitcoin_pipeline.ingests import BatchDays, Fetched, FetchStatus, Ingest, IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.listings import ListedFile, ListingRequest, listing_body, parse_request
 from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND
@@ -58,8 +58,6 @@ class Delays:
     day_cpu_s: float = 0.15
     mb_cpu_s: float = 0.0285
     vcpu_factor: float = 1.5
-    executors: int = 2
-    cores: int = 4
     exchange_requests: int = 30
     ban_s: int = 600
 
@@ -199,7 +197,9 @@ class SimulatedCloud:
         began = _now()
         delays = self._delays
         name = candles_batch_id(work, answers, known, 1)
-        slots = [0.0] * (delays.executors * delays.cores)
+        properties = spark_properties(len(work.load))
+        executors = int(properties["spark.executor.instances"])
+        slots = [0.0] * (executors * int(properties["spark.executor.cores"]))
         for item in work.load:
             cpu_s = delays.day_cpu_s + self._size(item) / MB * delays.mb_cpu_s
             heapq.heapreplace(slots, slots[0] + cpu_s * delays.vcpu_factor)
@@ -212,7 +212,7 @@ class SimulatedCloud:
         self.bill.task_s += max(slots)
         seconds = max(60, _now() - began)
         self.bill.batch_s += seconds
-        self.bill.dcu_s += seconds * DCU_A_NODE * (1 + delays.executors)
+        self.bill.dcu_s += seconds * DCU_A_NODE * (1 + executors)
         self.bill.first_candles_s = self.bill.first_candles_s or _now()
 
     def _size(self, item: SymbolDay) -> int:

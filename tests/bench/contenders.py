@@ -102,7 +102,7 @@ def floor(out: Path, files: list[Path]) -> Work:
         types = (pa.decimal128(18, 6), pa.string(), pa.string(), number, number, pa.string())
         for file in files:
             reader = pyarrow.csv.open_csv(
-                igzip.open(file),
+                igzip.open(file),  # type: ignore[no-untyped-call]  # has no types
                 pyarrow.csv.ReadOptions(use_threads=False, block_size=4 << 20),
                 convert_options=pyarrow.csv.ConvertOptions(
                     include_columns=COLUMNS, column_types=dict(zip(COLUMNS, types, strict=True)), check_utf8=False

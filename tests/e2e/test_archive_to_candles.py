@@ -24,7 +24,7 @@ from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 
 pytestmark = pytest.mark.timeout(900)  # the first test may start the stack
-HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status"
+HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status,confirmed"
 
 
 @pytest.fixture(scope="module")

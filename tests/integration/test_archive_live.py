@@ -137,8 +137,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("archive-live")
     services = ("metadata", "gcs", "kafka", "archive_live")
     with RunningStack(home, services) as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.stack.environ().items():
-            patch.setenv(name, value)
+        running.set_environment(patch)
         yield World(running)
 
 

@@ -176,7 +176,7 @@ def test_runs_the_artifacts_as_they_are(
     properties = {
         "spark.dataproc.driverEnv.DRIVER": "set",
         "spark.executorEnv.WORKER": "too",
-        "spark.driver.memory": "700m",
+        "spark.driver.memory": "4g",
     }
     description = {
         "pyspark_batch": {
@@ -202,8 +202,8 @@ def test_runs_the_artifacts_as_they_are(
         "driver": "set",
         "files": ["two words", "two words"],
         "answer": 42,
-        "memory": "700m",
-        "master": f"local[{min(4, os.cpu_count() or 1)}]",
+        "memory": "4g",
+        "master": f"local[{min(4, os.cpu_count() or 1)},4]",
     }
     assert done == get(client, "counts")
     assert [item.state.name for item in done.state_history] == ["PENDING", "RUNNING"]

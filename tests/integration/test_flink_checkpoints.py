@@ -87,8 +87,7 @@ def test_a_location_in_a_bucket_is_reached_with_the_machines_credentials(
     bucket: storage.Bucket, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(bucket, "flink/plan/run/chk-1/_metadata")
-    for name, value in stack.stack.environ().items():
-        monkeypatch.setenv(name, value)
+    stack.set_environment(monkeypatch)
     store = store_at(f"gs://{bucket.name}/flink")
     assert store.base == f"gs://{bucket.name}/flink"
     assert [item.path for item in store.complete()] == ["plan/run/chk-1"]

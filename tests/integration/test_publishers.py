@@ -113,8 +113,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         RunningStack(tmp_path_factory.mktemp("publishers"), ("metadata", "gcs", "bigquery")) as stack,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in stack.stack.environ().items():
-            patch.setenv(name, value)
+        stack.set_environment(patch)
         yield Market(stack)
 
 

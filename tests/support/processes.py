@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 import psutil
+import pytest
+from google.auth.compute_engine import _metadata
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
@@ -65,6 +67,13 @@ class RunningStack:
     def environ(self) -> dict[str, str]:
         """The whole environment of a program that uses this stack."""
         return {**os.environ, **self.variables, **self.stack.environ()}
+
+    def set_environment(self, patch: pytest.MonkeyPatch) -> None:
+        """Let this process use the stack as a deployable does, although other tests in it have stacks, too."""
+        for name, value in self.stack.environ().items():
+            patch.setenv(name, value)
+        # google-auth reads the metadata server's address once a process.
+        patch.setattr(_metadata, "_GCE_METADATA_HOST", self.stack.environ()["GCE_METADATA_HOST"])
 
     def bigquery(self) -> bigquery.Client:
         """A client of this stack's BigQuery, independent of the environment, which google-auth reads once a process."""

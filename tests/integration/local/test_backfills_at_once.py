@@ -109,8 +109,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         RunningStack(tmp_path_factory.mktemp("stack"), services, archive) as running,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in running.stack.environ().items():
-            patch.setenv(name, value)
+        running.set_environment(patch)
         patch.setattr(batch_runs, "_PAUSE_US", 20_000)
         patch.setattr(batch_runs, "_POLL_S", 0.05)
         yield Market(running, archive)

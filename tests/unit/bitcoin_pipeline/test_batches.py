@@ -18,6 +18,7 @@ from bitcoin_pipeline.batches import (
     manifest_object,
     manifest_of,
     parse_manifest,
+    spark_properties,
 )
 from bitcoin_pipeline.ingests import (
     BatchDays,
@@ -36,7 +37,7 @@ NO_TRADES = [SymbolDay("ETHUSDT", dt.date(2024, 1, 3))]
 
 
 def test_a_batch() -> None:
-    assert candles_batch(JOB, "candles-1") == {
+    assert candles_batch(JOB, "candles-1", 600) == {
         "pyspark_batch": {
             "main_python_file_uri": "gs://artifacts/main.py",
             "python_file_uris": ["gs://artifacts/core.zip"],
@@ -48,16 +49,44 @@ def test_a_batch() -> None:
                 "--manifest=gs://staging/staging/candles-1/manifest.json",
             ],
         },
-        "runtime_config": {"version": "2.3"},
+        "runtime_config": {
+            "version": "2.3",
+            "properties": {
+                "spark.dynamicAllocation.enabled": "false",
+                "spark.executor.instances": "2",
+                "spark.executor.cores": "4",
+                "spark.executor.memory": "1g",
+                "spark.executor.memoryOverhead": "9g",
+                "spark.driver.cores": "4",
+                "spark.driver.memory": "2g",
+                "spark.driver.memoryOverhead": "2g",
+                "spark.executor.maxNumFailures": "100",
+            },
+        },
         "environment_config": {"execution_config": {"ttl": BATCH_TTL}},
     }
 
 
 def test_network_and_account_where_they_are_given() -> None:
     job = replace(JOB, service_account="job@project", subnetwork="batches")
-    assert candles_batch(job, "candles-1")["environment_config"] == {
+    assert candles_batch(job, "candles-1", 1)["environment_config"] == {
         "execution_config": {"ttl": BATCH_TTL, "service_account": "job@project", "subnetwork_uri": "batches"}
     }
+
+
+@pytest.mark.parametrize(
+    ("days", "executors"), [(0, "2"), (1, "2"), (600, "2"), (601, "3"), (1000, "4"), (1500, "5"), (100_000, "5")]
+)
+def test_a_batch_is_as_small_as_its_work(days: int, executors: str) -> None:
+    assert spark_properties(days)["spark.executor.instances"] == executors
+
+
+def test_the_limit_of_rejected_rows_reaches_the_job() -> None:
+    job = replace(JOB, rejected_share=0.5, rejected_rows=0)
+    assert candles_batch(job, "candles-1", 1)["pyspark_batch"]["args"][-2:] == [
+        "--rejected-share=0.5",
+        "--rejected-rows=0",
+    ]
 
 
 DAYS = BatchDays(load=tuple(LOAD), no_trades=tuple(NO_TRADES))

@@ -29,6 +29,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "functions/fetch/main.py": "import fetch",
         "functions/fetch/fetch/__init__.py": "",
         "functions/fetch/requirements.txt": "requests==2 --hash=sha256:00",
+        "functions/Dockerfile": "ENV FUNCTION_TARGET=DEPLOYABLE",
+        "cloudrun/Dockerfile": "FROM python",
+        "local/Dockerfile.slim": "strip",
         "cloudrun/page/main.py": "import page",
         "cloudrun/page/page/assets/style.css": "body {}",
         "flink/candles/main.py": "import stream",
@@ -77,13 +80,21 @@ def test_every_deployable_is_built_with_the_core_inside(checkout: Path, tmp_path
         *("batch.zip", "bitcoin_pipeline.zip", "isal.zip", "main.py")
     ]
     shutil.rmtree(batch)
+    image = {"Dockerfile.slim": "strip", "Dockerfile.dockerignore": "**/__pycache__\n"}
     expected = {
         "functions/fetch/": {
+            **image,
+            "Dockerfile": "ENV FUNCTION_TARGET=fetch",
             "main.py": "import fetch",
             "fetch/__init__.py": "",
             "requirements.txt": "requests==2 --hash=sha256:00",
         },
-        "cloudrun/page/": {"main.py": "import page", "page/assets/style.css": "body {}"},
+        "cloudrun/page/": {
+            **image,
+            "Dockerfile": "FROM python",
+            "main.py": "import page",
+            "page/assets/style.css": "body {}",
+        },
         "flink/candles/": {"main.py": "import stream", "candles.sql": "SELECT 2"},
         "composer_dags/": {
             "daily.py": "import daily_tasks",
@@ -134,6 +145,8 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
         *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip", "isal.zip")
     ]
     assert zipfile.ZipFile(dist / "flink" / "candles.zip").read("jars/connector.jar") == b"jar"
+    # Google builds the image of a function from its source, in which a Dockerfile could stand for something else.
+    assert not [name for name in zipfile.ZipFile(dist / "functions" / "fetch.zip").namelist() if "Dockerfile" in name]
     wheels = [path.name for path in dist.glob("*.whl")]
     assert wheels == ["bitcoin_pipeline-0.1.0-py3-none-any.whl"]
     sums = dict(line.split("  ")[::-1] for line in (dist / "SHA256SUMS").read_text().splitlines())
@@ -159,6 +172,25 @@ def test_missing_jars_are_reported(checkout: Path) -> None:
     shutil.rmtree(checkout / ".jars")
     with pytest.raises(FileNotFoundError, match="make setup"):
         build.main()
+
+
+def images_of(dockerfile: Path) -> tuple[dict[str, str], list[str]]:
+    """The defaults of a Dockerfile's arguments, and the images and stages from which it builds."""
+    lines = [line.split() for line in dockerfile.read_text().splitlines() if line]
+    arguments = dict(words[1].split("=", 1) for words in lines if words[0] == "ARG")
+    return arguments, [words[1] for words in lines if words[0] == "FROM"]
+
+
+@pytest.mark.parametrize("kind", build.IMAGES)
+def test_images_are_built_on_pinned_images_and_run_as_no_user_of_rights(kind: str) -> None:
+    dockerfile = ROOT / kind / "Dockerfile"
+    arguments, bases = images_of(dockerfile)
+    assert bases == ["${BUILDER}", "packages", "${RUNTIME}"]
+    assert all(re.fullmatch(r"[^@]+:[^@]+@sha256:[0-9a-f]{64}", image) for image in arguments.values())
+    final = dockerfile.read_text().rpartition("FROM ")[2]
+    assert "\nUSER 65532:65532\n" in final
+    assert "\nHEALTHCHECK " in final
+    assert "RUN " not in final
 
 
 FUNCTIONS = [name for name in build.deployables() if name.startswith("functions/")]

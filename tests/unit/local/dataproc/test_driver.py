@@ -25,10 +25,15 @@ def test_command() -> None:
     assert Path(words[0]).exists()
     conf = [words[at + 1] for at, word in enumerate(words) if word == "--conf"]
     assert "spark.sql.shuffle.partitions=4" in conf
-    assert [item for item in conf if item.startswith("spark.master=")] == ["spark.master=local[2]"]
+    assert [item for item in conf if item.startswith("spark.master=")] == ["spark.master=local[2,4]"]
     assert words[words.index("--py-files") + 1] == f"{WORK}/core.zip,{WORK}/transforms.py"
     assert words[words.index("--files") + 1] == f"{WORK}/words.txt"
     assert words[-3:] == [f"{WORK}/main.py", "--day=BTCUSDT:2020-03-25", ""]
+
+
+def test_tasks_are_repeated_as_often_as_on_dataproc() -> None:
+    words = command(SparkJob("/main.py", conf={"spark.task.maxFailures": "7"}), 2, WORK)
+    assert "spark.master=local[2,7]" in words
 
 
 def test_environment_is_the_stacks_without_other_sparks() -> None:

@@ -29,7 +29,7 @@ def test_the_batch_that_we_submit_is_accepted() -> None:
         staging="staging",
         location="EU",
     )
-    accepted = validation.parse_job(dataproc.Batch(candles_batch(job, "candles-1")), "3.5.9")
+    accepted = validation.parse_job(dataproc.Batch(candles_batch(job, "candles-1", 1500)), "3.5.9")
     assert (accepted.main, accepted.python_files) == (job.main_uri, job.file_uris)
     assert accepted.args[:4] == ("--project=demo", "--lake=lake", "--location=EU", "--batch-id=candles-1")
 
@@ -49,6 +49,31 @@ def test_properties_become_configuration_and_environment() -> None:
         ("UNIMPLEMENTED", {"runtime": {"container_image": "i"}}, "does not support runtime_config.container_image"),
         ("UNIMPLEMENTED", {"jar_file_uris": ["gs://a/b.jar"]}, "does not support pyspark_batch.jar_file_uris"),
         ("INVALID_ARGUMENT", {"runtime": {"properties": {"hive.x": "1"}}}, "must begin with `spark.`, got hive.x"),
+        (
+            "INVALID_ARGUMENT",
+            {"runtime": {"properties": {"spark.executor.cores": "2"}}},
+            "spark.executor.cores must be 4, 8 or 16, got 2",
+        ),
+        (
+            "INVALID_ARGUMENT",
+            {"runtime": {"properties": {"spark.driver.memory": "1g"}}},
+            "spark.driver.memory and memoryOverhead must be 1024m to 7424m a core, got 352m",
+        ),
+        (
+            "INVALID_ARGUMENT",
+            {"runtime": {"properties": {"spark.executor.memory": "1g", "spark.executor.memoryOverhead": "29g"}}},
+            "spark.executor.memory and memoryOverhead must be 1024m to 7424m a core, got 7680m",
+        ),
+        (
+            "INVALID_ARGUMENT",
+            {"runtime": {"properties": {"spark.executor.memory": "lots"}}},
+            "spark.executor.memory must be such as 4096m or 4g, got 'lots'",
+        ),
+        (
+            "INVALID_ARGUMENT",
+            {"runtime": {"properties": {"spark.executor.instances": "1"}}},
+            "spark.executor.instances must be 2 to 2000, got 1",
+        ),
         ("INVALID_ARGUMENT", {"main_python_file_uri": ""}, "must be gs://BUCKET/OBJECT or an absolute path, got ''"),
         ("INVALID_ARGUMENT", {"main_python_file_uri": "main.py"}, "or an absolute path, got 'main.py'"),
         ("INVALID_ARGUMENT", {"main_python_file_uri": "https://h/main.py"}, "or an absolute path"),
