@@ -105,14 +105,15 @@ class Pipeline:
         )
         return [(row[0], from_datetime(row[1]), *row[2:]) for row in self._rows(query, start, end)]
 
-    def batches(self) -> list[str]:
-        """The ids of all batches."""
+    def batches(self, first: dt.date) -> set[str]:
+        """The ids of the batches whose first day is `first`; other runs go on at the same time."""
         address = self.running.stack.environ()["DATAPROC_EMULATOR_HOST"]
         transport = BatchControllerGrpcTransport(channel=grpc.insecure_channel(address))
         listed = dataproc.BatchControllerClient(transport=transport).list_batches(
             parent="projects/local/locations/europe-west1"
         )
-        return [batch.name.rpartition("/")[2] for batch in listed]
+        found = {batch.name.rpartition("/")[2] for batch in listed}
+        return {name for name in found if name.startswith(f"candles-{first:%Y%m%d}-")}
 
     def _rows(self, query: str, start: dt.date, end: dt.date) -> list[Any]:
         parameters = [
@@ -257,7 +258,7 @@ def test_a_backfill_loads_what_is_missing_after_a_failure_and_nothing_twice(
     items = [SymbolDay(symbol, FIRST + dt.timedelta(days=day)) for symbol in SYMBOLS for day in range(5)]
     for item in items:
         pipeline.publish(item.symbol, item.day)
-    before = set(pipeline.batches())
+    before = pipeline.batches(FIRST)
     path = f"/trading/ETHUSDT/{archive_file('ETHUSDT', end)}"
     pipeline.fault(fault="status", code=500, times=1, path=path)
     params = {"symbols": list(SYMBOLS), "start": str(FIRST), "end": str(end), "force": False}
@@ -268,7 +269,7 @@ def test_a_backfill_loads_what_is_missing_after_a_failure_and_nothing_twice(
     counts = dict(summary["rows"])
     assert (counts["days planned"], counts["days loaded"], counts["days failed"]) == (8, 8, 0)
     assert (counts["trades"], counts["candles"], summary["remarks"]) == (8 * 5, 8 * 3, [])
-    [batch] = set(pipeline.batches()) - before
+    [batch] = pipeline.batches(FIRST) - before
     assert batch.endswith("-1")
     assert len(pipeline.api.tasks("bybit_backfill", run)) == 5
 
@@ -280,7 +281,7 @@ def test_a_killed_triggerer_and_scheduler_cost_no_second_batch_and_a_deferred_wa
     for name, run in runs.items():
         pipeline.ended("bybit_backfill" if name == "two days" else "bybit_daily", run)
     item = pipeline.publish("BTCUSDT", KILLED)
-    before = set(pipeline.batches())
+    before = pipeline.batches(KILLED)
     pipeline.fault(fault="ban", seconds=3)
     params = {"symbols": ["BTCUSDT"], "start": str(KILLED), "end": str(KILLED), "force": False}
     run = pipeline.api.trigger("bybit_backfill", params)
@@ -297,12 +298,12 @@ def test_a_killed_triggerer_and_scheduler_cost_no_second_batch_and_a_deferred_wa
         pipeline.running.start(name)
     assert pipeline.ended("bybit_backfill", run) == "success"
     assert pipeline.candles(KILLED, KILLED) == expected([item])
-    assert len(set(pipeline.batches()) - before) == 1
+    assert len(pipeline.batches(KILLED) - before) == 1
 
 
 def test_a_batch_that_dataproc_does_not_accept_is_submitted_again(pipeline: Pipeline) -> None:
     item = pipeline.publish("ETHUSDT", REFUSED)
-    before = set(pipeline.batches())
+    before = pipeline.batches(REFUSED)
     pipeline.running.kill("dataproc")
     params = {"symbols": ["ETHUSDT"], "start": str(REFUSED), "end": str(REFUSED), "force": False}
     run = pipeline.api.trigger("bybit_backfill", params)
@@ -315,4 +316,4 @@ def test_a_batch_that_dataproc_does_not_accept_is_submitted_again(pipeline: Pipe
     pipeline.running.start("dataproc")
     assert pipeline.ended("bybit_backfill", run) == "success"
     assert pipeline.candles(REFUSED, REFUSED) == expected([item])
-    assert len(set(pipeline.batches()) - before) == 1
+    assert len(pipeline.batches(REFUSED) - before) == 1
