@@ -68,6 +68,8 @@ def test_longer_intervals_are_merges_of_the_minutes(pipeline: Pipeline, real_day
 def test_json_holds_the_same_values_as_csv(pipeline: Pipeline) -> None:
     as_csv = pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").rows
     as_json = json.loads(pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "json").out)
+    assert {record.pop("confirmed") for record in as_json} == {None}
+    assert {row.pop("confirmed") for row in as_csv} == {""}
     assert [{name: str(value) for name, value in record.items()} for record in as_json] == as_csv
 
 

@@ -13,11 +13,12 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
@@ -60,7 +61,7 @@ class Live:
         try:
             for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
                 place = TopicPartition(topic, partition, 0)
-                _, high = consumer.get_watermark_offsets(place, timeout=30)
+                _, high = wait_for(f"a leader of {place}", partial(watermark_offsets, consumer, place))
                 records = found.setdefault(partition, [])
                 consumer.assign([place])
                 while len(records) < high:
@@ -107,6 +108,17 @@ class Live:
         request = urllib.request.Request(self.stack.stack.url("exchange") + path, body, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return str(answer.read().decode())
+
+
+def watermark_offsets(consumer: Consumer, place: TopicPartition) -> tuple[int, int] | None:
+    """The first and the next offset of a partition; None while a broker that was just started does not lead it."""
+    try:
+        offsets: tuple[int, int] = consumer.get_watermark_offsets(place, timeout=30)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+            raise
+        return None
+    return offsets
 
 
 def record_of(symbol: str, item: dict[str, Any]) -> dict[str, Any]:

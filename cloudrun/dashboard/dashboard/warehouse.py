@@ -84,11 +84,13 @@ WHERE symbol = @symbol AND source = '{Source.ARCHIVE}' AND from_time >= @lo AND 
   AND UNIX_SECONDS(from_time) NOT IN (SELECT t FROM minutes)
 """  # noqa: S608  # as above
 
+_LOST_MINUTE: Final = ", ".join(str(Status.PARTIAL.doubt) if name == "doubt" else "NULL" for name in CANDLES.names[1:])
+
 _MINUTES_AND_GAPS: Final = f"""
 WITH minutes AS ({_MINUTES})
 SELECT * FROM minutes
 UNION ALL
-SELECT t, {", ".join("NULL" for _ in CANDLES.names[1:-1])}, {Status.PARTIAL.doubt} FROM ({_GAPS})
+SELECT t, {_LOST_MINUTE} FROM ({_GAPS})
 """  # noqa: S608  # as above
 
 _MERGED: Final = f"""

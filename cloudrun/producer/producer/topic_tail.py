@@ -28,7 +28,7 @@ def read_tail(client: Mapping[str, str], symbols: Sequence[str]) -> tuple[Tail, 
     consumer = Consumer(
         {
             **client,
-            "group.id": "bitcoin-pipeline-tail",
+            "group.id": names.PRODUCER_GROUP,
             "enable.auto.commit": False,
             "check.crcs": True,
             # At a partition's end the broker would hold the request for half a second, and those after it; meanwhile
