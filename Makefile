@@ -49,7 +49,7 @@ setup-airflow: setup ## installs Airflow for `pipeline up --airflow` (2.0 GB, 34
 	@$(SETUP) airflow
 
 .PHONY: test-airflow
-test-airflow: setup-airflow ## the DAGs on a real scheduler and triggerer, against the stand-ins
+test-airflow: setup-airflow ## the DAGs on a real scheduler and triggerer, against the stand-ins; pictures need Chromium
 	@$(VENV)/bin/pytest -m airflow tests/airflow
 
 .PHONY: test-airflow-oldest
