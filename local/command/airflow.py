@@ -111,18 +111,18 @@ class _Shown:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._days: list[int] = []
+        self._days: list[int] | None = None
         self._ended: set[tuple[str, int]] = set()
 
     def show(self, api: AirflowApi, run: str) -> None:
         """Show what has ended since the last call."""
         tasks = api.tasks(DAG, run)
-        if not self._days and tasks.get(("periods", -1), {}).get("state") == "success":
+        if self._days is None and tasks.get(("periods", -1), {}).get("state") == "success":
             self._days = [period["symbol_days"] for period in api.result(DAG, run, "periods")]
-            for title in (FETCHED, DONE):
+            for title in (FETCHED, DONE) if self._days else ():
                 self._progress.step(title, sum(self._days))
         for task, title in (("batch.fetch", FETCHED), ("batch.candles", DONE)):
-            for index, days in enumerate(self._days):
+            for index, days in enumerate(self._days or ()):
                 state = tasks.get((task, index), {}).get("state")
                 if (task, index) not in self._ended and state in ("success", "skipped"):
                     self._ended.add((task, index))

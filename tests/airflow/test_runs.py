@@ -44,7 +44,7 @@ def test_a_published_day_is_loaded_exactly_and_handed_over(stack: AirflowStack, 
     PUBLISHED.check(stack.warehouse)
     before = PUBLISHED.day - dt.timedelta(days=7)
     week = [(symbol, PUBLISHED.day - dt.timedelta(days=days)) for symbol in SYMBOLS for days in range(1, 8)]
-    assert daily.ingests(stack.warehouse, before, week[0][1]) == dict.fromkeys(week, ("no_trades", None))
+    assert daily.ingests(stack.warehouse, before, week[0][1]) == dict.fromkeys(week, ("no_trades", ""))
     [event] = stack.api.asset_events("bybit_daily", runs["published"])
     assert event["extra"] == {"days": [f"{symbol}:{PUBLISHED.day}" for symbol in SYMBOLS]}
 

@@ -52,7 +52,7 @@ class DailyCase:
             symbol: status for symbol, (status, _) in self.rows.items()
         }
         for (symbol, _), (_, reason) in found.items():
-            assert (reason or "").startswith(self.rows[symbol][1]), reason
+            assert reason.startswith(self.rows[symbol][1]), reason
         loaded = [SymbolDay(symbol, self.day) for symbol, (status, _) in self.rows.items() if status == "loaded"]
         assert candles(warehouse, self.day, self.day) == expected(loaded)
 
@@ -95,9 +95,9 @@ def expected(items: Iterable[SymbolDay], trades: tuple[str, ...] = FIVE) -> list
 
 
 def ingests(warehouse: bigquery.Client, start: dt.date, end: dt.date) -> dict[tuple[str, dt.date], tuple[str, str]]:
-    """Status and reason of every row of `ingests` between two days."""
+    """Status and reason of every row of `ingests` between two days; no reason is an empty text."""
     query = f"SELECT symbol, date, status, reason FROM {names.INGESTS} WHERE date BETWEEN @start AND @end"
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows_between(warehouse, query, start, end)}
+    return {(row[0], row[1]): (row[2], row[3] or "") for row in rows_between(warehouse, query, start, end)}
 
 
 def candles(

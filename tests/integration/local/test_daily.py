@@ -36,7 +36,7 @@ class Daily:
             running.storage().create_bucket(bucket)
         create_warehouse(self.warehouse)
         self.cloud = Cloud(running.environ)
-        self.cloud.batches = lambda: self.dataproc  # type: ignore[method-assign,assignment,return-value]
+        self.cloud.batches = lambda: self.dataproc  # type: ignore[method-assign]
 
     def run(self, day: dt.date) -> int:
         """The exit code of the command for a day."""

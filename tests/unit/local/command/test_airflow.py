@@ -18,9 +18,15 @@ PARAMS = {"symbols": ["BTCUSDT"], "start": "2024-01-01", "end": "2024-01-07", "f
 class Api:
     """Airflow's API for one run that goes through `states`, one at each request for its state."""
 
-    def __init__(self, *states: dict[tuple[str, int], str], summary: dict[str, Any] | None = SUMMARY) -> None:
+    def __init__(
+        self,
+        *states: dict[tuple[str, int], str],
+        summary: dict[str, Any] | None = SUMMARY,
+        days: tuple[int, ...] = (4, 3),
+    ) -> None:
         self._states = list(states)
         self._summary = summary
+        self._days = days
         self._now: dict[tuple[str, int], str] = {}
         self.calls: list[tuple[Any, ...]] = []
 
@@ -40,7 +46,7 @@ class Api:
 
     def result(self, dag: str, run: str, task: str, key: str = "return_value", index: int = -1) -> Any:
         if task == "periods":
-            return [{"symbol_days": 4}, {"symbol_days": 3}]
+            return [{"symbol_days": days} for days in self._days]
         if self._summary is None:
             raise requests.HTTPError("Airflow answers 404")
         return self._summary
@@ -93,3 +99,10 @@ def test_the_days_of_a_batch_are_shown_as_its_tasks_end() -> None:
 def test_a_run_without_a_summary_is_an_error() -> None:
     with pytest.raises(BackfillError, match="run manual of bybit_backfill has success without a summary"):
         run(Api({}, summary=None), Shown())
+
+
+def test_a_run_without_missing_days_shows_no_progress() -> None:
+    begun = {("periods", -1): "success"}
+    shown = Shown()
+    run(Api(begun, begun, days=()), shown)
+    assert shown.calls == [("run manual of bybit_backfill",)]
