@@ -110,6 +110,8 @@ class AirflowStack:
 
     def __exit__(self, *error: Any) -> None:
         self.front.passes.set()
+        for name in _AIRFLOW:  # they take half a minute to end by themselves, and nothing of theirs is kept
+            self.running.kill(name)
         self.running.stop()
         self.front.shutdown()
         self.front.server_close()
