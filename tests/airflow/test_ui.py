@@ -29,7 +29,7 @@ def page(stack: AirflowStack) -> Iterator[Page]:
     """A page of Airflow that shows graphs, with every group of tasks unfolded."""
     with sync_playwright() as playwright:
         browser = chromium(playwright)
-        opened = browser.new_page(viewport={"width": 1360, "height": 560}, color_scheme="light")
+        opened = browser.new_page(viewport={"width": 1360, "height": 640}, color_scheme="light")
         opened.set_default_timeout(PATIENCE_MS)
         opened.add_init_script("localStorage.setItem('default_dag_view', '\"graph\"')")
         yield opened
