@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,14 +57,19 @@ def up(
     source: Annotated[
         MarketSource, typer.Option(help="The exchange: simulated, or the real one (PIPELINE_SYMBOLS, BYBIT_*).")
     ] = MarketSource.SIMULATOR,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    ] = False,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
     with _local_stack() as stack:
+        if airflow:
+            _install_airflow()
         from local.stack.progress import reported
         from local.stack.stores import preparations
 
-        options = _options(archive_dir, capture, speed, source)
+        options = replace(_options(archive_dir, capture, speed, source), airflow=airflow)
         with reported(STDERR, "up") as report:
             started = stack.up(options, preparations, report)
         if not started:
@@ -151,6 +159,14 @@ def _local_stack() -> Iterator[LocalStack]:
         raise CommandError(str(error)) from error
 
 
+def _install_airflow() -> None:
+    """Install Airflow unless it is installed. Raises CommandError."""
+    from local.checkout import ROOT
+
+    if subprocess.run((sys.executable, "-m", "local.setup", "airflow"), cwd=ROOT, check=False).returncode:
+        raise CommandError("Airflow cannot be installed; `make setup-airflow` tries it again")
+
+
 def _options(archive_dir: Path | None, capture: Path | None, speed: float | None, source: MarketSource) -> Options:
     """The options of `up`. Raises CommandError, typer.BadParameter and SettingsError."""
     from local.stack.options import Options, bybit_chosen, synthetic_chosen
@@ -186,6 +202,8 @@ def _print_stack(services: Sequence[ServiceStatus]) -> None:
     for item in services:
         if item.name == "dashboard" and item.answers:
             STDERR.print(f"The dashboard: {item.address}", markup=False)
+        if item.name == "airflow" and item.answers:
+            STDERR.print(f"Airflow, which needs no login: {item.address}", markup=False)
 
 
 def _print_services(services: Sequence[ServiceStatus]) -> None:

@@ -22,13 +22,13 @@ import requests
 
 from bitcoin_pipeline.answers import exchange_ban
 from bitcoin_pipeline.batches import candles_batch_id, spark_properties
-from bitcoin_pipeline.ingests import BatchDays, Fetched, FetchStatus, IngestStatus, Recorded, SymbolDay
+from bitcoin_pipeline.ingests import BatchDays, Fetched, FetchStatus, Ingest, IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.listings import ListedFile, ListingRequest, listing_body, parse_request
 from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND
 from bitcoin_pipeline.planning import CONCURRENT_FETCHES, DAYS_PER_BATCH
+from bitcoin_pipeline.summary import Summary
 from bitcoin_pipeline.times import days
-from local.command.backfill import Backfill, Limits, Summary
-from local.command.queries import Ingest
+from local.command.backfill import Backfill, Limits
 from local.exchange.shared.rate_limit import RateLimit
 from tests.support.virtual_time import run
 
