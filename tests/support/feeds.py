@@ -50,7 +50,8 @@ class World:
 
     `answers_pings`, `answers_rest`, `refused` and `refused_klines` (symbols), `reach` (trades in an answer of REST),
     `sends_klines`, `rest_has_klines`, `rest_lag_ms` (age of REST's data), `rest_off_ms` (error of REST's time) and
-    `status` (of every symbol, by REST) are the switches. `kline_off` is added to the volume of every kline of the
+    `status` (of every symbol, by REST) are the switches; while `holds_times` is set, REST's times come with
+    `release_times` only. `kline_off` is added to the volume of every kline of the
     websocket, in units of 10**-9. `topic`, `records`, `dead`, `reports` and `events` hold what the feed has sent, and
     `asked` the requests to REST.
     """
@@ -101,6 +102,8 @@ class World:
                 {**self._item(symbol), "T": BASE_MS + self.now_ms - age_ms, "i": str(UUID(int=10**6 * number + place))}
                 for number, age_ms in ((3, 3_600_000), (2, 3_590_000), (1, 20_000))
             ]
+        self.holds_times = False
+        self.held_times: deque[Callable[[], list[Action]]] = deque()
         self._later: deque[Callable[[], list[Action]]] = deque()
         self._is_doing = False
 
@@ -151,6 +154,12 @@ class World:
         volume = sum(plain_units(item["v"]) for item in items) + off
         turnover = sum(plain_units(item["v"]) * plain_units(item["p"]) // 10**9 for item in items)
         return [str(start_ms), "1", "1", "1", "1", plain(from_units(volume)), plain(from_units(turnover))]
+
+    def release_times(self) -> None:
+        """REST's times come that were held back."""
+        self._later.extend(self.held_times)
+        self.held_times.clear()
+        self._do([])
 
     def receive(self, text: str) -> None:
         """A message with this text arrives."""
@@ -231,7 +240,8 @@ class World:
                 self._hear(json.loads(text))
             case AskServerTime(asked_at):
                 server_us = (BASE_MS + self.now_ms + self.rest_off_ms) * 1000 if self.answers_rest else None
-                self._later.append(lambda: self.feed.server_time(server_us, asked_at, self.clock()))
+                answers = self.held_times if self.holds_times else self._later
+                answers.append(lambda: self.feed.server_time(server_us, asked_at, self.clock()))
             case AskRecentTrades(symbol, asked_at, limit):
                 name = symbol.removesuffix("USDT")
                 self.asked.append(f"{name} {self.now_ms / 1000:.3f}")

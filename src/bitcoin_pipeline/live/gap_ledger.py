@@ -40,6 +40,11 @@ class GapLedger:
         """The gap that has no end, as the symbol is away."""
         return next((gap for gap in self._gaps.values() if gap.to_us is None and gap.gap_id not in self._ends), None)
 
+    def grow(self, open_us: int) -> list[Action]:
+        """Have a growing gap of this ledger over the minute, as the symbol is away."""
+        own = [gap for gap in self._gaps.values() if gap.to_us is None and gap.gap_id not in self._inherited]
+        return [] if any(gap.from_us < open_us + MINUTE_US for gap in own) else self.open(open_us, None)
+
     def touches(self, open_us: int) -> bool:
         """Whether an open gap touches the minute."""
         return any(open_us in touched(gap) for gap in self._gaps.values())

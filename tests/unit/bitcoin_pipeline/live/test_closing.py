@@ -277,3 +277,16 @@ def test_a_repeated_trade_changes_nothing() -> None:
     ]
     assert world.state().counts["duplicates"] == 3
     assert world.dead == []
+
+
+# K(closed, too early) f f ?      a kline that is called closed before the minute's end proves nothing
+def test_a_closed_kline_before_its_minute_s_end_counts_for_nothing() -> None:
+    world = live_world()
+    world.trade()
+    world.kline("BTC", 0.0)
+    world.until(50.0)
+    world.trade()
+    world.until(60.1)
+    assert world.take("minute", "gap") == []
+    world.until(61.0)
+    assert world.take("minute", "gap") == ["minute BTC 0.000 2 confirmed"]
