@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bitcoin_pipeline.bybit.klines import Kline
+from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from bitcoin_pipeline.live.account import Account, Page
 from bitcoin_pipeline.live.actions import Action
 from bitcoin_pipeline.live.feed_times import FeedTimes
@@ -147,16 +148,19 @@ class Closing:
     def _forget(self, clock_us: int) -> list[Action]:
         actions: list[Action] = []
         self.forgotten_us = oldest_us = clock_us - self._times.late_us
-        for minute in list(self._minutes.values()):
+        later = 0
+        for minute in sorted(self._minutes.values(), key=lambda minute: -minute.open_us):
             age_us = clock_us - minute.end_us
             if minute.open_us < oldest_us:
                 if minute.verdict is None and minute.open_us in self._open:
                     actions += self._outcomes.forget(minute, is_away=not self._proof.is_subscribed)
                 del self._minutes[minute.open_us]
             elif (minute.verdict is Verdict.CONFIRMED and age_us >= self._times.remember_us) or (
-                minute.verdict is Verdict.PROVEN and age_us >= self._times.remember_unconfirmed_us
+                age_us >= self._times.remember_unconfirmed_us
+                and (minute.verdict is Verdict.PROVEN or (minute.verdict is Verdict.LOST and later >= RECENT_TRADES))
             ):
-                minute.contents = None
+                minute.contents = None  # of what is lost, REST no longer lists the trades
+            later += minute.count
         self._ledger.forget(oldest_us)
         self._account.forget(min(self._open, default=oldest_us))
         return actions

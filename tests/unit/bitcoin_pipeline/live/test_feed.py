@@ -398,18 +398,24 @@ def test_an_hour_without_a_connection_is_one_gap() -> None:
 
 # f x(the time is not known yet) < f     frames of the first connection prove nothing on the second one
 def test_frames_that_were_held_do_not_join_the_next_connection_to_rest_s_page() -> None:
-    world = World(start=30.0)
-    world.sends_klines = world.rest_has_klines = False
-    world.holds_times = True
-    world.connect()
+    world = live_world()
     world.trade()
-    world.until(30.5)
-    world.disconnect()
-    world.trade(lost=True)
-    world.rest_lag_ms = 3000
-    world.until(31.0)
-    world.release_times()
-    world.holds_times = False
-    world.connect()
-    world.until(33.1)
-    assert world.stages() == {"BTCUSDT": Stage.CATCHING_UP}
+    again = restarted(world, 40.0)
+    again.sends_klines = again.rest_has_klines = False
+    again.holds_times = True
+    again.until(40.0)
+    again.connect()
+    again.trade()
+    again.until(40.5)
+    again.disconnect()
+    again.trade(lost=True)
+    again.rest_lag_ms = 3000
+    again.until(41.0)
+    again.connect()
+    for second in (41.1, 41.6):
+        again.until(second)
+        again.trade()
+    again.until(43.6)
+    assert again.stages() == {"BTCUSDT": Stage.CATCHING_UP}
+    again.until(47.0)
+    assert again.take("trade") == ["trade BTC 4", "trade BTC 5", "trade BTC 2", "trade BTC 3"]
