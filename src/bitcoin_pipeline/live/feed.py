@@ -15,8 +15,6 @@ from typing import Any, Final
 from bitcoin_pipeline.backoff import backoff_us
 from bitcoin_pipeline.bybit.exchange_clock import ExchangeClock
 from bitcoin_pipeline.bybit.frames import PublicTradeMessage
-from bitcoin_pipeline.bybit.klines import Kline
-from bitcoin_pipeline.bybit.rest import RecentTrades
 from bitcoin_pipeline.bybit.session import Session
 from bitcoin_pipeline.bybit.session_events import (
     Event,
@@ -35,7 +33,18 @@ from bitcoin_pipeline.bybit.session_events import (
     Unknown,
 )
 from bitcoin_pipeline.bybit.session_times import SessionTimes
-from bitcoin_pipeline.live.actions import Action, AskServerTime, DeadLetter, Disconnect, Report, SendText
+from bitcoin_pipeline.live.actions import (
+    Action,
+    AskKlines,
+    AskRecentTrades,
+    AskServerTime,
+    AskStatus,
+    DeadLetter,
+    Disconnect,
+    Report,
+    Request,
+    SendText,
+)
 from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.gap_ledger import GapLedger
 from bitcoin_pipeline.live.heartbeats import Heartbeats
@@ -150,25 +159,17 @@ class LiveFeed:
         """A message has arrived over the socket."""
         return self._handle(self._session.receive(text, now), now) if self._session else []
 
-    def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskServerTime: the exchange's time, or None where REST failed."""
-        if self._session is None:
-            self._clock.answer(server_us, asked_at, now)
-            return []
-        self._session.server_time(server_us, asked_at, now)
-        return self._rebase(now) + self._release(now)
-
-    def recent_trades(self, symbol: str, recent: RecentTrades | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskRecentTrades, or None where REST failed."""
-        return self._symbols[symbol].recent_trades(recent, asked_at, now)
-
-    def klines(self, symbol: str, klines: list[Kline] | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskKlines, or None where REST failed."""
-        return self._symbols[symbol].klines(klines, asked_at, now)
-
-    def status(self, symbol: str, status: str | None, now: Instant) -> list[Action]:
-        """REST's answer to AskStatus, or None where REST failed or does not list the symbol."""
-        return self._symbols[symbol].status(status, now)
+    def answered(self, request: Request, answer: Any, now: Instant) -> list[Action]:
+        """REST has answered: `answer` is what `RestCall.parse` made of it, None where REST failed."""
+        match request:
+            case AskServerTime(asked_at):
+                return self._server_time(answer, asked_at, now)
+            case AskRecentTrades(symbol, asked_at):
+                return self._symbols[symbol].recent_trades(answer, asked_at, now)
+            case AskKlines(symbol, asked_at):
+                return self._symbols[symbol].klines(answer, asked_at, now)
+            case AskStatus(symbol):
+                return self._symbols[symbol].status(answer, now)
 
     def tick(self, now: Instant) -> list[Action]:
         """Some time has passed; to be called at least ten times a second, connected or not."""
@@ -187,6 +188,13 @@ class LiveFeed:
             self._attempt = 0
             actions += heartbeat
         return actions
+
+    def _server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> list[Action]:
+        if self._session is None:
+            self._clock.answer(server_us, asked_at, now)
+            return []
+        self._session.server_time(server_us, asked_at, now)
+        return self._rebase(now) + self._release(now)
 
     def _handle(self, events: list[Event], now: Instant) -> list[Action]:
         actions = self._rebase(now)
