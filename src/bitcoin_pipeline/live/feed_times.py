@@ -22,6 +22,8 @@ class FeedTimes:
     """How far a trade may lie ahead of the exchange's clock to be sent."""
     hold_us: int = 10 * SECOND_US
     """How long a symbol may be away before its gap is opened."""
+    overlap_us: int = 120 * SECOND_US
+    """Upper bound on the time for which a worker and the one that replaces it are both at work."""
     pad_us: int = 250 * MS_US
     """Upper bound on the error of the exchange's clock when a subscription's answer arrives."""
     clock_slow_us: int = 5 * SECOND_US

@@ -72,6 +72,7 @@ class SymbolFeed:
         )
         self.questions: Final = Questions(symbol, self._closing, self._minutes, clock, times)
         self._is_started = False
+        self._ticked_at: Instant | None = None
         self._away_at: Instant | None = None
         self._status_at: Instant | None = None
 
@@ -165,6 +166,10 @@ class SymbolFeed:
         actions: list[Action] = []
         if not self._is_started:
             actions += self._begin(clock_us, now)
+        if self._ticked_at is None:
+            self._ticked_at = now
+        if now - self._ticked_at >= self._times.overlap_us:
+            actions += self._ledger.take_over()
         if self.stage is Stage.CATCHING_UP:
             actions += self._joined(self._account.give_up(now))
             if self._account.open_hole is None:
