@@ -44,8 +44,10 @@ def main() -> None:
         if arguments.archive_dir:
             publication = Folder(arguments.archive_dir)
         else:
+            symbols = () if arguments.capture or arguments.play_day else _live_symbols(arguments)
+            rates = {symbol: arguments.trades_per_second / len(symbols) for symbol in symbols}
             publication = SyntheticArchive(
-                cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC)
+                cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC), rates
             )
         try:
             asyncio.run(_run(arguments, publication, cache / "played"))
@@ -74,9 +76,12 @@ async def _playback(arguments: argparse.Namespace, publication: Publication, his
     if arguments.play_day:
         days = await read_days(publication.path, arguments.play_day)
         return recorded_playback(days, arguments.speed, history_folder, time.monotonic)
-    symbols = (*arguments.symbols, *further_symbols(arguments.further_symbols))
-    market = SyntheticMarket(symbols, arguments.trades_per_second, arguments.seed)
+    market = SyntheticMarket(_live_symbols(arguments), arguments.trades_per_second, arguments.seed)
     return synthetic_playback(market, arguments.clock_offset_ms, history_folder, time.time)
+
+
+def _live_symbols(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return (*arguments.symbols, *further_symbols(arguments.further_symbols))
 
 
 async def _serve(application: web.Application, port: int, started: dict[str, Any]) -> None:
@@ -112,8 +117,10 @@ def _arguments() -> argparse.Namespace:
         "the synthetic market", "archive without --archive-dir, live market without a recording"
     )
     market.add_argument("--seed", type=_number(int, 0), default=0)
-    market.add_argument("--trades-per-day", type=_number(int, 0), default=20_000, help="of a symbol in the archive")
-    market.add_argument("--trades-per-second", type=_number(float, 0.001), default=20.0, help="of all symbols live")
+    market.add_argument(
+        "--trades-per-day", type=_number(int, 0), default=20_000, help="of a symbol in the archive before 2026"
+    )
+    market.add_argument("--trades-per-second", type=_number(float, 0.001), default=10.0, help="of all symbols live")
     market.add_argument(
         "--symbols", type=_symbols, default=SYMBOLS, help="symbols that trade live, with commas between"
     )
