@@ -22,7 +22,7 @@ from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.symbols import parse_symbol, symbols_among
 from bitcoin_pipeline.times import parse_day
 from local.exchange.archive.folder import Folder
-from local.exchange.archive.publication import Publication
+from local.exchange.archive.publication import Overlay, Publication
 from local.exchange.archive.synthetic import SyntheticArchive
 from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_playback
 from local.exchange.live.playback import Playback
@@ -49,6 +49,8 @@ def main() -> None:
             publication = SyntheticArchive(
                 cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC), rates
             )
+            if arguments.add_files:
+                publication = Overlay(Folder(arguments.add_files), publication)
         try:
             asyncio.run(_run(arguments, publication, cache / "played"))
         except OSError as error:
@@ -106,7 +108,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=_number(int, 1), required=True)
     parser.add_argument("--requests-per-second", type=_number(int, 1), default=40, help="more get an address banned")
     parser.add_argument("--ban-seconds", type=_number(float, 0), default=300.0)
-    parser.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE, and no others")
+    files.add_argument("--add-files", type=_folder, help="serve these files in place of the synthetic market's own")
     parser.add_argument("--cache-dir", type=Path, help="folder of generated files; by default a temporary one")
     recording = parser.add_argument_group("a recorded market", "played from the first subscription on")
     what = recording.add_mutually_exclusive_group()

@@ -70,6 +70,7 @@ class Options:
     speed: float | None = None
     synthetic: dict[str, str] = field(default_factory=dict)
     bybit: dict[str, str] | None = None
+    add_files: str | None = None
 
     @property
     def source(self) -> str:

@@ -75,8 +75,7 @@ class SyntheticArchive:
         return self.trades_per_day
 
     def _last_day(self) -> dt.date:
-        now = self.now()
-        return now.date() - dt.timedelta(days=1 if now.timetz() >= PUBLISHED_AT else 2)
+        return last_published(self.now())
 
     def _make(self, path: Path, symbol: str, day: dt.date) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,3 +86,8 @@ class SyntheticArchive:
         os.utime(finished, (published, published))
         finished.replace(path)
         log("INFO", "file made", file=path.name, trades=trades, bytes=path.stat().st_size)
+
+
+def last_published(now: dt.datetime) -> dt.date:
+    """The newest day whose file is published at `now`, a time in UTC."""
+    return now.date() - dt.timedelta(days=1 if now.timetz() >= PUBLISHED_AT else 2)
