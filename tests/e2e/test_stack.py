@@ -81,13 +81,13 @@ def test_two_at_once_make_one_stack(begun: Begun) -> None:
 
 
 def test_a_finished_day_is_loaded_in_the_background(begun: Begun) -> None:
-    query = "SELECT status, trades FROM ingests WHERE symbol = 'DOGEUSDT'"
+    query = "SELECT status, row_count FROM ingests WHERE symbol = 'DOGEUSDT'"
 
     def loaded() -> list[dict[str, str]]:
         return begun.mine.done("sql", query, "--format", "csv").rows
 
     rows = wait_for("the finished day, see logs/backfill.log", loaded, STARTING_SECONDS, 1)
-    assert rows == [{"status": "loaded", "trades": "17280"}]
+    assert rows == [{"status": "loaded", "row_count": "17280"}]
 
 
 def test_two_stacks_do_not_meet_and_leave_nothing(begun: Begun) -> None:
