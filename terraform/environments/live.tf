@@ -1,0 +1,5 @@
+variable "live" {
+  description = "Sizes of the live plane; null for history only."
+  type        = object({})
+  default     = null
+}
