@@ -80,3 +80,83 @@ variable "labels" {
   type        = map(string)
   default     = { app = "bitcoin-pipeline" }
 }
+
+variable "live" {
+  description = "Sizes of the live plane; null for history only."
+  type = object({
+    producer  = object({ cpu = string, memory_mib = number, connections = optional(number, 1) })
+    broker    = object({ machine = string, memory_mib = number, disk_gib = number })
+    postgres  = object({ tier = string, disk_gib = optional(number, 10) })
+    flink     = object({ machine = string, taskmanager_mib = number, parallelism = optional(number, 2) })
+    dashboard = object({ cpu = optional(string, "1"), memory_mib = optional(number, 1024), instances = optional(number, 2), iap = optional(bool, false) })
+  })
+  default = null
+  validation {
+    condition     = var.live == null ? true : var.artifacts.flink != null && length(setsubtract(["producer", "dashboard", "store_setup", "redpanda"], keys(var.artifacts.images))) == 0
+    error_message = "a live plane needs artifacts.flink and the images producer, dashboard, store_setup and redpanda"
+  }
+}
+
+variable "generated" {
+  description = "Random values of this apply, of which only those of the first apply, or of a raised secret_revision, are stored: a text that passwords follow from, and the broker's key, certificate and authority as PEM."
+  type        = object({ seed = string, broker_tls = string })
+  ephemeral   = true
+  sensitive   = true
+  default     = null
+  validation {
+    condition     = var.live == null ? true : var.generated != null
+    error_message = "a live plane needs generated values: make deploy passes them, or python -m local.generated_secrets prints them"
+  }
+  validation {
+    condition     = var.generated == null ? true : length(var.generated.seed) >= 32 && length(regexall("-----BEGIN [A-Z ]+-----", var.generated.broker_tls)) == 3
+    error_message = "the seed has 32 characters at least, and broker_tls a key and two certificates"
+  }
+}
+
+variable "secret_revision" {
+  description = "Number that is raised to replace every password and the broker's certificate."
+  type        = number
+  default     = 1
+}
+
+variable "composer" {
+  description = "Cloud Composer with the DAGs, in place of the daily job; null for none. It costs some $300 a month at least."
+  type        = object({ image_version = string })
+  default     = null
+}
+
+variable "dashboard_viewers" {
+  description = "Members that may see the dashboard, such as user:ada@example.com."
+  type        = set(string)
+  default     = []
+}
+
+variable "operators" {
+  description = "Persons who run the pipeline command, such as user:ada@example.com."
+  type        = set(string)
+  default     = []
+}
+
+variable "alerts" {
+  description = "Address that alerts go to; null for no alerts."
+  type        = object({ email = string })
+  default     = null
+}
+
+variable "budget" {
+  description = "Monthly budget, in the currency of the billing account; null for none."
+  type        = object({ billing_account = string, currency = string, amount = number })
+  default     = null
+}
+
+variable "query_mib_a_day" {
+  description = "Most MiB that all queries may scan in a day; null for Google's default, which has no limit."
+  type        = number
+  default     = 1048576
+}
+
+variable "flow_logs" {
+  description = "Whether a tenth of the network's flows is logged."
+  type        = bool
+  default     = false
+}
