@@ -1,0 +1,31 @@
+# A secret with one version, which is written once and is never part of a plan or of a state. A module that needs the value
+# in the same apply takes the output `value`, which is the stored one: the variable may differ in each apply.
+resource "google_secret_manager_secret" "this" {
+  #checkov:skip=CKV2_GCP_51:a new value is a new revision; rotation by a schedule needs a program that changes broker, database and clients together
+  project             = var.project
+  secret_id           = var.name
+  deletion_protection = false
+  labels              = var.labels
+  replication {
+    auto {}
+  }
+}
+
+resource "google_secret_manager_secret_version" "this" {
+  secret                 = google_secret_manager_secret.this.id
+  secret_data_wo         = var.value
+  secret_data_wo_version = var.revision
+}
+
+ephemeral "google_secret_manager_secret_version" "this" {
+  secret  = google_secret_manager_secret.this.id
+  version = google_secret_manager_secret_version.this.version
+}
+
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each  = var.readers
+  project   = var.project
+  secret_id = google_secret_manager_secret.this.secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = each.value
+}
