@@ -30,13 +30,15 @@ _BOOTSTRAP_COST: Final = "below $0.50 a month: the state, and 2 GiB of artifacts
 class RootModule:
     """A root module of `terraform/` for a target. Its working files lie in the target's folder."""
 
-    def __init__(self, name: str, target: Target, conversation: Conversation) -> None:
+    def __init__(self, name: str, target: Target, conversation: Conversation, state: Path | None = None) -> None:
+        """`state`: the file of a state that lies in no bucket."""
         if not shutil.which("terraform"):
             raise DeployError("terraform is not installed; see https://developer.hashicorp.com/terraform/install")
         self._folder = _MODULES / name
         self._data = target.folder / name
         self._data.mkdir(parents=True, exist_ok=True)
         self._conversation = conversation
+        self._state = [f"-state={state}"] if state else []
 
     def init(self, *arguments: str) -> None:
         """Install the provider and choose the backend. Raises DeployError."""
@@ -48,7 +50,7 @@ class RootModule:
         `ephemeral`: arguments that a saved plan does not hold. Raises DeployError.
         """
         plan = self._data / "plan"
-        words = ["plan", "-input=false", "-detailed-exitcode", f"-out={plan}", *arguments, *ephemeral]
+        words = ["plan", "-input=false", "-detailed-exitcode", f"-out={plan}", *self._state, *arguments, *ephemeral]
         try:
             code = self._try(words, show=False)
             if code not in (0, _CHANGES):
@@ -57,14 +59,14 @@ class RootModule:
                 return False
             self._conversation.say(f"{self._summary(plan)} {cost}")
             self._conversation.ask(question)
-            self._run("apply", "-input=false", *ephemeral, str(plan))
+            self._run("apply", "-input=false", *self._state, *ephemeral, str(plan))
         finally:
             plan.unlink(missing_ok=True)
         return True
 
     def output(self) -> dict[str, Any]:
         """The outputs of what is applied."""
-        found = json.loads(self._read("output", "-json"))
+        found = json.loads(self._read("output", "-json", *self._state))
         return {name: item["value"] for name, item in found.items()}
 
     def _summary(self, plan: Path) -> str:
@@ -122,11 +124,11 @@ def bootstrap(target: Target, conversation: Conversation) -> None:
 
     The state is a file of this machine, as its bucket is created here; a copy of it is kept in that bucket.
     """
-    module = RootModule("bootstrap", target, conversation)
     state = target.folder / "bootstrap.tfstate"
     if not state.exists():
         _fetch_state(target, state)
-    module.init(f"-backend-config=path={state}")
+    module = RootModule("bootstrap", target, conversation, state)
+    module.init()
     variables = [f"-var=project={target.project}", f"-var=region={target.region}"]
     if module.change("Apply?", f"It costs {_BOOTSTRAP_COST}.", variables):
         conversation.say("bootstrap is done; next: make publish")
@@ -183,7 +185,7 @@ def _generated(path: Path) -> list[str]:
 
 def _run_store_setup(target: Target, outputs: Mapping[str, Any], conversation: Conversation) -> None:
     """Run the job that creates the live plane's tables and topics; it may run any number of times."""
-    name = (outputs.get("jobs") or {}).get("store_setup")
+    name = outputs.get("store_setup_job")
     if not name:
         return
     from google.cloud import run_v2

@@ -82,8 +82,17 @@ class Terraform:
         )
 
 
-def copy_of(folder: Path, *parts: str) -> Path:
-    """A copy of folders of the checkout in `folder`, where Terraform may write its state; returns `folder`."""
-    for part in parts:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
+def copied(folder: Path) -> Path:
+    """A copy of `terraform/` and the schemas in `folder`, with states that are files; returns `folder`."""
+    for part in ("terraform", "src/bitcoin_pipeline/schemas"):
+        ignored = shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*")
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    backend = 'terraform {\n  backend "local" {}\n}\n'
+    (folder / "terraform" / "environments" / "backend_override.tf").write_text(backend)
     return folder
+
+
+def values_file(path: Path, **values: Any) -> str:
+    """The argument that gives Terraform these values of its variables, which it writes to `path`."""
+    path.write_text(json.dumps(values))
+    return f"-var-file={path}"

@@ -1,0 +1,102 @@
+"""A project on the stand-in of Google's control plane, with the real Terraform applied to it. For tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from local.control_plane.certificates import write_certificate
+from local.control_plane.discovery import Catalogue
+from local.control_plane.mirrors import Mirrors
+from local.control_plane.server import ControlPlaneServer
+from local.control_plane.service import ControlPlane, Request
+from local.control_plane.world import PROJECT, World
+from tests.support.terraform import Terraform, copied, values_file
+
+REGION: Final = "europe-west1"
+_HASH: Final = "0" * 63
+
+
+class AppliedProject:
+    """A project that `terraform/bootstrap` prepared and to which environments are applied; a context manager.
+
+    `mirrors`: addresses of emulators by the host of their API. `environment`: the root module of the environments.
+    """
+
+    def __init__(self, folder: Path, mirrors: Mapping[str, str] | None = None, polls: int = 0) -> None:
+        self.folder = folder
+        self.plane = ControlPlane(World(polls=polls), Catalogue(), Mirrors(mirrors or {}))
+        self._log = (folder / "refused.jsonl").open("w")
+        self.server = ControlPlaneServer(self.plane, folder, log=self._log)
+        copied(folder)
+        self.bootstrap = Terraform(folder / "terraform" / "bootstrap", self.server.client_environ())
+        self.environment = Terraform(folder / "terraform" / "environments", self.server.client_environ())
+
+    def __enter__(self) -> AppliedProject:
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.server.__exit__(kind, error, at)
+        self._log.close()
+
+    def prepare(self) -> None:
+        """Apply the bootstrap, store what stands for the artifacts, and install the environments' provider."""
+        self.bootstrap.init()
+        self.bootstrap.apply(f"-var=project={PROJECT}", f"-var=region={REGION}")
+        for name in (*artifacts()["functions"].values(), artifacts()["flink"], *batch_files()):
+            self.store(name, b"stands for an artifact")
+        self.environment.init()
+
+    def store(self, name: str, content: bytes) -> None:
+        """Store an object in the artifact bucket, as `make publish` does."""
+        target = f"/upload/storage/v1/b/{PROJECT}-artifacts/o?uploadType=media&name={name}"
+        headers = {"Content-Type": "application/octet-stream"}
+        self.plane.answer(Request.of("storage.googleapis.com", "POST", target, headers, content))
+
+    def arguments(self, environment: str, **values: Any) -> list[str]:
+        """Terraform's arguments for an environment. `values`: of its variables, in place of the file's."""
+        authority, key = write_certificate(self.folder, ["broker.pipeline.internal"])
+        tls = key.read_text() + authority.read_text() * 2
+        generated = {"seed": "0123456789abcdef" * 4, "broker_tls": tls}
+        given = {"project": PROJECT, "region": REGION, "artifacts": artifacts(), "generated": generated, **values}
+        file = values_file(self.folder / "given.tfvars.json", **given)
+        return [f"-var-file={environment}.tfvars", file]
+
+    def resource(self, key: str) -> dict[str, Any]:
+        """The resource of a key, such as `pubsub.googleapis.com/v1/projects/demo-project/topics/market-events`."""
+        return self.plane.world.resources[key]
+
+    def left(self) -> list[str]:
+        """The keys of all resources but services, operations and what the bootstrap made."""
+        kept = ("/operations/", "serviceusage.", f"/b/{PROJECT}-state", f"/b/{PROJECT}-artifacts", "/repositories/")
+        builder = "/serviceAccounts/builder@"
+        return sorted(key for key in self.plane.world.resources if not any(part in key for part in (*kept, builder)))
+
+
+def artifacts() -> dict[str, Any]:
+    """The value of the variable `artifacts` for files and images that only have names."""
+    registry = f"{REGION}-docker.pkg.dev/{PROJECT}/pipeline"
+    functions = ("archive_live", "fetch_archive", "publish_live")
+    images = ("command", "dashboard", "producer", "store_setup")
+    main, *files = batch_files()
+    return {
+        "bucket": f"{PROJECT}-artifacts",
+        "builder": f"builder@{PROJECT}.iam.gserviceaccount.com",
+        "registry": registry,
+        "functions": {name: f"functions/{name}-{_HASH}1.zip" for name in functions},
+        "batch": {"main": main, "files": files},
+        "flink": f"flink/candles-{_HASH}3.zip",
+        "images": {
+            **{name: f"{registry}/{name}@sha256:{_HASH}4" for name in images},
+            "redpanda": f"{registry}/redpanda:v25.2.9@sha256:{_HASH}5",
+        },
+    }
+
+
+def batch_files() -> list[str]:
+    """The objects of the batch, main.py first."""
+    names = ("main.py", "bitcoin_pipeline.zip", "candles_batch.zip", "isal.zip")
+    return [f"dataproc_jobs/candles-{_HASH}2/{name}" for name in names]
