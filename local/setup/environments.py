@@ -111,9 +111,10 @@ BIGQUERY_LOCK = Lock(
 FLINK_LOCK = Lock("flink/candles/requirements.txt", "3.11", ("flink",), excludes="flink/candles/excludes.txt")
 PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
 AUDIT_LOCK = Lock("local/setup/audit.txt", "3.11", ("audit",))
+TERRAFORM_LOCK = Lock("tests/terraform/requirements.txt", "3.11", ("terraform",))
 
 LOCKS = (
-    *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, PEER_LOCK, AUDIT_LOCK),
+    *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, PEER_LOCK, AUDIT_LOCK, TERRAFORM_LOCK),
     _deployable("functions/fetch_archive", "fetch-archive"),
     _deployable("dataproc_jobs/candles", "candles-job"),
     _deployable("cloudrun/producer", "producer"),
@@ -130,6 +131,7 @@ BIGQUERY = Environment(".venv-bigquery", BIGQUERY_LOCK, "the BigQuery stand-in",
 FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
+TERRAFORM = Environment(".venv-terraform", TERRAFORM_LOCK, "Terraform, checkov and shellcheck", 500)
 
 JARS = Preparation(
     ".jars", "Kafka and Flink's connectors", 60, "local.java.jars", ("fetch",), ("local/java/jars.toml",)

@@ -131,3 +131,22 @@ resource "google_artifact_registry_repository_iam_member" "builder_images" {
   role       = "roles/artifactregistry.writer"
   member     = google_service_account.builder.member
 }
+
+# The random values from which an environment derives its passwords. They are in no state.
+resource "google_secret_manager_secret" "generated" {
+  #checkov:skip=CKV2_GCP_51:a raised revision replaces it
+  project             = var.project
+  secret_id           = "generated"
+  deletion_protection = true
+  labels              = var.labels
+  replication {
+    auto {}
+  }
+  depends_on = [google_project_service.this]
+}
+
+resource "google_secret_manager_secret_version" "generated" {
+  secret                 = google_secret_manager_secret.generated.id
+  secret_data_wo         = jsonencode(var.generated)
+  secret_data_wo_version = var.revision
+}

@@ -22,3 +22,24 @@ variable "labels" {
   type        = map(string)
   default     = { app = "bitcoin-pipeline" }
 }
+
+variable "generated" {
+  description = "Random values, which are stored by the first apply and by each raised revision: a text that passwords follow from, and the broker's key, certificate and authority as PEM. Later applies may bring others, without effect."
+  type        = object({ seed = string, broker_tls = string })
+  ephemeral   = true
+  sensitive   = true
+  validation {
+    condition     = length(var.generated.seed) >= 32
+    error_message = "the seed has 32 characters at least: python -m local.generated_secrets prints all values"
+  }
+  validation {
+    condition     = length(regexall("-----BEGIN [A-Z ]+-----", var.generated.broker_tls)) == 3
+    error_message = "broker_tls is a private key, its certificate and that of the authority: python -m local.generated_secrets prints all values"
+  }
+}
+
+variable "revision" {
+  description = "Number that is raised to store other random values."
+  type        = number
+  default     = 1
+}

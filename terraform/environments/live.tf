@@ -84,38 +84,51 @@ locals {
   }
 }
 
-# Passwords follow from one random text by the name of the secret, so that a single value is generated.
+module "generated" {
+  source  = "../modules/generated"
+  count   = local.has_live && !var.has_test_values ? 1 : 0
+  project = var.project
+  providers = {
+    google = google.secrets
+  }
+}
+
+locals {
+  seed       = var.has_test_values ? var.test_values.seed : one(module.generated[*].seed)
+  broker_tls = var.has_test_values ? var.test_values.broker_tls : one(module.generated[*].broker_tls)
+}
+
+# Passwords follow from one random text by the name of the secret.
 module "password" {
   source   = "../modules/secret"
   for_each = local.passwords
   project  = var.project
   name     = each.key
-  value    = sha256("${try(var.generated.seed, "")}:${each.key}")
+  value    = sha256("${local.seed}:${each.key}:${var.secret_revision}")
   revision = var.secret_revision
   readers  = { for account in each.value : account => local.member[account] }
   labels   = var.labels
 }
 
-# The broker's key, its certificate and that of its authority, as one text: a key never meets the certificate of another.
 module "broker_tls" {
   source   = "../modules/secret"
   count    = local.has_live ? 1 : 0
   project  = var.project
   name     = "broker-tls"
-  value    = try(var.generated.broker_tls, "")
+  value    = local.broker_tls
   revision = var.secret_revision
   readers  = { broker = local.member["broker"] }
   labels   = var.labels
 }
 
-# The authority's certificate, which is public, out of the stored text. It is a secret because Cloud Run mounts secrets as files.
+# The authority's certificate is public. It is a secret because Cloud Run mounts secrets as files.
 module "broker_ca" {
   source   = "../modules/secret"
   count    = local.has_live ? 1 : 0
   project  = var.project
   name     = "broker-ca"
-  value    = "${regexall("(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", module.broker_tls[0].value)[1]}\n"
-  revision = module.broker_tls[0].revision
+  value    = "${regexall("(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", local.broker_tls)[1]}\n"
+  revision = var.secret_revision
   readers  = { for account in distinct(concat(["broker"], [for client in local.broker_clients : client.account])) : account => local.member[account] }
   labels   = var.labels
 }
@@ -129,8 +142,8 @@ module "postgres" {
   tier                    = var.live.postgres.tier
   disk_gib                = var.live.postgres.disk_gib
   owner                   = local.postgres_owner
-  owner_password          = module.password["postgres-owner"].value
-  owner_password_revision = module.password["postgres-owner"].revision
+  owner_password          = sha256("${local.seed}:postgres-owner:${var.secret_revision}")
+  owner_password_revision = var.secret_revision
   clients                 = { for account in concat(["store-setup"], [for client in local.postgres_logins : client.account]) : account => local.member[account] }
   protected               = var.protected
   labels                  = var.labels

@@ -97,24 +97,8 @@ variable "live" {
   }
 }
 
-variable "generated" {
-  description = "Random values of this apply, of which only those of the first apply, or of a raised secret_revision, are stored: a text that passwords follow from, and the broker's key, certificate and authority as PEM."
-  type        = object({ seed = string, broker_tls = string })
-  ephemeral   = true
-  sensitive   = true
-  default     = null
-  validation {
-    condition     = var.live == null ? true : var.generated != null
-    error_message = "a live plane needs generated values: make deploy passes them, or python -m local.generated_secrets prints them"
-  }
-  validation {
-    condition     = var.generated == null ? true : length(var.generated.seed) >= 32 && length(regexall("-----BEGIN [A-Z ]+-----", var.generated.broker_tls)) == 3
-    error_message = "the seed has 32 characters at least, and broker_tls a key and two certificates"
-  }
-}
-
 variable "secret_revision" {
-  description = "Number that is raised to replace every password and the broker's certificate."
+  description = "Number that is raised to replace every password; with a raised revision of bootstrap also the broker's certificate."
   type        = number
   default     = 1
 }
@@ -159,4 +143,18 @@ variable "flow_logs" {
   description = "Whether a tenth of the network's flows is logged."
   type        = bool
   default     = false
+}
+
+variable "has_test_values" {
+  description = "Whether test_values are taken in place of the random values that bootstrap has stored; for tests, whose provider reads no secret."
+  type        = bool
+  default     = false
+}
+
+variable "test_values" {
+  description = "Random values of a test."
+  type        = object({ seed = string, broker_tls = string })
+  ephemeral   = true
+  sensitive   = true
+  default     = null
 }

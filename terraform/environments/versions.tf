@@ -17,3 +17,13 @@ provider "google" {
   user_project_override = true
   billing_project       = var.project
 }
+
+# Reads the random values that bootstrap has stored. It has a name of its own because Terraform's tests cannot replace a
+# provider that reads secrets.
+provider "google" {
+  alias                 = "secrets"
+  project               = var.project
+  region                = var.region
+  user_project_override = true
+  billing_project       = var.project
+}

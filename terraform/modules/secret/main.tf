@@ -1,5 +1,4 @@
-# A secret with one version, which is written once and is never part of a plan or of a state. A module that needs the value
-# in the same apply takes the output `value`, which is the stored one: the variable may differ in each apply.
+# A secret with one version, which is written once and is never part of a plan or of a state.
 resource "google_secret_manager_secret" "this" {
   #checkov:skip=CKV2_GCP_51:a new value is a new revision; rotation by a schedule needs a program that changes broker, database and clients together
   project             = var.project
@@ -15,11 +14,6 @@ resource "google_secret_manager_secret_version" "this" {
   secret                 = google_secret_manager_secret.this.id
   secret_data_wo         = var.value
   secret_data_wo_version = var.revision
-}
-
-ephemeral "google_secret_manager_secret_version" "this" {
-  secret  = google_secret_manager_secret.this.id
-  version = google_secret_manager_secret_version.this.version
 }
 
 resource "google_secret_manager_secret_iam_member" "reader" {

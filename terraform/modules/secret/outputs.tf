@@ -6,15 +6,3 @@ output "reference" {
   }
   depends_on = [google_secret_manager_secret_iam_member.reader]
 }
-
-output "revision" {
-  description = "Number of the revision, by which what is made from the value follows a change."
-  value       = var.revision
-}
-
-output "value" {
-  description = "The stored value."
-  value       = ephemeral.google_secret_manager_secret_version.this.secret_data
-  ephemeral   = true
-  sensitive   = true
-}
