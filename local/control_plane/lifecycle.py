@@ -18,9 +18,9 @@ from local.control_plane.call import Call
 from local.control_plane.operations import answer, is_operation, progress
 from local.control_plane.references import require_members, require_references, require_unused
 from local.control_plane.rules import RULES
-from local.control_plane.world import Refused, Resource, now, strings_in
+from local.control_plane.world import Answer, Refused, Resource, now, strings_in
 
-_SHORT_NAMES: Final = {"compute", "sqladmin", "storage", "bigquery", "dataproc", "logging"}
+_SHORT_NAMES: Final = {"compute", "sqladmin", "storage", "bigquery", "logging"}
 """APIs in which a resource's `name` is its last part alone."""
 
 _READY_STATES: Final = ("ACTIVE", "READY", "RUNNABLE", "ENABLED", "RUNNING")
@@ -34,7 +34,7 @@ _COMPUTE_LINK: Final = re.compile(
 )
 
 
-def carry_out(call: Call) -> Resource:  # noqa: PLR0911  # one return for each kind of method
+def carry_out(call: Call) -> Answer:  # noqa: PLR0911  # one return for each kind of method
     """Do what a request demands and return the answer. Raises Refused."""
     if handler := RULES.handlers.get(call.method.id):
         return handler(call)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from local.control_plane.call import Call
-from local.control_plane.world import Refused, Resource
+from local.control_plane.world import Answer, Refused, Resource
 
 _KEPT: Final[Mapping[str, tuple[str, ...]]] = {
     "storage.buckets.insert": ("name",),
@@ -49,7 +49,7 @@ class Mirrors:
         """Whether an emulator alone answers the call."""
         return call.method.host in self._addresses and call.method.id.startswith(_FORWARDED)
 
-    def forward(self, call: Call, headers: Mapping[str, str]) -> Resource:
+    def forward(self, call: Call, headers: Mapping[str, str]) -> Answer:
         """The emulator's own answer to a call. Raises Refused as the emulator does."""
         is_upload = call.method.verb == "POST" and "uploadType" in call.query
         path = f"/{'upload/' if is_upload else ''}{call.path}"
@@ -67,7 +67,7 @@ class Mirrors:
             call.query = {"deleteContents": "true"}
         self._send(call, path, verb_body, "application/json")
 
-    def _send(self, call: Call, path: str, content: bytes, content_type: str) -> Resource:
+    def _send(self, call: Call, path: str, content: bytes, content_type: str) -> Answer:
         address = urlsplit(self._addresses[call.method.host])
         query = f"?{urlencode(call.query)}" if call.query else ""
         connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT_S)
@@ -80,5 +80,7 @@ class Mirrors:
         if response.status >= 300:
             message = text.decode(errors="replace")[:500]
             raise Refused(response.status, f"the emulator of {call.method.host}: {message}")
-        answer: Any = json.loads(text or b"{}")
-        return answer if isinstance(answer, dict) else {}
+        if call.query.get("alt") == "media":
+            return text
+        answer: Resource = json.loads(text or b"{}")
+        return answer

@@ -52,7 +52,9 @@ def require_unused(call: Call) -> None:
             if is_other and link in strings_in(other) and link not in other.get("users", ()):
                 reason = "resourceInUseByAnotherResource"
                 raise Refused(400, f"The resource '{name}' is already being used by '{_VERSION.sub('', key)}'", reason)
-    if call.method.id == "storage.buckets.delete" and call.world.below(f"{call.key}/o"):
+    if call.method.id == "storage.buckets.delete" and any(
+        key.startswith(f"{call.key}/o/") for key in call.world.resources
+    ):
         raise Refused(409, "The bucket you tried to delete is not empty.", "conflict")
 
 

@@ -18,7 +18,7 @@ from typing import Final, TextIO
 
 from local.control_plane.certificates import write_certificate
 from local.control_plane.service import ControlPlane, Request
-from local.control_plane.world import Refused, Resource
+from local.control_plane.world import Answer, Refused
 
 _HOSTS: Final = ["*.googleapis.com"]
 
@@ -102,10 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(chunks)
 
-    def _send(self, code: int, answer: Resource) -> None:
-        content = json.dumps(answer).encode()
+    def _send(self, code: int, answer: Answer) -> None:
+        is_content = isinstance(answer, bytes)
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/octet-stream" if is_content else "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from local.control_plane.call import Call
 from local.control_plane.checking import request_faults
@@ -20,8 +20,9 @@ from local.control_plane.discovery import Catalogue
 from local.control_plane.lifecycle import carry_out
 from local.control_plane.mirrors import Mirrors
 from local.control_plane.rules.project import require_enabled
-from local.control_plane.world import Refused, Resource, World
+from local.control_plane.world import Answer, Refused, World
 
+STORAGE: Final = "storage.googleapis.com"
 _SECRET_METHODS: Final = ("secretmanager.projects.secrets.addVersion", "sql.users.insert", "sql.users.update")
 
 
@@ -40,13 +41,17 @@ class Request:
     def of(cls, host: str, verb: str, target: str, headers: Mapping[str, str], content: bytes) -> Request:
         """The request for `target`, a path with a query, at `host`."""
         parts = urlsplit(target)
-        path = parts.path.removeprefix("/").removeprefix("upload/")
+        path = parts.path.removeprefix("/").removeprefix("upload/").removeprefix("download/")
         pairs = parse_qs(parts.query, keep_blank_values=True)
         query = {re.sub(r"_(\w)", lambda match: match[1].upper(), name): values[-1] for name, values in pairs.items()}
-        return cls(_API_HOSTS.get(host, host), verb, path, query, headers, content)
+        host = _API_HOSTS.get(host, host)
+        if host == STORAGE and not path.startswith("storage/"):  # an object's content by the XML API: BUCKET/OBJECT
+            bucket, _, name = path.partition("/")
+            path, query = f"storage/v1/b/{bucket}/o/{quote(unquote(name), safe='')}", {**query, "alt": "media"}
+        return cls(host, verb, path, query, headers, content)
 
 
-_API_HOSTS: Final = {"www.googleapis.com": "storage.googleapis.com"}
+_API_HOSTS: Final = {"www.googleapis.com": STORAGE}
 """Other names of the hosts in the discovery documents."""
 
 
@@ -63,7 +68,7 @@ class ControlPlane:
         self._mirrors = mirrors
         self._lock = threading.Lock()
 
-    def answer(self, request: Request) -> Resource:
+    def answer(self, request: Request) -> Answer:
         """The answer to a request. Raises Refused."""
         host = _regional(request.host)
         method = self._catalogue.route(host, request.verb, request.path)

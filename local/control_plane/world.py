@@ -14,6 +14,9 @@ from typing import Any, Final
 Resource = dict[str, Any]
 """A resource, or a part of one, as the API's JSON has it."""
 
+Answer = Resource | bytes
+"""The answer to a request: JSON, or the content of an object."""
+
 PROJECT: Final = "demo-project"
 PROJECT_NUMBER: Final = "123456789012"
 
@@ -51,7 +54,8 @@ class World:
 
     `resources`: by key, which is `<host>/<version>/<name>`, such as `pubsub.googleapis.com/v1/projects/p/topics/t`.
     `policies`: IAM policies by the key of their resource. `payloads`: the payloads of secret versions by key; they are
-    in no resource and in no log. `polls`: how often a client finds an operation unfinished before it is done.
+    in no resource and in no log. `contents`: the bytes of stored objects by key. `polls`: how often a client finds an
+    operation unfinished before it is done.
     """
 
     project: str = PROJECT
@@ -60,6 +64,7 @@ class World:
     resources: dict[str, Resource] = field(default_factory=dict)
     policies: dict[str, Resource] = field(default_factory=dict)
     payloads: dict[str, Resource] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
     unfinished: dict[str, int] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1_000_000_001))
 
@@ -77,6 +82,7 @@ class World:
             del self.resources[name]
             self.policies.pop(name, None)
             self.payloads.pop(name, None)
+            self.contents.pop(name, None)
         self.policies.pop(key, None)
 
 

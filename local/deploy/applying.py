@@ -130,10 +130,13 @@ def bootstrap(target: Target, conversation: Conversation) -> None:
     module = RootModule("bootstrap", target, conversation, state)
     module.init()
     variables = [f"-var=project={target.project}", f"-var=region={target.region}"]
-    if module.change("Apply?", f"It costs {_BOOTSTRAP_COST}.", variables):
-        conversation.say("bootstrap is done; next: make publish")
-    else:
-        conversation.say("bootstrap is done already; nothing was changed")
+    secrets = target.folder / "generated.tfvars.json"
+    try:
+        # Terraform stores these values with the first apply only, and never in its state.
+        changed = module.change("Apply?", f"It costs {_BOOTSTRAP_COST}.", variables, _generated(secrets))
+    finally:
+        secrets.unlink(missing_ok=True)
+    conversation.say("bootstrap is done; next: make publish" if changed else "nothing was changed: it is done already")
     _keep_state(target, state)
 
 
@@ -149,15 +152,12 @@ def deploy(target: Target, environment: Environment, values: Sequence[Path], con
     files = [_MODULES / "environments" / f"{environment}.tfvars", target.artifacts_file, *values]
     arguments = [f"-var-file={path}" for path in files]
     arguments += [f"-var=project={target.project}", f"-var=region={target.region}"]
-    secrets = target.folder / "generated.tfvars.json"
-    try:
-        ephemeral = _generated(secrets)
-        changed = module.change("Deploy?", cost_of(environment, target.region), arguments, ephemeral)
-    finally:
-        secrets.unlink(missing_ok=True)
+    changed = module.change("Deploy?", cost_of(environment, target.region), arguments)
     outputs = module.output()
     if changed:
         _run_store_setup(target, outputs, conversation)
+    if bucket := outputs.get("dags_bucket"):
+        _copy_dags(target, bucket, conversation)
     conversation.say("deployed" if changed else "everything is deployed already; nothing was changed")
     return str(outputs.get("dashboard_url") or "")
 
@@ -194,6 +194,26 @@ def _run_store_setup(target: Target, outputs: Mapping[str, Any], conversation: C
     client = run_v2.JobsClient(transport="rest")
     path = f"projects/{target.project}/locations/{target.region}/jobs/{name.rpartition('/')[2]}"
     client.run_job(name=path, timeout=60).result(timeout=900)
+
+
+def _copy_dags(target: Target, bucket: str, conversation: Conversation) -> None:
+    """Bring the DAGs of `make build` to Composer's bucket; a file that is there in the same form stays."""
+    import base64
+    import hashlib
+
+    from google.cloud import storage
+
+    dags = storage.Client(target.project).bucket(bucket)
+    folder = ROOT / "dist" / "composer_dags"
+    copied = 0
+    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        name = f"dags/{path.relative_to(folder).as_posix()}"
+        digest = base64.b64encode(hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()).decode()
+        present = dags.get_blob(name)
+        if present is None or present.md5_hash != digest:
+            dags.blob(name).upload_from_filename(str(path))
+            copied += 1
+    conversation.say(f"{copied} files of DAGs were copied")
 
 
 def _fetch_state(target: Target, state: Path) -> None:

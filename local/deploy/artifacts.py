@@ -71,7 +71,7 @@ def terraform_variables(bundle: Bundle, target: Target, images: Mapping[str, str
     return {
         "artifacts": {
             "bucket": target.artifact_bucket,
-            "builder": f"builder@{target.project}.iam.gserviceaccount.com",
+            "builder": target.builder,
             "registry": target.registry,
             "functions": {name: item.object_name for name, item in bundle.functions.items()},
             "batch": {

@@ -18,7 +18,7 @@ from typing import Any, Final
 from local.deploy.artifacts import ImageContext
 from local.deploy.target import Conversation, DeployError, Target
 
-REDPANDA: Final = "docker.redpanda.com/redpandadata/redpanda:v25.2.9"
+REDPANDA: Final = "docker.redpanda.com/redpandadata/redpanda:v25.3.1"
 """The broker's image, which is copied into the registry so that its machine needs no way out."""
 
 _MANIFESTS: Final = ", ".join(
@@ -42,7 +42,7 @@ class Images:
 
     def publish(self, context: ImageContext) -> str:
         """The reference of an image by its digest; it is built and pushed unless it is there. Raises DeployError."""
-        name = f"{self._target.registry}/{context.name}"
+        name = f"{self._target.registry_host}/{context.name}"
         digest = self.digest(context.name, context.tag)
         if digest is None:
             self._conversation.say(f"building {context.name}")
@@ -53,7 +53,7 @@ class Images:
     def copy(self, source: str, name: str) -> str:
         """The reference by tag and digest of an image of another registry, copied here unless it is here."""
         tag = source.rpartition(":")[2]
-        target = f"{self._target.registry}/{name}:{tag}"
+        target = f"{self._target.registry_host}/{name}:{tag}"
         digest = self.digest(name, tag)
         if digest is None:
             self._conversation.say(f"copying {source}")
@@ -70,7 +70,7 @@ class Images:
         """The digest of a tag in the registry; None when it is not there. Raises DeployError."""
         import requests
 
-        host, _, path = self._target.registry.partition("/")
+        host, _, path = self._target.registry_host.partition("/")
         url = f"https://{host}/v2/{path}/{name}/manifests/{tag}"
         headers = {"Authorization": f"Bearer {_token()}", "Accept": _MANIFESTS}
         answer = requests.head(url, headers=headers, timeout=_TIMEOUT_S)

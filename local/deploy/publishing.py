@@ -23,7 +23,7 @@ def publish(target: Target, dist: Path, conversation: Conversation) -> None:
     files = list(bundle.files())
     conversation.say(
         f"publish stores {len(files)} files in gs://{target.artifact_bucket} and the images {names} and redpanda in "
-        f"{target.registry}, unless they are there. It costs {_MONTHLY}."
+        f"{target.registry_host}, unless they are there. It costs {_MONTHLY}."
     )
     conversation.ask("Publish?")
     stored = store(files, target)

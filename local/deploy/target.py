@@ -50,8 +50,18 @@ class Target:
 
     @property
     def registry(self) -> str:
+        """The full name of the registry of images."""
+        return f"projects/{self.project}/locations/{self.region}/repositories/pipeline"
+
+    @property
+    def registry_host(self) -> str:
         """Where images are pushed."""
         return f"{self.region}-docker.pkg.dev/{self.project}/pipeline"
+
+    @property
+    def builder(self) -> str:
+        """The full name of the account that builds functions."""
+        return f"projects/{self.project}/serviceAccounts/builder@{self.project}.iam.gserviceaccount.com"
 
     @property
     def artifacts_file(self) -> Path:

@@ -34,7 +34,9 @@ def plane(*, enabled: bool = True, polls: int = 0) -> ControlPlane:
 def send(made: ControlPlane, verb: str, host: str, target: str, body: Any = None) -> Resource:
     """The answer to a request. Raises Refused."""
     content = b"" if body is None else json.dumps(body).encode()
-    return made.answer(Request.of(host, verb, target, {"Content-Type": "application/json"}, content))
+    answer = made.answer(Request.of(host, verb, target, {"Content-Type": "application/json"}, content))
+    assert isinstance(answer, dict)
+    return answer
 
 
 def post(made: ControlPlane, host: str, target: str, body: Any) -> Resource:

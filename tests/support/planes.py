@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from local.control_plane.certificates import write_certificate
 from local.control_plane.discovery import Catalogue
 from local.control_plane.mirrors import Mirrors
 from local.control_plane.server import ControlPlaneServer
 from local.control_plane.service import ControlPlane, Request
 from local.control_plane.world import PROJECT, World
-from tests.support.terraform import Terraform, copied, values_file
+from local.generated_secrets import broker_tls
+from tests.support.terraform_runs import Terraform, copied, values_file
 
 REGION: Final = "europe-west1"
 _HASH: Final = "0" * 63
@@ -42,13 +43,23 @@ class AppliedProject:
         self.server.__exit__(kind, error, at)
         self._log.close()
 
+    def client_environ(self) -> dict[str, str]:
+        """The variables that lead Terraform to this project."""
+        return self.server.client_environ()
+
     def prepare(self) -> None:
         """Apply the bootstrap, store what stands for the artifacts, and install the environments' provider."""
         self.bootstrap.init()
-        self.bootstrap.apply(f"-var=project={PROJECT}", f"-var=region={REGION}")
+        self.bootstrap.apply(*self.bootstrap_arguments())
         for name in (*artifacts()["functions"].values(), artifacts()["flink"], *batch_files()):
             self.store(name, b"stands for an artifact")
         self.environment.init()
+
+    def bootstrap_arguments(self) -> list[str]:
+        """Terraform's arguments for the bootstrap, with random values that are new in each call."""
+        generated = {"seed": secrets.token_urlsafe(48), "broker_tls": broker_tls()}
+        given = {"project": PROJECT, "region": REGION, "generated": generated}
+        return [values_file(self.folder / "bootstrap.tfvars.json", **given)]
 
     def store(self, name: str, content: bytes) -> None:
         """Store an object in the artifact bucket, as `make publish` does."""
@@ -58,10 +69,7 @@ class AppliedProject:
 
     def arguments(self, environment: str, **values: Any) -> list[str]:
         """Terraform's arguments for an environment. `values`: of its variables, in place of the file's."""
-        authority, key = write_certificate(self.folder, ["broker.pipeline.internal"])
-        tls = key.read_text() + authority.read_text() * 2
-        generated = {"seed": "0123456789abcdef" * 4, "broker_tls": tls}
-        given = {"project": PROJECT, "region": REGION, "artifacts": artifacts(), "generated": generated, **values}
+        given = {"project": PROJECT, "region": REGION, "artifacts": artifacts(), **values}
         file = values_file(self.folder / "given.tfvars.json", **given)
         return [f"-var-file={environment}.tfvars", file]
 
@@ -72,26 +80,26 @@ class AppliedProject:
     def left(self) -> list[str]:
         """The keys of all resources but services, operations and what the bootstrap made."""
         kept = ("/operations/", "serviceusage.", f"/b/{PROJECT}-state", f"/b/{PROJECT}-artifacts", "/repositories/")
-        builder = "/serviceAccounts/builder@"
-        return sorted(key for key in self.plane.world.resources if not any(part in key for part in (*kept, builder)))
+        kept += ("/serviceAccounts/builder@", "/secrets/generated")
+        return sorted(key for key in self.plane.world.resources if not any(part in key for part in kept))
 
 
 def artifacts() -> dict[str, Any]:
     """The value of the variable `artifacts` for files and images that only have names."""
-    registry = f"{REGION}-docker.pkg.dev/{PROJECT}/pipeline"
+    images_at = f"{REGION}-docker.pkg.dev/{PROJECT}/pipeline"
     functions = ("archive_live", "fetch_archive", "publish_live")
     images = ("command", "dashboard", "producer", "store_setup")
     main, *files = batch_files()
     return {
         "bucket": f"{PROJECT}-artifacts",
-        "builder": f"builder@{PROJECT}.iam.gserviceaccount.com",
-        "registry": registry,
+        "builder": f"projects/{PROJECT}/serviceAccounts/builder@{PROJECT}.iam.gserviceaccount.com",
+        "registry": f"projects/{PROJECT}/locations/{REGION}/repositories/pipeline",
         "functions": {name: f"functions/{name}-{_HASH}1.zip" for name in functions},
         "batch": {"main": main, "files": files},
         "flink": f"flink/candles-{_HASH}3.zip",
         "images": {
-            **{name: f"{registry}/{name}@sha256:{_HASH}4" for name in images},
-            "redpanda": f"{registry}/redpanda:v25.2.9@sha256:{_HASH}5",
+            **{name: f"{images_at}/{name}@sha256:{_HASH}4" for name in images},
+            "redpanda": f"{images_at}/redpanda:v25.3.1@sha256:{_HASH}5",
         },
     }
 

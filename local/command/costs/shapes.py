@@ -31,8 +31,8 @@ class Live:
     producer_memory_gib: float
     broker_disk_type: str = "pd-balanced"
     broker_boot_gib: int = 10
-    flink_boot_gib: int = 30
-    flink_boot_type: str = "pd-standard"
+    flink_boot_gib: int = 50
+    flink_boot_type: str = "pd-balanced"
     flink_workers: int = 0
 
 
@@ -59,15 +59,13 @@ SHAPES: Final = {
     ),
     Environment.FULL: Shape(
         Live(
-            broker_machine="n2-standard-2",
-            broker_disk_gib=100,
-            flink_machine="n2-standard-4",
+            broker_machine="e2-standard-2",
+            broker_disk_gib=200,
+            flink_machine="e2-standard-4",
             sql_tier="db-custom-1-3840",
             sql_disk_gib=20,
             producer_vcpus=2,
-            producer_memory_gib=2,
-            broker_disk_type="pd-ssd",
-            flink_boot_gib=100,
+            producer_memory_gib=1,
         ),
         composer="ENVIRONMENT_SIZE_SMALL",
     ),

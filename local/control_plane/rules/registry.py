@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.control_plane.call import Call
-from local.control_plane.world import Refused, Resource
+from local.control_plane.world import Answer, Refused, Resource
 
-Handler = Callable[[Call], Resource]
+Handler = Callable[[Call], Answer]
 Completion = Callable[[Call, Resource, str], None]
 Condition = Callable[[Call, Resource], Any]
 Identity = Callable[[Call, Resource], tuple[str, Resource]]

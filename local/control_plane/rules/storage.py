@@ -15,7 +15,7 @@ import google_crc32c
 from local.control_plane.call import Call
 from local.control_plane.catalogues import MULTI_REGIONS, is_place
 from local.control_plane.rules.registry import Rules
-from local.control_plane.world import Refused, Resource, now, with_defaults
+from local.control_plane.world import Answer, Refused, Resource, now, with_defaults
 
 RULES: Final = Rules(names={"storage.buckets.insert": r"(?!goog)[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"})
 
@@ -58,6 +58,7 @@ def _insert_object(call: Call) -> Resource:
     bucket, name = call.arguments["bucket"], call.query.get("name") or metadata["name"]
     key = f"storage.googleapis.com/storage/v1/b/{bucket}/o/{name}"
     call.existing(key.partition("/o/")[0])
+    _require_generation(call, key)
     generation = call.world.next_number()
     resource = {
         **{"kind": "storage#object", "id": f"{bucket}/{name}/{generation}", "name": name, "bucket": bucket},
@@ -69,7 +70,37 @@ def _insert_object(call: Call) -> Resource:
         "selfLink": f"https://{key}",
         **metadata,
     }
+    call.world.contents[key] = data
     return call.store(key, resource)
+
+
+@RULES.handles("storage.objects.get")
+def _read_object(call: Call) -> Answer:
+    resource = call.existing()
+    return call.world.contents[call.key] if call.query.get("alt") == "media" else resource
+
+
+@RULES.handles("storage.objects.list")
+def _list_objects(call: Call) -> Resource:
+    prefix, objects = call.query.get("prefix", ""), f"{call.key}/"
+    call.existing(call.key.removesuffix("/o"))
+    names = sorted(key for key in call.world.resources if key.startswith(objects + prefix))
+    return {"kind": "storage#objects", "items": [call.world.resources[key] for key in names]}
+
+
+@RULES.handles("storage.objects.delete")
+def _delete_object(call: Call) -> Resource:
+    call.existing()
+    _require_generation(call, call.key)
+    call.world.remove(call.key)
+    return {}
+
+
+def _require_generation(call: Call, key: str) -> None:
+    """Refuse a change whose precondition names another generation than the present one; 0 is that of no object."""
+    wanted = call.query.get("ifGenerationMatch")
+    if wanted is not None and wanted != call.world.resources.get(key, {}).get("generation", "0"):
+        raise Refused(412, "At least one of the pre-conditions you specified did not hold.", "conditionNotMet")
 
 
 def parts_of(query: object, content: bytes) -> tuple[Resource, bytes]:
