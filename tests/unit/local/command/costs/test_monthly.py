@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local.checkout import ROOT
 from local.command.costs.monthly import UnknownPriceError, monthly_items, price_table
 from local.command.costs.shapes import SHAPES, Environment, Work
 
@@ -32,7 +33,7 @@ def test_the_live_plane_adds_its_machines() -> None:
     assert items["producer (worker pool)"] == pytest.approx(
         (730 * 3600 - 240_000) * 0.0000112 + (730 * 3600 / 2 - 450_000) * 0.00000124
     )
-    assert round(sum(items.values())) == 138
+    assert round(sum(items.values())) == 142
 
 
 def test_composer_replaces_the_daily_job() -> None:
@@ -51,3 +52,10 @@ def test_more_days_and_symbols_cost_storage() -> None:
 def test_a_region_without_prices_is_named() -> None:
     with pytest.raises(UnknownPriceError, match="no price of the region mars-north1; it has asia-northeast1, "):
         items_of(Environment.SMALL, region="mars-north1")
+
+
+@pytest.mark.parametrize("environment", Environment)
+def test_the_readme_states_the_price(environment: Environment) -> None:
+    total = round(sum(items_of(environment).values()))
+    [row] = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{environment}` |")]
+    assert row.split("|")[3].strip() == str(total)
