@@ -134,7 +134,6 @@ resource "google_artifact_registry_repository_iam_member" "builder_images" {
 
 # The random values from which an environment derives its passwords. They are in no state.
 resource "google_secret_manager_secret" "generated" {
-  #checkov:skip=CKV2_GCP_51:a raised revision replaces it
   project             = var.project
   secret_id           = "generated"
   deletion_protection = true

@@ -41,7 +41,7 @@ locals {
   }
   postgres_environ = {
     for login in concat(keys(local.postgres_logins), ["store-setup"]) : login => {
-      PGHOST        = one(module.postgres[*].address)
+      PGHOST        = one(module.postgres[*].host)
       PGDATABASE    = one(module.postgres[*].database)
       PGUSER        = login == "store-setup" ? local.postgres_owner : replace(login, "-", "_")
       PGSSLMODE     = "verify-ca"
@@ -60,12 +60,9 @@ locals {
       PIPELINE_SYMBOLS      = join(",", var.symbols)
       PRODUCER_CONNECTIONS  = tostring(var.live.producer.connections)
       PIPELINE_EVENTS_TOPIC = module.events.topic
-      HOST                  = "0.0.0.0"
-      PORT                  = "8080"
     })
     dashboard = merge(local.warehouse_environ, local.broker_environ["dashboard"], local.postgres_environ["dashboard"], {
       PIPELINE_SYMBOLS = join(",", var.symbols)
-      HOST             = "0.0.0.0"
     })
     store_setup = merge(local.broker_environ["store-setup"], local.postgres_environ["store-setup"], {
       POSTGRES_LOGINS = join(",", [for login, client in local.postgres_logins : "${replace(login, "-", "_")}=${client.role}"])
@@ -139,6 +136,7 @@ module "postgres" {
   project                 = var.project
   region                  = var.region
   network                 = module.network.services
+  zone_name               = module.network.zone
   tier                    = var.live.postgres.tier
   disk_gib                = var.live.postgres.disk_gib
   owner                   = local.postgres_owner
@@ -290,5 +288,7 @@ module "dashboard" {
   size    = { cpu = var.live.dashboard.cpu, memory_mib = var.live.dashboard.memory_mib, instances = var.live.dashboard.instances }
   iap     = var.live.dashboard.iap
   viewers = var.dashboard_viewers
-  labels  = var.labels
+
+  project_number = data.google_project.this.number
+  labels         = var.labels
 }

@@ -63,3 +63,8 @@ output "region" {
   description = "Region of the environment."
   value       = var.region
 }
+
+output "broker_rules" {
+  description = "What each user of the broker may do; null without a live plane."
+  value       = one(module.broker[*].rules)
+}

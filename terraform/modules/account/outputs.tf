@@ -11,5 +11,5 @@ output "member" {
 
 output "id" {
   description = "Full resource name of the account."
-  value       = google_service_account.this.name
+  value       = "projects/${var.project}/serviceAccounts/${google_service_account.this.email}"
 }

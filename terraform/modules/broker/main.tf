@@ -41,10 +41,10 @@ locals {
   }
 
   # Container-Optimized OS reads it on every boot: the files are in memory, and the disk alone keeps anything.
-  cloud_config = "#cloud-config\n${yamlencode({
+  cloud_config = yamlencode({
     write_files = [for path, content in local.files : { path = "/etc/${path}", permissions = "0644", owner = "root", content = content }]
     runcmd      = ["systemctl daemon-reload", "systemctl start --no-block redpanda.service redpanda-clients.service"]
-  })}"
+  })
 }
 
 resource "google_compute_address" "this" {
@@ -109,7 +109,6 @@ resource "google_compute_disk_resource_policy_attachment" "snapshots" {
 
 resource "google_compute_instance" "this" {
   #checkov:skip=CKV_GCP_38:public market data; Google's own encryption at rest needs no key of ours
-  #checkov:skip=CKV_GCP_32:project-wide SSH keys are blocked by enable-oslogin
   project                   = var.project
   name                      = "broker"
   zone                      = var.zone
@@ -148,9 +147,9 @@ resource "google_compute_instance" "this" {
   }
 
   metadata = {
-    user-data                 = local.cloud_config
+    user-data                 = "#cloud-config\n${local.cloud_config}"
     enable-oslogin            = "TRUE"
-    block-project-ssh-keys    = "TRUE"
+    block-project-ssh-keys    = "true"
     google-logging-enabled    = "true"
     google-monitoring-enabled = "true"
     cos-metrics-enabled       = "true"

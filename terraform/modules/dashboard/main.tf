@@ -1,9 +1,5 @@
 # The dashboard as a service of Cloud Run. It has no login of its own: either Google's sign-in in front of it (IAP) or the
 # caller's own token (IAM) admits its viewers.
-data "google_project" "this" {
-  project_id = var.project
-}
-
 resource "google_cloud_run_v2_service" "this" {
   project             = var.project
   name                = "dashboard"
@@ -126,7 +122,7 @@ resource "google_cloud_run_v2_service_iam_member" "proxy" {
   location = var.region
   name     = google_cloud_run_v2_service.this.name
   role     = "roles/run.invoker"
-  member   = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-iap.iam.gserviceaccount.com"
+  member   = "serviceAccount:service-${var.project_number}@gcp-sa-iap.iam.gserviceaccount.com"
 }
 
 resource "google_iap_web_cloud_run_service_iam_member" "viewer" {

@@ -71,3 +71,8 @@ variable "viewers" {
     error_message = "a viewer is user:, group:, domain: or serviceAccount:, never allUsers: the page queries BigQuery at your cost"
   }
 }
+
+variable "project_number" {
+  description = "Number of the project, by which Google's proxy (IAP) is named."
+  type        = string
+}

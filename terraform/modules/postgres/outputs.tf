@@ -1,6 +1,7 @@
-output "address" {
-  description = "Private address of the instance."
-  value       = google_sql_database_instance.this.private_ip_address
+output "host" {
+  description = "Name of the instance in the private zone."
+  value       = local.host
+  depends_on  = [google_dns_record_set.this]
 }
 
 output "database" {

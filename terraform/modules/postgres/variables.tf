@@ -63,3 +63,14 @@ variable "labels" {
   description = "Labels of the instance."
   type        = map(string)
 }
+
+variable "zone_name" {
+  description = "Name of the private DNS zone."
+  type        = string
+}
+
+variable "domain" {
+  description = "Domain of the private DNS zone."
+  type        = string
+  default     = "pipeline.internal."
+}

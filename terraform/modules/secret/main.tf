@@ -1,6 +1,5 @@
 # A secret with one version, which is written once and is never part of a plan or of a state.
 resource "google_secret_manager_secret" "this" {
-  #checkov:skip=CKV2_GCP_51:a new value is a new revision; rotation by a schedule needs a program that changes broker, database and clients together
   project             = var.project
   secret_id           = var.name
   deletion_protection = false

@@ -1,5 +1,12 @@
-mock_provider "google" {
-  source = "../../tests/terraform/mocks"
+# The plan of an environment by the real provider, which needs no credentials for it: terraform test -var-file=small.tfvars
+# with any text in GOOGLE_OAUTH_ACCESS_TOKEN. tests/terraform reads the plans of all environments.
+provider "google" {
+  project = "demo-project"
+  region  = "europe-west1"
+}
+override_data {
+  target = data.google_project.this
+  values = { number = "123456789012" }
 }
 
 variables {
@@ -31,18 +38,12 @@ variables {
     seed       = "0123456789abcdef0123456789abcdef"
     broker_tls = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\nb\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\na\n-----END CERTIFICATE-----\n"
   }
+  alerts            = { email = "ops@example.com" }
+  budget            = { billing_account = "012345-6789AB-CDEF01", currency = "EUR", amount = 150 }
+  dashboard_viewers = ["user:viewer@example.com"]
+  operators         = ["user:operator@example.com"]
 }
 
-run "small" {
-  variables {
-    live = {
-      producer  = { cpu = "1", memory_mib = 512 }
-      broker    = { machine = "e2-small", memory_mib = 1280, disk_gib = 20 }
-      postgres  = { tier = "db-f1-micro" }
-      flink     = { machine = "e2-standard-2", taskmanager_mib = 2048 }
-      dashboard = {}
-    }
-    alerts = { email = "ops@example.com" }
-    budget = { billing_account = "012345-6789AB-CDEF01", currency = "EUR", amount = 150 }
-  }
+run "plan" {
+  command = plan
 }
