@@ -1,7 +1,7 @@
 """The methods of Google's APIs as their discovery documents describe them, and the route from a request to its method.
 
-Imported by the other modules of `local.control_plane`. The documents come with the package google-api-python-client;
-https://developers.google.com/discovery/v1/reference/apis describes their form.
+Imported by the other modules of `local.control_plane`. The documents come with the package google-api-python-client,
+or lie in `documents` where it has none; https://developers.google.com/discovery/v1/reference/apis describes their form.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from urllib.parse import unquote, urlsplit
 
 APIS: Final = (
     *("artifactregistry.v1", "bigquery.v2", "bigqueryreservation.v1", "billingbudgets.v1", "cloudbilling.v1"),
-    *("cloudfunctions.v2", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "cloudscheduler.v1", "composer.v1"),
+    *(
+        "cloudfunctions.v2",
+        "cloudquotas.v1",
+        "cloudresourcemanager.v1",
+        "cloudresourcemanager.v3",
+        "cloudscheduler.v1",
+        "composer.v1",
+    ),
     *(
         "compute.v1",
         "dataproc.v1",
@@ -125,7 +132,8 @@ class Catalogue:
 
 
 def _document(name: str) -> Mapping[str, Any]:
-    path = files("googleapiclient") / "discovery_cache" / "documents" / f"{name}.json"
+    own = files(__package__) / "documents" / f"{name}.json"  # of an API that the package has no document of
+    path = own if own.is_file() else files("googleapiclient") / "discovery_cache" / "documents" / f"{name}.json"
     document: Mapping[str, Any] = json.loads(path.read_bytes())
     return document
 
