@@ -38,7 +38,7 @@ def request_faults(method: Method, path: str, query: Mapping[str, str], body: An
     and nulls of messages.
     """
     faults = []
-    for name, value in method.documented_arguments(path).items():
+    for name, value in (method.documented_arguments(path) or {}).items():
         pattern = method.parameters.get(name, {}).get("pattern")
         if pattern and not re.fullmatch(pattern.strip("^$"), value):
             faults.append(f"Invalid value for field '{name}': '{value}'. Must be a match of regex '{pattern}'")

@@ -96,13 +96,11 @@ class Method:
 
     def arguments(self, path: str) -> dict[str, str] | None:
         """The variables of a request's path, one a segment; None when it is not of this method."""
-        match = _expression(self.path).fullmatch(path)
-        return {name: unquote(value) for name, value in match.groupdict().items()} if match else None
+        return _variables(self.path, path)
 
-    def documented_arguments(self, path: str) -> dict[str, str]:
+    def documented_arguments(self, path: str) -> dict[str, str] | None:
         """The variables of a request's path by their documented names."""
-        match = _expression(self.named_path).fullmatch(path)
-        return {name: unquote(value) for name, value in match.groupdict().items()} if match else {}
+        return _variables(self.named_path, path)
 
 
 class Catalogue:
@@ -122,8 +120,13 @@ class Catalogue:
         return {host for host, _ in self._methods}
 
     def route(self, host: str, verb: str, path: str) -> Method | None:
-        """The method that answers a request."""
-        return next((item for item in self._methods.get((host, verb), ()) if item.arguments(path) is not None), None)
+        """The method that answers a request.
+
+        A few documents give one segment for a name that has several, so the documented form is tried as well.
+        """
+        found = self._methods.get((host, verb), ())
+        exact = (item for item in found if item.arguments(path) is not None)
+        return next(exact, None) or next((item for item in found if item.documented_arguments(path) is not None), None)
 
     def operation_getters(self, method: Method) -> list[Method]:
         """The methods by which clients read the operations of `method`'s API."""
@@ -166,6 +169,11 @@ def _entries(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _precedence(method: Method) -> tuple[int, int]:
     """Methods with more literal text are tried first, so that `{name}:verb` goes before `{name}`."""
     return -len(_VARIABLE.sub("", method.path)), method.path.count("{")
+
+
+def _variables(template: str, path: str) -> dict[str, str] | None:
+    match = _expression(template).fullmatch(path)
+    return {name: unquote(value) for name, value in match.groupdict().items()} if match else None
 
 
 @functools.cache

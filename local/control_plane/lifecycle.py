@@ -20,7 +20,7 @@ from local.control_plane.references import require_members, require_references, 
 from local.control_plane.rules import RULES
 from local.control_plane.world import Answer, Refused, Resource, now, strings_in
 
-_SHORT_NAMES: Final = {"compute", "sqladmin", "storage", "bigquery", "logging"}
+_SHORT_NAMES: Final = {"compute", "dns", "sqladmin", "storage", "bigquery", "logging"}
 """APIs in which a resource's `name` is its last part alone."""
 
 _READY_STATES: Final = ("ACTIVE", "READY", "RUNNABLE", "ENABLED", "RUNNING")

@@ -48,7 +48,9 @@ def require_unused(call: Call) -> None:
     name = _VERSION.sub("", call.key)
     if call.method.api == "compute":
         for key, other in call.world.resources.items():
-            is_other = key != call.key and "/operations/" not in key and key.startswith("compute")
+            # A snapshot and an operation only report what they were made of.
+            is_record = "/operations/" in key or "/snapshots/" in key
+            is_other = key != call.key and not is_record and key.startswith("compute")
             if is_other and link in strings_in(other) and link not in other.get("users", ()):
                 reason = "resourceInUseByAnotherResource"
                 raise Refused(400, f"The resource '{name}' is already being used by '{_VERSION.sub('', key)}'", reason)

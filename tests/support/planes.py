@@ -81,6 +81,7 @@ class AppliedProject:
         """The keys of all resources but services, operations and what the bootstrap made."""
         kept = ("/operations/", "serviceusage.", f"/b/{PROJECT}-state", f"/b/{PROJECT}-artifacts", "/repositories/")
         kept += ("/serviceAccounts/builder@", "/secrets/generated")
+        kept += ("/quotaPreferences/",)  # their API has no method to delete one
         return sorted(key for key in self.plane.world.resources if not any(part in key for part in kept))
 
 

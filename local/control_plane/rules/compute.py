@@ -74,6 +74,16 @@ def _attach_policies(call: Call) -> Resource:
     return answer(call, disk, call.method.call)
 
 
+@RULES.handles("compute.disks.resize")
+def _resize(call: Call) -> Resource:
+    call.key = call.key.rpartition("/")[0]
+    disk, size = call.existing(), str(call.body["sizeGb"])
+    if int(size) <= int(disk["sizeGb"]):
+        raise Refused(400, f"Requested disk size must be larger than the current size of {disk['sizeGb']} GB.")
+    disk["sizeGb"] = size
+    return answer(call, disk, "resize")
+
+
 @RULES.handles("compute.instances.setDeletionProtection")
 def _protect(call: Call) -> Resource:
     call.key = call.key.rpartition("/")[0]

@@ -41,6 +41,9 @@ def _pause(call: Call) -> Resource:
 @RULES.completes(_JOBS)
 def _complete_job(_call: Call, job: Resource, _key: str) -> None:
     with_defaults(job, timeZone="Etc/UTC", attemptDeadline="180s", state="ENABLED")
+    retries = job.setdefault("retryConfig", {})
+    with_defaults(retries, retryCount=0, maxRetryDuration="0s", minBackoffDuration="5s", maxBackoffDuration="3600s")
+    with_defaults(retries, maxDoublings=5)
 
 
 @RULES.completes("workflows.projects.locations.workflows")
