@@ -8,7 +8,7 @@ locals {
     fetch-archive = { text = "Function fetch_archive: brings a day's file into the lake", roles = [] }
     # Dataproc refuses an account that is no worker.
     candles-batch = { text = "Spark batches of the job candles: raw files to trades and candles", roles = ["roles/dataproc.worker", "roles/bigquery.jobUser"] }
-    pipeline      = { text = "The pipeline command: the daily job, and persons by impersonation", roles = ["roles/dataproc.editor", "roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] }
+    pipeline      = { text = "The pipeline command: the daily job, and persons by impersonation", roles = ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] }
     scheduler     = { text = "Cloud Scheduler: calls functions and starts the daily job", roles = [] }
   }
 
@@ -23,7 +23,7 @@ locals {
   }
 
   composer_accounts = {
-    composer = { text = "The DAGs of Cloud Composer", roles = ["roles/composer.worker", "roles/dataproc.editor", "roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] }
+    composer = { text = "The DAGs of Cloud Composer", roles = ["roles/composer.worker", "roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] }
   }
 
   accounts = merge(local.history_accounts, local.has_live ? local.live_accounts : {}, local.has_composer ? local.composer_accounts : {})
@@ -43,7 +43,22 @@ module "account" {
   project_roles = each.value.roles
 }
 
-# Who submits a batch has it run as the batch's account, and must be allowed to.
+# Dataproc's own roles that may create a batch may also create and delete clusters.
+resource "google_project_iam_custom_role" "batch_submitter" {
+  project     = var.project
+  role_id     = "batchSubmitter"
+  title       = "Submits Spark batches and reads their state"
+  permissions = ["dataproc.batches.create", "dataproc.batches.get", "dataproc.batches.list", "dataproc.operations.get"]
+}
+
+resource "google_project_iam_member" "batch_submitter" {
+  for_each = toset(local.submitters)
+  project  = var.project
+  role     = "projects/${var.project}/roles/${google_project_iam_custom_role.batch_submitter.role_id}"
+  member   = local.member[each.key]
+}
+
+# A batch runs as its own account, which those that submit it must be allowed to use.
 resource "google_service_account_iam_member" "runs_batches" {
   for_each           = toset(local.submitters)
   service_account_id = module.account["candles-batch"].id

@@ -352,7 +352,7 @@ def _postgres(found: Mapping[str, Program]) -> Iterator[str]:
         for login in logins
         if f"POSTGRES_PASSWORD_{login.upper()}" not in setup
     )
-    for name in ("candles_job", "dashboard", "publish_live"):
+    for name in sorted({"candles_job", "dashboard", "publish_live"} & found.keys()):
         environ = found[name].environ
         if environ.get("PGUSER") not in logins:
             yield f"{name} is the login {environ.get('PGUSER')}, which is not created"
@@ -360,6 +360,6 @@ def _postgres(found: Mapping[str, Program]) -> Iterator[str]:
         if password != setup.get(f"POSTGRES_PASSWORD_{environ.get('PGUSER', '').upper()}"):
             yield f"{name} has the password of another login"
         if environ.get("PGDATABASE") != setup.get("PGDATABASE"):
-            yield f"{name} uses the database {environ.get('PGDATABASE')}, and the tables are in {setup.get('PGDATABASE')}"
+            yield f"{name} uses another database than the set-up job"
         if environ.get("PGSSLMODE") != "verify-ca":
             yield f"{name} does not verify Postgres"

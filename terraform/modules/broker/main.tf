@@ -49,6 +49,7 @@ locals {
 
 resource "google_compute_address" "this" {
   project      = var.project
+  labels       = var.labels
   name         = "broker"
   region       = var.region
   subnetwork   = var.subnetwork

@@ -78,6 +78,7 @@ resource "google_compute_global_address" "services" {
   project       = var.project
   name          = "pipeline-services"
   purpose       = "VPC_PEERING"
+  labels        = var.labels
   address_type  = "INTERNAL"
   prefix_length = 20
   network       = google_compute_network.this.id
