@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from local import terraform
 from local.checkout import ROOT
 from local.command.costs.monthly import UnknownPriceError, monthly_items, price_table
 from local.command.costs.shapes import SHAPES, Environment, Work
@@ -32,8 +32,10 @@ class RootModule:
 
     def __init__(self, name: str, target: Target, conversation: Conversation, state: Path | None = None) -> None:
         """`state`: the file of a state that lies in no bucket."""
-        if not shutil.which("terraform"):
-            raise DeployError("terraform is not installed; see https://developer.hashicorp.com/terraform/install")
+        try:
+            self._program = terraform.command()
+        except FileNotFoundError as error:
+            raise DeployError(str(error)) from error
         self._folder = _MODULES / name
         self._data = target.folder / name
         self._data.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ class RootModule:
 
     def _read(self, *words: str) -> str:
         outcome = subprocess.run(
-            ["terraform", f"-chdir={self._folder}", *words],
+            [*self._program, f"-chdir={self._folder}", *words],
             env=self._environ(),
             stdout=subprocess.PIPE,
             text=True,
@@ -91,7 +93,7 @@ class RootModule:
 
     def _try(self, words: Sequence[str], *, show: bool) -> int:
         """Run Terraform and return its exit code. A plan's own text is not shown unless it fails."""
-        command = ["terraform", f"-chdir={self._folder}", words[0], "-no-color", *words[1:]]
+        command = [*self._program, f"-chdir={self._folder}", words[0], "-no-color", *words[1:]]
         if show:
             return subprocess.run(command, env=self._environ(), stdout=sys.stderr, check=False).returncode
         outcome = subprocess.run(command, env=self._environ(), capture_output=True, text=True, check=False)
@@ -100,7 +102,7 @@ class RootModule:
         return outcome.returncode
 
     def _environ(self) -> dict[str, str]:
-        return {**os.environ, "TF_DATA_DIR": str(self._data / "data"), "TF_IN_AUTOMATION": "1"}
+        return {**terraform.variables(os.environ, self._data.parent), "TF_DATA_DIR": str(self._data / "data")}
 
 
 def summary_of(plan: Mapping[str, Any]) -> str:

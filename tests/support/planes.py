@@ -23,17 +23,18 @@ _HASH: Final = "0" * 63
 class AppliedProject:
     """A project that `terraform/bootstrap` prepared and to which environments are applied; a context manager.
 
-    `mirrors`: addresses of emulators by the host of their API. `environment`: the root module of the environments.
+    `settings`: see `Terraform`. `mirrors`: addresses of emulators by the host of their API. `environment`: the root
+    module of the environments.
     """
 
-    def __init__(self, folder: Path, mirrors: Mapping[str, str] | None = None, polls: int = 0) -> None:
+    def __init__(self, folder: Path, settings: Path, mirrors: Mapping[str, str] | None = None, polls: int = 0) -> None:
         self.folder = folder
         self.plane = ControlPlane(World(polls=polls), Catalogue(), Mirrors(mirrors or {}))
         self._log = (folder / "refused.jsonl").open("w")
         self.server = ControlPlaneServer(self.plane, folder, log=self._log)
         copied(folder)
-        self.bootstrap = Terraform(folder / "terraform" / "bootstrap", self.server.client_environ())
-        self.environment = Terraform(folder / "terraform" / "environments", self.server.client_environ())
+        self.bootstrap = Terraform(folder / "terraform" / "bootstrap", self.server.client_environ(), settings)
+        self.environment = Terraform(folder / "terraform" / "environments", self.server.client_environ(), settings)
 
     def __enter__(self) -> AppliedProject:
         self.server.__enter__()

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from local import terraform
 from local.checkout import ROOT
 
 _TIMEOUT_S: Final = 500
-_PASSED_ON: Final = ("PATH", "HOME", "TMPDIR", "TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
+_PASSED_ON: Final = ("PATH", "HOME", "TMPDIR", "TF_CLI_CONFIG_FILE", terraform.MIRROR_VARIABLE)
 """Variables of the tests' process that Terraform needs; no other reaches it, least of all a credential."""
 
 NOTHING_TO_DO: Final = 0
@@ -26,15 +27,15 @@ class TerraformError(Exception):
 
 
 class Terraform:
-    """A root module in `folder`, whose provider is led to a control plane by `environ`."""
+    """A root module in `folder`, whose provider is led to a control plane by `environ`.
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    `settings`: the folder of Terraform's settings and of providers that it has installed, for any number of modules.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], settings: Path) -> None:
         self.folder = folder
-        self._environ = {
-            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-            "TF_IN_AUTOMATION": "1",
-            "CHECKPOINT_DISABLE": "1",
-        }
+        own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        self._environ = terraform.variables(own, settings)
         self._stand_in = dict(environ)
 
     def init(self) -> None:
@@ -75,10 +76,15 @@ class Terraform:
         return outcome.stdout
 
     def _try(self, command: str, *arguments: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        words = ["terraform", command, *arguments] if command == "state" else ["terraform", command, "-no-color"]
-        words += [] if command == "state" else list(arguments)
+        options = () if command == "state" else ("-no-color",)
         return subprocess.run(
-            words, cwd=self.folder, env=environ, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            [*terraform.command(), command, *arguments[:1], *options, *arguments[1:]],
+            cwd=self.folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
 
 

@@ -31,9 +31,9 @@ POOL: Final = f"run.googleapis.com/v2/projects/{PROJECT}/locations/{REGION}/work
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppliedProject]:
+def small(tmp_path_factory: pytest.TempPathFactory, settings: Path) -> Iterator[AppliedProject]:
     """A project with the small environment."""
-    with AppliedProject(tmp_path_factory.mktemp("small")) as project:
+    with AppliedProject(tmp_path_factory.mktemp("small"), settings) as project:
         project.prepare()
         project.environment.apply(*project.arguments("small", **WATCHED))
         yield project
@@ -106,8 +106,8 @@ FAULTS: Final = (
 """Faults that a plan lets pass: the file in terraform/, the right text, the wrong one, and what the apply reports."""
 
 
-def test_faults_that_a_plan_lets_pass_are_found_by_the_apply(tmp_path: Path) -> None:
-    with AppliedProject(tmp_path) as project:
+def test_faults_that_a_plan_lets_pass_are_found_by_the_apply(tmp_path: Path, settings: Path) -> None:
+    with AppliedProject(tmp_path, settings) as project:
         project.prepare()
         for name, right, wrong, _ in FAULTS:
             path = tmp_path / "terraform" / name

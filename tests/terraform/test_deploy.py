@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppliedProject]:
+def project(tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppliedProject]:
     """An empty project, to which this process and all that it starts are led."""
-    with AppliedProject(tmp_path) as made:
+    with AppliedProject(tmp_path, settings) as made:
         (tmp_path / "terraform" / "environments" / "backend_override.tf").unlink()
         monkeypatch.setattr(applying, "_MODULES", tmp_path / "terraform")
         monkeypatch.setattr(google.auth, "default", lambda *_, **__: (AnonymousCredentials(), PROJECT))
