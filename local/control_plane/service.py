@@ -82,6 +82,7 @@ class ControlPlane:
             require_enabled(call)
             if self._mirrors.forwards(call):
                 answer = self._mirrors.forward(call, request.headers)
+                self._record(call, answer)
             else:
                 earlier = set(self.world.resources)
                 answer = copy.deepcopy(carry_out(call))
@@ -94,6 +95,13 @@ class ControlPlane:
             if request.verb != "GET":
                 self.requests.append((method.id, None if method.id in _SECRET_METHODS else body))
         return answer
+
+    def _record(self, call: Call, answer: Answer) -> None:
+        """Keep what an emulator has stored or deleted, as other resources refer to it."""
+        if call.method.call == "insert" and isinstance(answer, dict):
+            call.store(f"{call.key}/{answer['name']}", answer)
+        elif call.method.call == "delete":
+            self.world.remove(call.key)
 
 
 def _json_body(request: Request) -> Any:

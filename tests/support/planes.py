@@ -44,14 +44,18 @@ class AppliedProject:
         self.server.__exit__(kind, error, at)
         self._log.close()
 
+    def apply_bootstrap(self) -> None:
+        """Apply the bootstrap."""
+        self.bootstrap.init()
+        self.bootstrap.apply(*self.bootstrap_arguments())
+
     def client_environ(self) -> dict[str, str]:
         """The variables that lead Terraform to this project."""
         return self.server.client_environ()
 
     def prepare(self) -> None:
         """Apply the bootstrap, store what stands for the artifacts, and install the environments' provider."""
-        self.bootstrap.init()
-        self.bootstrap.apply(*self.bootstrap_arguments())
+        self.apply_bootstrap()
         for name in (*artifacts()["functions"].values(), artifacts()["flink"], *batch_files()):
             self.store(name, b"stands for an artifact")
         self.environment.init()
