@@ -13,7 +13,7 @@ import typer
 from bitcoin_pipeline.ingests import UnknownSymbolError
 from bitcoin_pipeline.planning import BackfillError
 from bitcoin_pipeline.settings import SettingsError
-from local.command import data, stack
+from local.command import data, operate, stack
 from local.command.arguments import CommandError
 from local.command.output import STDERR
 from local.command.replay import ReplayError
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(stack.app)
 app.add_typer(data.app)
+app.add_typer(operate.app)
 
 _INTERRUPTED = 130
 

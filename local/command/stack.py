@@ -24,6 +24,7 @@ from bitcoin_pipeline.settings import read_settings
 from local.checkout import IS_CHECKOUT, ROOT
 from local.command.arguments import CommandError
 from local.command.cloud import CloudSettings, environment
+from local.command.operate import names_a_project, print_cloud_status
 from local.command.output import STDERR, Format, write_rows
 from local.environment import read_env_file, stack_home
 
@@ -115,7 +116,10 @@ def down(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
-    """Show every service; exit code 1 unless all of them work."""
+    """Show every service, or every part on Google Cloud; exit code 1 unless all of them work."""
+    if names_a_project(os.environ):
+        print_cloud_status(as_json=as_json)
+        return
     with _local_stack() as stack:
         services = stack.status()
         is_up = stack.is_up()

@@ -35,7 +35,8 @@ _ENDED = ("STOPPED", "EXITED", "FATAL")
 """The states of a service that neither runs nor is being started."""
 
 _ALREADY_STARTED = 60
-"""Code of supervisord's fault for a service that runs."""
+_NOT_RUNNING = 70
+"""Codes of supervisord's faults for a service that runs, and for one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,14 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != _ALREADY_STARTED:
                 raise OSError(f"{name} cannot be started: {fault.faultString}") from fault
+
+    def stop_process(self, name: str) -> None:
+        """Stop a service, which stays stopped, and wait for its end. Raises OSError when it cannot be stopped."""
+        try:
+            self._server().supervisor.stopProcess(name, True)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != _NOT_RUNNING:
+                raise OSError(f"{name} cannot be stopped: {fault.faultString}") from fault
 
     def is_up(self) -> bool:
         """True when this stack's supervisord answers."""
