@@ -123,6 +123,23 @@ outdated: ## the pins that are behind, and known advisories: to look at once a m
 build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
 	@$(VENV)/bin/python -m local.build
 
+# Deploying to Google Cloud: PROJECT=my-project REGION=europe-west1 ENV=history|small|full; YES=1 answers the question.
+ENV ?= small
+REGION ?= europe-west1
+DEPLOY = $(VENV)/bin/python -m local.deploy --project "$(PROJECT)" --region "$(REGION)" --environment "$(ENV)" $(if $(YES),--yes) $(if $(VALUES),--values "$(VALUES)")
+
+.PHONY: bootstrap
+bootstrap: setup ## an empty Google Cloud project gets its APIs, buckets of state and artifacts, registry (PROJECT=, REGION=)
+	@$(DEPLOY) bootstrap
+
+.PHONY: publish
+publish: build ## stores the artifacts of `make build` in the project (PROJECT=, REGION=)
+	@$(DEPLOY) publish
+
+.PHONY: deploy
+deploy: setup ## Terraform applies an environment; a second time it changes nothing (PROJECT=, REGION=, ENV=history|small|full)
+	@$(DEPLOY) deploy
+
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays
 	@rm -rf .venv .venv-* .jars .uv_cache .setup.lock build dist .mypy_cache .ruff_cache .pytest_cache

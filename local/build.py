@@ -10,7 +10,7 @@ without compression, whose output depends on the version of zlib. The wheel alon
                            which Google's builder gives to pip: the core is source beside main.py, as no hash can be
                            given for a path, and every further package is pinned
     functions/NAME.zip     the same without the Dockerfile, as Cloud Functions takes it
-    cloudrun/NAME/         the same for a container
+    cloudrun/NAME/         the same for a container; cloudrun/command/ holds the `pipeline` command's data commands
     flink/NAME/            the same for the master of a Flink cluster
     flink/NAME.zip         the same with the connectors' jars in jars/
     dataproc_jobs/NAME/    the files of a batch: main.py, and as zips, which Spark imports from, its package, the core
@@ -52,6 +52,12 @@ IMAGES: Final = ("functions", "cloudrun")
 CARRIED: Final = {"dataproc_jobs/candles": ("isal",)}
 """Packages that a batch carries, as they are installed here: for the Python and the platform of Dataproc's runtime."""
 
+COMMAND: Final = "cloudrun/command"
+"""The image of the `pipeline` command's data commands, which a scheduled job runs; it is no folder of the sources."""
+
+_COMMAND_GROUNDS: Final = ("__init__.py", "checkout.py", "environment.py")
+"""The modules of `local` that the command imports."""
+
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
 
@@ -67,6 +73,7 @@ def main() -> None:
     for name in deployables():
         if name.partition("/")[0] in ARCHIVED:
             (target / f"{name}.zip").write_bytes(zip_of({**artifact(name), **_jars(name)}))
+    _write(target / COMMAND, {**command_context(), **image_files(COMMAND)})
     build_wheel(target)
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in _read(target).items()}
     (target / "SHA256SUMS").write_text("".join(f"{digest}  {path}\n" for path, digest in sums.items()))
@@ -88,6 +95,16 @@ def build(target: Path) -> None:
     """
     for name in deployables():
         _write(target / name, {**artifact(name), **image_files(name)})
+
+
+def command_context() -> Files:
+    """The files of the command's image: its modules without the stack, and the core."""
+    command = {f"local/command/{path}": content for path, content in _read(ROOT / "local" / "command").items()}
+    grounds = {f"local/{name}": (ROOT / "local" / name).read_bytes() for name in _COMMAND_GROUNDS}
+    core = {f"{CORE}/{path}": content for path, content in _read(ROOT / "src" / CORE).items()}
+    requirements = command.pop("local/command/requirements.txt")
+    main = b"from local.command.__main__ import main\n\nmain()\n"
+    return {**command, **grounds, **core, "main.py": main, "requirements.txt": requirements}
 
 
 def image_files(name: str) -> Files:

@@ -19,14 +19,33 @@ import typer
 from bitcoin_pipeline.daily import first_checked, overdue
 from bitcoin_pipeline.names import REPLAY_TOPIC
 from bitcoin_pipeline.summary import Summary
-from bitcoin_pipeline.symbols import parse_symbol, parse_symbols
+from bitcoin_pipeline.symbols import parse_symbols
 from bitcoin_pipeline.times import parse_day, parse_interval
-from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of, symbols_and_days
+from local.command.arguments import (
+    CommandError,
+    End,
+    OutputFormat,
+    Start,
+    Symbol,
+    parsed,
+    span_of,
+    symbol_in,
+    symbols_and_days,
+)
 from local.command.backfill import Backfill
 from local.command.cloud import Cloud, environment
-from local.command.output import STDERR, Format, write_rows
+from local.command.completion import INTERVALS, PLANES, intervals_from, planes_from, symbols_from
+from local.command.output import BINARY, STDERR, Format, write_batches, write_rows
 from local.command.progress import shown_progress
-from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, candle_row, lake_trades
+from local.command.queries import (
+    CANDLE_COLUMNS,
+    TRADE_COLUMNS,
+    candle_row,
+    candle_schema,
+    lake_trades,
+    rows_of,
+    trade_schema,
+)
 from local.command.queries import candles as read_candles
 from local.command.queries import trades as read_trades
 from local.command.services import CloudServices
@@ -53,6 +72,7 @@ def backfill(
         typer.Argument(
             metavar="[SYMBOLS] START [END]",
             help="Such as BTCUSDT,ETHUSDT 2024-01-01 2024-01-31; UTC days, both included, END is START by default.",
+            autocompletion=symbols_from,
         ),
     ],
     symbols_file: Annotated[
@@ -114,27 +134,35 @@ def candles(  # noqa: PLR0913, PLR0917  # a command's options
     start: Start,
     end: End = None,
     interval: Annotated[
-        str, typer.Option(metavar="1m|5m|15m|1h|4h|1d", help="Length of a candle; any that divides a day.")
+        str,
+        typer.Option(
+            metavar="|".join(INTERVALS),
+            help="Length of a candle; any that divides a day.",
+            autocompletion=intervals_from,
+        ),
     ] = "1m",
-    plane: Annotated[str, typer.Option(metavar="best|archive|live", help="The plane of the candles.")] = "best",
+    plane: Annotated[
+        str,
+        typer.Option(metavar="|".join(PLANES), help="The plane of the candles.", autocompletion=planes_from),
+    ] = "best",
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
     """Print candles."""
-    if plane not in ("best", "archive", "live"):
+    if plane not in PLANES:
         raise typer.BadParameter(f"must be best, archive or live, got {plane}", param_hint="--plane")
     span = span_of(symbol, start, end)
     interval_us = parsed("--interval", parse_interval, interval)
     rows = map(candle_row, read_candles(_cloud(), span, plane, interval_us))
-    if not write_rows(CANDLE_COLUMNS, rows, output_format):
-        STDERR.print(f"No candles; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+    if not write_rows(CANDLE_COLUMNS, rows, output_format, schema=candle_schema):
+        STDERR.print(f"No candles; load the days with `pipeline backfill {span.symbol} {span.start} {span.end}`.")
 
 
 @app.command()
 def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputFormat = Format.TABLE) -> None:
     """Print the trades in the lake, in matching order."""
     span = span_of(symbol, start, end)
-    if not write_rows(TRADE_COLUMNS, read_trades(_cloud(), span), output_format):
-        STDERR.print(f"No trades; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+    if not write_rows(TRADE_COLUMNS, read_trades(_cloud(), span), output_format, schema=trade_schema):
+        STDERR.print(f"No trades; load the days with `pipeline backfill {span.symbol} {span.start} {span.end}`.")
 
 
 @app.command()
@@ -144,14 +172,17 @@ def sql(
     ],
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
-    """Run a query on the lake's trades, the candles and the ingests."""
+    """Run a query on the lake's trades, the candles and the ingests; vwap(symbol, volume, turnover) fits any symbol."""
     import duckdb
 
     try:
-        names, rows = run_sql(_cloud(), query)
-        write_rows(names, rows, output_format)
+        reader = run_sql(_cloud(), query)
+        if output_format in BINARY:
+            write_batches(reader.schema, reader, output_format)
+        else:
+            write_rows(reader.schema.names, rows_of(reader), output_format)
     except duckdb.Error as error:
-        raise CommandError(str(error).strip().replace("\n", " | ")) from error
+        raise CommandError(str(error).strip()) from error
 
 
 @app.command()
@@ -181,7 +212,7 @@ def tail(symbol: Symbol) -> None:
     """Show the forming candle and the latest trades until interrupted."""
     from local.command.tail import show
 
-    show(parsed("SYMBOL", parse_symbol, symbol), _cloud().kafka())
+    show(parsed("SYMBOL", symbol_in, symbol), _cloud().kafka())
 
 
 def _cloud() -> Cloud:

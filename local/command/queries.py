@@ -153,6 +153,28 @@ def _best(*planes: Iterator[Candle]) -> Iterator[Candle]:
         yield min(same_minute, key=precedence)
 
 
+def candle_schema() -> Any:
+    """The Arrow schema of CANDLE_COLUMNS."""
+    import pyarrow as pa
+
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    stored = table_schema(names.CANDLES)
+    return pa.schema([stored.field(name) for name in CANDLE_COLUMNS])
+
+
+def trade_schema() -> Any:
+    """The Arrow schema of TRADE_COLUMNS; ids are texts."""
+    import pyarrow as pa
+
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    stored = table_schema("lake.trades")
+    texts = [pa.field(name, pa.string(), nullable=False) for name in ("symbol", "trade_id")]
+    by_name = {field.name: field for field in (*stored, *texts)}
+    return pa.schema([by_name[name] for name in TRADE_COLUMNS])
+
+
 def candle_row(candle: Candle) -> tuple[Any, ...]:
     """The values of CANDLE_COLUMNS."""
     rest = (getattr(candle, column) for column in CANDLE_COLUMNS[1:])

@@ -113,10 +113,12 @@ AIRFLOW_LOCK = Lock("composer_dags/requirements.txt", "3.11", ("airflow",))
 OLDEST_AIRFLOW_LOCK = Lock("tests/airflow/oldest.txt", "3.11", ("airflow-oldest",))
 PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
 AUDIT_LOCK = Lock("local/setup/audit.txt", "3.11", ("audit",))
+TERRAFORM_LOCK = Lock("tests/terraform/requirements.txt", "3.11", ("terraform",))
 
 LOCKS = (
     *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, AIRFLOW_LOCK, OLDEST_AIRFLOW_LOCK, PEER_LOCK),
     AUDIT_LOCK,
+    TERRAFORM_LOCK,
     _deployable("functions/fetch_archive", "fetch-archive"),
     _deployable("dataproc_jobs/candles", "candles-job"),
     _deployable("cloudrun/producer", "producer"),
@@ -135,6 +137,7 @@ AIRFLOW = Environment(".venv-airflow", AIRFLOW_LOCK, "Airflow and its Google pro
 OLDEST_AIRFLOW = Environment(".venv-airflow-oldest", OLDEST_AIRFLOW_LOCK, "the oldest Airflow 3 of Composer", 2000)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
+TERRAFORM = Environment(".venv-terraform", TERRAFORM_LOCK, "Terraform, checkov and shellcheck", 500)
 
 JARS = Preparation(
     ".jars", "Kafka and Flink's connectors", 60, "local.java.jars", ("fetch",), ("local/java/jars.toml",)

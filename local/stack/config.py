@@ -49,6 +49,7 @@ class StackConfig:
 
     `ports`: a port for each of PORTS. `archive_dir`: real files that the simulated archive serves, or None. `capture`:
     recorded frames that the simulator plays at `speed` (0: as fast as possible), or None for the synthetic `market`.
+    `add_files`: real files that the synthetic archive serves in place of its own, or None.
     `bybit`: the variables of the real exchange, which is then not simulated. `pubsub`: the jar of the Pub/Sub emulator;
     without it, events are off. `airflow`: whether the DAGs run, too.
     """
@@ -62,6 +63,7 @@ class StackConfig:
     bybit: Mapping[str, str] | None = None
     pubsub: Path | None = None
     airflow: bool = False
+    add_files: Path | None = None
 
     @property
     def place(self) -> Place:
@@ -121,7 +123,8 @@ class StackConfig:
 
     def _market(self) -> tuple[str, ...]:
         """The simulator's arguments that choose what is published and traded."""
-        published = (f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()
+        folders = {"archive-dir": self.archive_dir, "add-files": self.add_files}
+        published = tuple(f"--{name}={folder}" for name, folder in folders.items() if folder)
         if self.capture:
             return (*published, f"--capture={self.capture}", f"--speed={self.speed:g}")
         return (

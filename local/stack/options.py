@@ -33,7 +33,7 @@ class SyntheticMarket:
 
     symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "the symbols traded", symbols_among(SYMBOLS), SYMBOLS)
     rate: float = setting(
-        "PIPELINE_SYNTHETIC_RATE", "trades a second over all symbols", _number(float, 0.001, 1e5), 20.0
+        "PIPELINE_SYNTHETIC_RATE", "trades a second over all symbols", _number(float, 0.001, 1e5), 10.0
     )
     clock_offset_ms: int = setting(
         "PIPELINE_CLOCK_OFFSET_MS",
@@ -71,6 +71,7 @@ class Options:
     synthetic: dict[str, str] = field(default_factory=dict)
     bybit: dict[str, str] | None = None
     airflow: bool = False
+    add_files: str | None = None
 
     @property
     def source(self) -> str:

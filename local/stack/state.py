@@ -51,6 +51,7 @@ class StackState:
             options.bybit,
             Path(self.pubsub) if self.pubsub else None,
             options.airflow,
+            Path(options.add_files) if options.add_files else None,
         )
 
     def supervisor(self, home: Path) -> Supervisor:

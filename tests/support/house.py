@@ -317,10 +317,11 @@ FLOORS: Final = (
     ("bitcoin_pipeline.live",),
     ("bitcoin_pipeline.adapters",),
     ("local",),
-    ("local.java", "local.exchange", "local.dataproc"),
+    ("local.java", "local.exchange", "local.dataproc", "local.control_plane"),
     ("local.backing",),
     ("local.stack",),
     ("local.command",),
+    ("local.deploy",),
 )
 """The wings of the core and of `local`, the lowest floor first; a wing imports lower floors and itself.
 
