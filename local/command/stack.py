@@ -67,7 +67,7 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
         int | None,
         typer.Option(
             min=0,
-            envvar="PIPELINE_DAYS",
+            envvar="PIPELINE_HISTORY_DAYS",
             help="Number of finished days of the synthetic market to load in the background; 3 without other options.",
         ),
     ] = None,
