@@ -11,12 +11,12 @@ import sys
 import typer
 
 from bitcoin_pipeline.ingests import UnknownSymbolError
+from bitcoin_pipeline.planning import BackfillError
 from bitcoin_pipeline.settings import SettingsError
 from local.command import data, stack
 from local.command.arguments import CommandError
 from local.command.output import STDERR
 from local.command.replay import ReplayError
-from local.command.steps import BackfillError
 
 app = typer.Typer(
     pretty_exceptions_enable=False,

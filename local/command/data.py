@@ -6,17 +6,21 @@ Imported by `local.command.__main__`. They work on a running stack or on Google 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import time
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.daily import first_checked, overdue
 from bitcoin_pipeline.names import REPLAY_TOPIC
-from bitcoin_pipeline.times import parse_interval
+from bitcoin_pipeline.summary import Summary
+from bitcoin_pipeline.symbols import parse_symbols
+from bitcoin_pipeline.times import parse_day, parse_interval
 from local.command.arguments import (
     CommandError,
     End,
@@ -28,7 +32,7 @@ from local.command.arguments import (
     symbol_in,
     symbols_and_days,
 )
-from local.command.backfill import Backfill, Summary
+from local.command.backfill import Backfill
 from local.command.cloud import Cloud, environment
 from local.command.completion import INTERVALS, PLANES, intervals_from, planes_from, symbols_from
 from local.command.output import BINARY, STDERR, Format, write_batches, write_rows
@@ -54,6 +58,13 @@ _NAMED_SYMBOLS = 5
 """Number of symbols up to which a summary names them."""
 
 
+class Via(StrEnum):
+    """What runs a backfill."""
+
+    COMMAND = "command"
+    AIRFLOW = "airflow"
+
+
 @app.command()
 def backfill(
     words: Annotated[
@@ -72,16 +83,54 @@ def backfill(
         bool,
         typer.Option("--again", help="Also check loaded days for changed files, and compute failed days again."),
     ] = False,
+    via: Annotated[
+        Via, typer.Option(help="Run it in this command, or as a run of the DAG bybit_backfill.")
+    ] = Via.COMMAND,
 ) -> None:
     """Load the days that are missing: fetch their files, compute candles, publish."""
     symbols, start, end = symbols_and_days(words, symbols_file)
     cloud = _cloud()
     began = time.monotonic()
+    if via is Via.AIRFLOW:
+        _backfill_by_airflow(cloud, symbols, start, end, again=again)
+        return
     with shown_progress() as progress, CloudServices(cloud, progress) as services:
         summary = asyncio.run(Backfill(services, symbols, start, end, progress).run(again=again))
     _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
-    failed = any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)
-    if summary.not_fetched or summary.still_failed or failed:
+    if not summary.is_whole:
+        raise typer.Exit(1)
+
+
+@app.command()
+def daily(
+    symbols: Annotated[
+        str,
+        typer.Argument(
+            metavar="SYMBOLS",
+            envvar="PIPELINE_SYMBOLS",
+            help="Such as BTCUSDT,ETHUSDT.",
+            autocompletion=symbols_from,
+        ),
+    ],
+    day: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The newest day, YYYY-MM-DD; yesterday by default.")
+    ] = None,
+) -> None:
+    """Load yesterday, and what is new or revised of the week before; for a scheduler that calls it every hour.
+
+    A day that is not published yet is left to the next call; after 36 hours the command ends with code 1.
+    """
+    chosen = parsed("SYMBOLS", parse_symbols, symbols.upper())
+    now = dt.datetime.now(dt.UTC)
+    newest = parsed("--day", parse_day, day) if day else now.date() - dt.timedelta(days=1)
+    start, began = first_checked(newest), time.monotonic()
+    with shown_progress() as progress, CloudServices(_cloud(), progress) as services:
+        summary = asyncio.run(Backfill(services, chosen, start, newest, progress).run(revised=True))
+    _print_summary(list(chosen), f"from {start} to {newest}", summary, time.monotonic() - began)
+    absent = overdue(summary.not_published, now)
+    for item in absent:
+        STDERR.print(f"not published 36 hours after its end: {item.symbol} {item.day}")
+    if absent or summary.failed or summary.not_fetched:
         raise typer.Exit(1)
 
 
@@ -179,37 +228,30 @@ def _cloud() -> Cloud:
     return Cloud(environ)
 
 
+def _backfill_by_airflow(cloud: Cloud, symbols: list[str], start: dt.date, end: dt.date, *, again: bool) -> None:
+    from local.command.airflow import AirflowApi, run_backfill
+
+    if not cloud.settings.airflow_url:
+        raise CommandError("no Airflow is up; start one with `pipeline up --airflow`")
+    params = {"symbols": symbols, "start": start.isoformat(), "end": end.isoformat(), "force": again}
+    began = time.monotonic()
+    with shown_progress() as progress:
+        result = run_backfill(AirflowApi(cloud.settings.airflow_url), params, progress)
+    rows = [*map(tuple, result["rows"]), ("seconds", round(time.monotonic() - began, 1))]
+    _print_table(symbols, f"from {start} to {end}", rows, result["remarks"])
+    if not result["is_whole"]:
+        raise typer.Exit(1)
+
+
 def _print_summary(symbols: list[str], days: str, summary: Summary, seconds: float) -> None:
+    _print_table(symbols, days, [*summary.rows(), ("seconds", round(seconds, 1))], summary.remarks())
+
+
+def _print_table(symbols: list[str], days: str, rows: list[tuple[Any, ...]], remarks: list[str]) -> None:
     subject = ",".join(symbols) if len(symbols) <= _NAMED_SYMBOLS else f"{len(symbols)} symbols"
-    if not summary.planned:
+    if not dict(rows)["days planned"]:
         STDERR.print(f"Nothing is missing of {subject} {days}.")
         return
-    loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
-    failed = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.FAILED]
-    rows = [
-        ("days planned", len(summary.planned)),
-        ("days loaded", len(loaded)),
-        ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
-        ("days unchanged", len(summary.unchanged)),
-        ("days not published yet", len(summary.not_published)),
-        ("days not fetched", len(summary.not_fetched)),
-        ("days failed", len(failed) + len(summary.still_failed)),
-        ("trades", sum(ingest.trades for ingest in loaded)),
-        ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
-        ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
-        ("candles", summary.candles),
-        ("seconds", round(seconds, 1)),
-    ]
     write_rows((f"{subject} {days}", ""), rows, Format.TABLE)
-
-    def named(item: SymbolDay) -> str:
-        return item.day.isoformat() if len(symbols) == 1 else f"{item.symbol} {item.day}"
-
-    for item in summary.not_published:
-        STDERR.print(f"not published yet: {named(item)}")
-    for item, reason in sorted(summary.not_fetched.items()):
-        STDERR.print(f"not fetched: {named(item)}: {reason}")
-    for ingest in failed:
-        STDERR.print(f"failed: {named(ingest.item)}: {ingest.reason}")
-    for ingest in summary.still_failed:
-        STDERR.print(f"still failed, file unchanged, not computed again: {named(ingest.item)}: {ingest.reason}")
+    for remark in remarks:
+        STDERR.print(remark)

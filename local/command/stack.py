@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,14 +72,19 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
             help="Number of finished days of the synthetic market to load in the background; 3 without other options.",
         ),
     ] = None,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    ] = False,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
     with _local_stack() as stack:
+        if airflow:
+            _install_airflow()
         from local.stack.progress import reported
         from local.stack.stores import preparations
 
-        options = _options(archive_dir, capture, speed, source, add_files)
+        options = replace(_options(archive_dir, capture, speed, source, add_files), airflow=airflow)
         days = _days_to_load(options, days)
         with reported(STDERR, "up") as report:
             started = stack.up(options, preparations, report)
@@ -170,6 +176,12 @@ def _local_stack() -> Iterator[LocalStack]:
         raise CommandError(str(error)) from error
 
 
+def _install_airflow() -> None:
+    """Install Airflow unless it is installed. Raises CommandError."""
+    if subprocess.run((sys.executable, "-m", "local.setup", "airflow"), cwd=ROOT, check=False).returncode:
+        raise CommandError("Airflow cannot be installed; `make setup-airflow` tries it again")
+
+
 def _options(
     archive_dir: Path | None, capture: Path | None, speed: float | None, source: MarketSource, add_files: Path | None
 ) -> Options:
@@ -194,7 +206,7 @@ def _options(
         speed,
         {} if capture or is_real else synthetic_chosen(os.environ),
         bybit_chosen(os.environ) if is_real else None,
-        str(add_files.resolve()) if add_files else None,
+        add_files=str(add_files.resolve()) if add_files else None,
     )
 
 
@@ -207,7 +219,7 @@ def _days_to_load(options: Options, days: int | None) -> int:
         raise typer.BadParameter("goes with the synthetic market", param_hint="--days")
     if days is None:
         # The days of a market with another rate may be large.
-        return _FIRST_DAYS if options in (Options(), Options(add_files=options.add_files)) else 0
+        return _FIRST_DAYS if options == Options(add_files=options.add_files, airflow=options.airflow) else 0
     return days
 
 
@@ -248,6 +260,8 @@ def _print_stack(services: Sequence[ServiceStatus]) -> None:
     for item in services:
         if item.name == "dashboard" and item.answers:
             STDERR.print(f"The dashboard: {item.address}", markup=False)
+        if item.name == "airflow" and item.answers:
+            STDERR.print(f"Airflow, which needs no login: {item.address}", markup=False)
 
 
 def _print_services(services: Sequence[ServiceStatus]) -> None:

@@ -17,7 +17,7 @@ from local.backing import gcs, kafka, metadata, postgres, pubsub
 from local.backing.bigquery import service as bigquery
 from local.backing.flink import service as flink
 from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec
-from local.stack import deployables, stand_ins
+from local.stack import airflow, deployables, stand_ins
 from local.stack.options import BybitSettings, SyntheticMarket
 
 REGION: Final = "europe-west1"
@@ -37,6 +37,7 @@ def backing_services(emulator: Path | None) -> list[BackingService]:
 PORTS: Final = (
     *(port for service in backing_services(None) for port in service.ports),
     *stand_ins.PORTS,
+    *airflow.PORTS,
     *deployables.PORTS,
 )
 """The names of the ports on which a stack listens."""
@@ -50,7 +51,7 @@ class StackConfig:
     recorded frames that the simulator plays at `speed` (0: as fast as possible), or None for the synthetic `market`.
     `add_files`: real files that the synthetic archive serves in place of its own, or None.
     `bybit`: the variables of the real exchange, which is then not simulated. `pubsub`: the jar of the Pub/Sub emulator;
-    without it, events are off.
+    without it, events are off. `airflow`: whether the DAGs run, too.
     """
 
     home: Path
@@ -61,6 +62,7 @@ class StackConfig:
     market: SyntheticMarket = field(default_factory=SyntheticMarket)
     bybit: Mapping[str, str] | None = None
     pubsub: Path | None = None
+    airflow: bool = False
     add_files: Path | None = None
 
     @property
@@ -95,6 +97,7 @@ class StackConfig:
             **stand_ins.dataproc_environ(self.place),
             **deployables.client_environ(self.place),
             **exchange,
+            **({"PIPELINE_AIRFLOW_URL": self.url("airflow")} if self.airflow else {}),
             "PIPELINE_SYMBOLS": ",".join(self.symbols()),
         }
 
@@ -106,6 +109,7 @@ class StackConfig:
             stand_ins.dataproc(self.place),
             *deployables.deployables(self.place),
             stand_ins.schedule(self.place),
+            *(airflow.services(self.place) if self.airflow else ()),
         ]
 
     def symbols(self) -> tuple[str, ...]:
