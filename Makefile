@@ -24,7 +24,7 @@ doctor: ## what this machine has, what is missing, and which targets can run
 	@$(SETUP) doctor
 
 .PHONY: demo
-demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand-in, before your eyes
+demo: setup ## a real minute and a real day of Bybit become candles before your eyes, then a synthetic market trades on
 	@local/demo
 
 .PHONY: unit

@@ -62,9 +62,6 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
     source: Annotated[
         MarketSource, typer.Option(help="The exchange: simulated, or the real one (PIPELINE_SYMBOLS, BYBIT_*).")
     ] = MarketSource.SIMULATOR,
-    airflow: Annotated[
-        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
-    ] = False,
     add_files: Annotated[
         Path | None, typer.Option(help="Folder of Bybit's daily files, for the synthetic market in place of its own.")
     ] = None,
@@ -72,10 +69,13 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
         int | None,
         typer.Option(
             min=0,
-            envvar="PIPELINE_DAYS",
+            envvar="PIPELINE_HISTORY_DAYS",
             help="Number of finished days of the synthetic market to load in the background; 3 without other options.",
         ),
     ] = None,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    ] = False,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
@@ -182,8 +182,6 @@ def _local_stack() -> Iterator[LocalStack]:
 
 def _install_airflow() -> None:
     """Install Airflow unless it is installed. Raises CommandError."""
-    from local.checkout import ROOT
-
     if subprocess.run((sys.executable, "-m", "local.setup", "airflow"), cwd=ROOT, check=False).returncode:
         raise CommandError("Airflow cannot be installed; `make setup-airflow` tries it again")
 
@@ -225,7 +223,7 @@ def _days_to_load(options: Options, days: int | None) -> int:
         raise typer.BadParameter("goes with the synthetic market", param_hint="--days")
     if days is None:
         # The days of a market with another rate may be large.
-        return _FIRST_DAYS if replace(options, add_files=None, airflow=False) == Options() else 0
+        return _FIRST_DAYS if options == Options(add_files=options.add_files, airflow=options.airflow) else 0
     return days
 
 

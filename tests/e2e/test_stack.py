@@ -56,7 +56,7 @@ class Begun:
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
     """The stack of the next six tests, in their order, and another one, which the third of them takes down."""
     # A small market, of which a stack loads one finished day.
-    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_DAYS": "1"}
+    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_HISTORY_DAYS": "1"}
     mine = Pipeline(tmp_path_factory.mktemp("mine") / "home", **market)
     other = Pipeline(tmp_path_factory.mktemp("other"), **market)
     (other.home / "mine.txt").write_text("not the stack's")

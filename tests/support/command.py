@@ -48,7 +48,7 @@ class Pipeline:
             name: value for name, value in os.environ.items() if name == RUN_VARIABLE or not name.startswith(ours)
         }
         # A test that needs days of the synthetic market loads them itself.
-        return {**environ, "PIPELINE_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
+        return {**environ, "PIPELINE_HISTORY_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command and leave it running."""
