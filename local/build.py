@@ -15,6 +15,7 @@ without compression, whose output depends on the version of zlib. The wheel alon
     flink/NAME.zip         the same with the connectors' jars in jars/
     dataproc_jobs/NAME/    the files of a batch: main.py, and as zips, which Spark imports from, its package, the core
                            and the packages that the runtime lacks
+    composer_dags/         the DAGs as Composer's bucket holds them: their files and packages, and the core beside them
     bitcoin_pipeline-*.whl the core and its adapters as a wheel
     SHA256SUMS             of all these, to be checked by `sha256sum -c`
 
@@ -41,6 +42,7 @@ KINDS: Final = ("functions", "cloudrun", "flink", "dataproc_jobs")
 
 CORE: Final = "bitcoin_pipeline"
 BATCHES: Final = "dataproc_jobs"
+DAGS: Final = "composer_dags"
 ARCHIVED: Final = ("functions", "flink")
 """Kinds that are deployed as one zip."""
 
@@ -75,15 +77,15 @@ def main() -> None:
     build_wheel(target)
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in _read(target).items()}
     (target / "SHA256SUMS").write_text("".join(f"{digest}  {path}\n" for path, digest in sums.items()))
-    for path in sorted(item for item in target.glob("*/*") if item.is_dir()):
-        sys.stdout.write(f"{path.relative_to(ROOT)}/\n")
+    for name in deployables():
+        sys.stdout.write(f"{(target / name).relative_to(ROOT)}/\n")
     for path in sorted((*target.glob("*/*.zip"), *target.glob("*.whl"))):
         sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes\n")
 
 
 def deployables() -> list[str]:
     """The deployables of this checkout, such as `functions/fetch_archive`."""
-    return [f"{kind}/{path.parent.name}" for kind in KINDS for path in sorted((ROOT / kind).glob("*/main.py"))]
+    return [*(f"{kind}/{path.parent.name}" for kind in KINDS for path in sorted((ROOT / kind).glob("*/main.py"))), DAGS]
 
 
 def build(target: Path) -> None:
@@ -121,6 +123,8 @@ def artifact(name: str) -> Files:
     """The files of a deployable as they ship, the jars of Flink's connectors aside."""
     own = _read(ROOT / name)
     core = {f"{CORE}/{path}": content for path, content in _read(ROOT / "src" / CORE).items()}
+    if name == DAGS:
+        return {**{path: own[path] for path in own if path != "requirements.txt"}, **core}  # Composer brings Airflow
     if not name.startswith(f"{BATCHES}/"):
         return {**own, **core}
     packages = {path.partition("/")[0] for path in own if path.endswith("/__init__.py")}
@@ -166,7 +170,7 @@ def _jars(name: str) -> Files:
 
 
 def _is_left_out(name: str) -> bool:
-    return name == "__pycache__" or name.startswith(".")
+    return name == "__pycache__" or (name.startswith(".") and name != ".airflowignore")
 
 
 def _read(folder: Path) -> Files:
