@@ -117,7 +117,8 @@ TERRAFORM_LOCK = Lock("tests/terraform/requirements.txt", "3.11", ("terraform",)
 
 LOCKS = (
     *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, AIRFLOW_LOCK, OLDEST_AIRFLOW_LOCK, PEER_LOCK),
-    *(AUDIT_LOCK, TERRAFORM_LOCK),
+    AUDIT_LOCK,
+    TERRAFORM_LOCK,
     _deployable("functions/fetch_archive", "fetch-archive"),
     _deployable("dataproc_jobs/candles", "candles-job"),
     _deployable("cloudrun/producer", "producer"),
