@@ -1,6 +1,8 @@
-"""The plans of all environments, made once."""
+"""The plans of all environments, made once, and what runs of Terraform share."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +26,9 @@ def plans(modules: Modules) -> dict[str, Plan]:
 @pytest.fixture(params=ENVIRONMENTS)
 def plan(request: pytest.FixtureRequest, plans: dict[str, Plan]) -> Plan:
     return plans[request.param]
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of Terraform's settings and of the provider, installed once."""
+    return tmp_path_factory.mktemp("settings")
