@@ -57,6 +57,14 @@ test-airflow-oldest: setup ## that the DAGs load on the oldest Airflow 3 of Comp
 	@$(SETUP) oldest-airflow
 	@AIRFLOW_ENVIRONMENT=.venv-airflow-oldest $(VENV)/bin/pytest -m airflow tests/airflow/test_integrity.py
 
+.PHONY: setup-terraform
+setup-terraform: setup ## installs what examines Terraform's files, and Terraform where the machine has none (130 MB to download)
+	@$(SETUP) terraform
+
+.PHONY: test-terraform
+test-terraform: setup-terraform ## Terraform's files: form, rules, names, rights, limits (provider: the registry's, or TERRAFORM_MIRROR=FOLDER)
+	@$(VENV)/bin/pytest -m terraform tests/terraform
+
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py

@@ -47,8 +47,9 @@ module "fetch_archive" {
     PIPELINE_LAKE    = module.lake.lake
     PIPELINE_STAGING = module.lake.staging
   }
-  size     = { cpu = "1", memory_mib = 512, instances = 10, concurrency = 8 }
-  invokers = { for name in local.submitters : name => local.member[name] }
+  cpu       = "1"
+  instances = 10
+  invokers  = { for name in local.submitters : name => local.member[name] }
 }
 
 locals {
