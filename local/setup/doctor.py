@@ -37,8 +37,8 @@ class Finding:
     for_: tuple[str, ...] = ()
 
 
-SETUP = ("setup", "demo", "unit", "test", "test-browser", "bench")
-STACK = ("demo", "test", "test-browser", "bench")
+SETUP = ("setup", "demo", "unit", "test", "test-airflow", "test-browser", "bench")
+STACK = ("demo", "test", "test-airflow", "test-browser", "bench")
 
 
 def examine(environ: Mapping[str, str]) -> bool:
@@ -113,7 +113,7 @@ def _programs(environ: Mapping[str, str]) -> list[Finding]:
             "chromium",
             chromium or "not found",
             "" if chromium else "Debian: apt-get install chromium; elsewhere CHROMIUM=/path/to/it",
-            ("test-browser",),
+            ("test-airflow", "test-browser"),
         ),
         Finding(
             "C compiler",

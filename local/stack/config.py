@@ -17,7 +17,7 @@ from local.backing import gcs, kafka, metadata, postgres, pubsub
 from local.backing.bigquery import service as bigquery
 from local.backing.flink import service as flink
 from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec
-from local.stack import deployables, stand_ins
+from local.stack import airflow, deployables, stand_ins
 from local.stack.options import BybitSettings, SyntheticMarket
 
 REGION: Final = "europe-west1"
@@ -37,6 +37,7 @@ def backing_services(emulator: Path | None) -> list[BackingService]:
 PORTS: Final = (
     *(port for service in backing_services(None) for port in service.ports),
     *stand_ins.PORTS,
+    *airflow.PORTS,
     *deployables.PORTS,
 )
 """The names of the ports on which a stack listens."""
@@ -48,8 +49,9 @@ class StackConfig:
 
     `ports`: a port for each of PORTS. `archive_dir`: real files that the simulated archive serves, or None. `capture`:
     recorded frames that the simulator plays at `speed` (0: as fast as possible), or None for the synthetic `market`.
+    `add_files`: real files that the synthetic archive serves in place of its own, or None.
     `bybit`: the variables of the real exchange, which is then not simulated. `pubsub`: the jar of the Pub/Sub emulator;
-    without it, events are off.
+    without it, events are off. `airflow`: whether the DAGs run, too.
     """
 
     home: Path
@@ -60,6 +62,8 @@ class StackConfig:
     market: SyntheticMarket = field(default_factory=SyntheticMarket)
     bybit: Mapping[str, str] | None = None
     pubsub: Path | None = None
+    airflow: bool = False
+    add_files: Path | None = None
 
     @property
     def place(self) -> Place:
@@ -93,6 +97,7 @@ class StackConfig:
             **stand_ins.dataproc_environ(self.place),
             **deployables.client_environ(self.place),
             **exchange,
+            **({"PIPELINE_AIRFLOW_URL": self.url("airflow")} if self.airflow else {}),
             "PIPELINE_SYMBOLS": ",".join(self.symbols()),
         }
 
@@ -104,6 +109,7 @@ class StackConfig:
             stand_ins.dataproc(self.place),
             *deployables.deployables(self.place),
             stand_ins.schedule(self.place),
+            *(airflow.services(self.place) if self.airflow else ()),
         ]
 
     def symbols(self) -> tuple[str, ...]:
@@ -117,7 +123,8 @@ class StackConfig:
 
     def _market(self) -> tuple[str, ...]:
         """The simulator's arguments that choose what is published and traded."""
-        published = (f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()
+        folders = {"archive-dir": self.archive_dir, "add-files": self.add_files}
+        published = tuple(f"--{name}={folder}" for name, folder in folders.items() if folder)
         if self.capture:
             return (*published, f"--capture={self.capture}", f"--speed={self.speed:g}")
         return (

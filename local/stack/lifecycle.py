@@ -39,7 +39,18 @@ from local.stack.status import ServiceStatus, statuses
 from local.stack.supervision import end_leftovers, new_password
 from local.waiting import answers, wait_for
 
-_DATA: Final = ("gcs", "bigquery", "dataproc", "exchange", "kafka", "postgres", "flink", "artifacts", SOURCE_FILE)
+_DATA: Final = (
+    "gcs",
+    "bigquery",
+    "dataproc",
+    "exchange",
+    "kafka",
+    "postgres",
+    "flink",
+    "airflow",
+    "artifacts",
+    SOURCE_FILE,
+)
 _RUN: Final = (STATE_FILE, "env", "supervisord.conf", "supervisord.pid", "logs")
 _ROOM: Final = 512 << 20
 """Bytes that must be free before a start: more than a stack fills in its first minutes."""

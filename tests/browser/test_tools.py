@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from bitcoin_pipeline.candle import Source, Status
-from bitcoin_pipeline.times import MINUTE_US, SECOND_US
+from bitcoin_pipeline.candle import Candle, Source, Status
+from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US
 from tests.support.dashboard import NEWEST_US, TWO_FRAMES, Stores, live_minutes, minute, until
 
 pytestmark = pytest.mark.browser
@@ -20,19 +20,22 @@ OTHER: Final = "ETHUSDT"
 SEEN: Final = "(() => { const { from, to } = %s.times; return [from, to]; })()"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def other_market(stores: Stores) -> Iterator[None]:
-    """Another symbol with as many live minutes, at half of the price of the first."""
-    stores.write(
+def other_minutes() -> list[Candle]:
+    """Another symbol with as many live minutes: those of the first a month ago, at a twentieth of the price."""
+    return [
         replace(
             candle,
             symbol=OTHER,
-            status=Status.FINAL,
-            **{name: getattr(candle, name) / 2 for name in ("open", "high", "low", "close")},
+            open_time_us=candle.open_time_us + 30 * DAY_US,
+            **{name: getattr(candle, name) / 20 for name in ("open", "high", "low", "close", "turnover")},
         )
-        for candle in live_minutes()
-    )
-    yield
+        for candle in (minute(one.open_time_us - 30 * DAY_US, Source.LIVE) for one in live_minutes())
+    ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_market(stores: Stores) -> None:
+    stores.write(other_minutes())
 
 
 def second_ready(page: Page) -> None:
@@ -51,7 +54,7 @@ def test_two_symbols_side_by_side(
     until(page, f"candles.second.store.shown?.symbol === '{OTHER}'")
     second_ready(page)
     closes = page.evaluate("candles.second.chart.bars.slice(-3).map(bar => bar.close)")
-    assert closes == pytest.approx([float(candle.close) / 2 for candle in live_minutes()[-3:]])
+    assert closes == pytest.approx([float(candle.close) for candle in other_minutes()[-3:]])
     assert page.evaluate("location.search").endswith(f"second={OTHER}.same")
     # In one interval both show the same time, whichever is moved.
     page.focus("#chart")
@@ -97,14 +100,16 @@ def test_two_symbols_are_compared_in_percent(open_page: Callable[..., Page]) -> 
     series = "candles.chart.library.panes()[0].getSeries()"
     until(page, f"{series}.at(-1).options().title === '{OTHER}' && {series}.at(-1).data().length > 1000")
     assert page.evaluate(f"{series}[0].priceScale().options().mode") == 2
-    last = page.evaluate(f"{series}.at(-1).data().at(-1)")
-    assert last["value"] == pytest.approx(float(live_minutes()[-1].close) / 2)
-    # The same market at half of the price: in percent both lines are one.
-    close, other = page.evaluate(
-        f"[{series}[0].priceToCoordinate({float(live_minutes()[-1].close)}),"
-        f" {series}.at(-1).priceToCoordinate({float(live_minutes()[-1].close) / 2})]"
+    last = page.evaluate(f"{series}.at(-1).data().at(-1)")["value"]
+    assert last == pytest.approx(float(other_minutes()[-1].close))
+    # Where the other symbol has risen by so much, its line is as high as the first one would be.
+    first, other = page.evaluate(
+        "[candles.chart, candles.second.chart].map(one => one.bars[Math.max(0, Math.floor(one.range().from))].close)"
     )
-    assert close == pytest.approx(other, abs=1.5)
+    same, line = page.evaluate(
+        f"[{series}[0].priceToCoordinate({first * last / other}), {series}.at(-1).priceToCoordinate({last})]"
+    )
+    assert same == pytest.approx(line, abs=2)
     page.click("[data-scale=percent]")
     until(page, f"{series}.every(one => one.options().title !== '{OTHER}')")
     assert page.evaluate(f"{series}[0].priceScale().options().mode") == 0

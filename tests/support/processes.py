@@ -43,8 +43,9 @@ class RunningStack:
         *,
         market: SyntheticMarket = SyntheticMarket(),  # noqa: B008  # frozen
         variables: Mapping[str, str] | None = None,
+        airflow: bool = False,
     ) -> None:
-        self.stack = StackConfig(home, free_ports(PORTS), archive_dir, capture, speed, market)
+        self.stack = StackConfig(home, free_ports(PORTS), archive_dir, capture, speed, market, airflow=airflow)
         self.names = names
         self.variables = dict(variables or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

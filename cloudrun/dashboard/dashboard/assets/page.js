@@ -89,6 +89,7 @@ export function start(config) {
     mainStore: store,
     symbols: () => symbols,
     onChange: () => view.save(),
+    onPoint: showLegend,
   });
   const measure = createMeasure({
     chart,
