@@ -112,7 +112,7 @@ bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latenc
 bench-stack: setup ## ten times up and down: how long, and what is waited for (TIMES=50 for a soak)
 	@$(VENV)/bin/python -m tests.bench.stack --times $(or $(TIMES),10)
 
-bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 22 minutes)
+bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 1,000 viewers, a year of minutes (about 22 minutes)
 	@$(VENV)/bin/python -m tests.bench.dashboard
 
 .PHONY: lock
