@@ -44,6 +44,10 @@ test: setup lint test-js ## lint, types, and every test that needs neither root 
 test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
 	@$(VENV)/bin/pytest -m browser tests/browser
 
+.PHONY: test-containers
+test-containers: setup ## the end-to-end tests with stores, functions, producer and dashboard in containers (TESTS=...)
+	@$(VENV)/bin/python -m tests.containers $(TESTS)
+
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py

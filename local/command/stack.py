@@ -38,8 +38,15 @@ class MarketSource(StrEnum):
     BYBIT = "bybit"
 
 
+class Backing(StrEnum):
+    """How services run."""
+
+    PROCESS = "process"
+    CONTAINER = "container"
+
+
 @app.command()
-def up(
+def up(  # noqa: PLR0913, PLR0917  # its options
     archive_dir: Annotated[
         Path | None,
         typer.Option(help="Folder of Bybit's daily files, flat or as SYMBOL/FILE; the synthetic market by default."),
@@ -54,14 +61,26 @@ def up(
     source: Annotated[
         MarketSource, typer.Option(help="The exchange: simulated, or the real one (PIPELINE_SYMBOLS, BYBIT_*).")
     ] = MarketSource.SIMULATOR,
+    backing: Annotated[
+        Backing,
+        typer.Option(help="How stores, functions, producer and dashboard run; containers need Docker."),
+    ] = Backing.PROCESS,
+    print_compose: Annotated[
+        bool, typer.Option("--print-compose", help="Start nothing; print the containers as a file of docker compose.")
+    ] = False,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
+    if print_compose and backing is not Backing.CONTAINER:
+        raise typer.BadParameter("goes with --backing container", param_hint="--print-compose")
     with _local_stack() as stack:
         from local.stack.progress import reported
         from local.stack.stores import preparations
 
-        options = _options(archive_dir, capture, speed, source)
+        options = _options(archive_dir, capture, speed, source, backing)
+        if print_compose:
+            typer.echo(stack.compose(options))
+            return
         with reported(STDERR, "up") as report:
             started = stack.up(options, preparations, report)
         if not started:
@@ -151,7 +170,9 @@ def _local_stack() -> Iterator[LocalStack]:
         raise CommandError(str(error)) from error
 
 
-def _options(archive_dir: Path | None, capture: Path | None, speed: float | None, source: MarketSource) -> Options:
+def _options(
+    archive_dir: Path | None, capture: Path | None, speed: float | None, source: MarketSource, backing: Backing
+) -> Options:
     """The options of `up`. Raises CommandError, typer.BadParameter and SettingsError."""
     from local.stack.options import Options, bybit_chosen, synthetic_chosen
 
@@ -170,7 +191,18 @@ def _options(archive_dir: Path | None, capture: Path | None, speed: float | None
         speed,
         {} if capture or is_real else synthetic_chosen(os.environ),
         bybit_chosen(os.environ) if is_real else None,
+        _images() if backing is Backing.CONTAINER else None,
     )
+
+
+def _images() -> dict[str, str]:
+    """The images that the user has replaced. Raises CommandError."""
+    from local.backing.images import chosen
+
+    try:
+        return chosen(os.environ)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _print_stack(services: Sequence[ServiceStatus]) -> None:

@@ -62,7 +62,7 @@ class Options:
     """What the user chose for `up`; a running stack keeps its own.
 
     `synthetic`: the variables of the synthetic market that are set. `bybit`: those of the real exchange; None when the
-    exchange is simulated.
+    exchange is simulated. `images`: the images that replace others, of a stack in containers; None for processes.
     """
 
     archive_dir: str | None = None
@@ -70,6 +70,12 @@ class Options:
     speed: float | None = None
     synthetic: dict[str, str] = field(default_factory=dict)
     bybit: dict[str, str] | None = None
+    images: dict[str, str] | None = None
+
+    @property
+    def backing(self) -> str:
+        """How services run, as `--backing` spells it."""
+        return "process" if self.images is None else "container"
 
     @property
     def source(self) -> str:
@@ -84,6 +90,7 @@ class Options:
             if isinstance(value, str | float)
         ]
         words += ["--source bybit"] if self.bybit is not None else []
+        words += ["--backing container"] if self.images is not None else []
         words += [f"{name}={text}" for name, text in {**self.synthetic, **(self.bybit or {})}.items()]
         return " ".join(words) or "no options"
 

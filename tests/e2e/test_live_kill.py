@@ -27,6 +27,7 @@ from bitcoin_pipeline.trade import Trade
 from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
+from tests.support.containers import kill_container
 from tests.support.whole_path import ServedPage, StoredGap, TopicContent, WholeStack
 
 TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
@@ -114,7 +115,9 @@ def until(moment: float) -> None:
 
 
 def kill(stack: WholeStack, target: str) -> None:
-    """Kill a service and its children with SIGKILL."""
+    """Kill a service and its children, or its container, with SIGKILL."""
+    if kill_container(stack.home, target):
+        return
     service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
         with suppress(ProcessLookupError):  # a child that has ended by itself

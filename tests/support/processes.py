@@ -107,7 +107,7 @@ class RunningStack:
     def set_up(self, *stores: str) -> None:
         """Run the job that makes `topics` and `tables`, as `pipeline up` does."""
         for store in stores:
-            set_up(self.stack.home, store, self.environ)
+            set_up(self.stack, store, self.environ)
 
     def kill(self, name: str) -> None:
         """End a service and all of its processes with SIGKILL, and wait until they have ended."""
