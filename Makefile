@@ -49,13 +49,21 @@ test-containers: setup ## the end-to-end tests with stores, functions, producer 
 	@$(VENV)/bin/python -m tests.containers $(TESTS)
 
 .PHONY: chaos
-chaos: setup ## ten minutes at 1,000 trades a second with a kill -9 every 20 s; the candles must be exact
+chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
 
 .PHONY: chaos-backfill
 chaos-backfill: setup ## 20 times two backfills at once with kills; one of 240 days with a kill -9 every 20 s; nothing twice
 	@BACKFILL_ROUNDS=20 $(VENV)/bin/pytest -q tests/integration/local/test_backfills_at_once.py
 	@$(VENV)/bin/python -m tests.bench.backfill_kills
+
+.PHONY: chaos-simulated
+chaos-simulated: setup ## the live feed in virtual time: thousands of minutes at random, and no false statement (MINUTES=10000)
+	@$(VENV)/bin/python -m tests.support.simulated --minutes $(or $(MINUTES),10000)
+
+.PHONY: chaos-backlog
+chaos-backlog: setup ## Flink catches up with ten million trades: no candle may be final before it is whole (TRADES=1000000)
+	@BACKLOG_TRADES=$(or $(TRADES),10000000) $(VENV)/bin/pytest -s tests/integration/test_flink_backlog.py
 
 .PHONY: lint
 lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts

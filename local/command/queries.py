@@ -33,6 +33,7 @@ CANDLE_COLUMNS: Final = (
     "buy_volume",
     "buy_turnover",
     "status",
+    "confirmed",
 )
 """The columns of `pipeline candles`; scripts depend on them."""
 

@@ -1,17 +1,19 @@
-"""Sends days of the lake as the topic's records, heartbeats included, at any multiple of real time.
+"""Sends days of the lake as the topic's records, minutes and heartbeats included, at any multiple of real time.
 
 Imported by `local.command.data`. A program that reads live trades can thus be run on history.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from bitcoin_pipeline import names, schemas
-from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_record
+from bitcoin_pipeline.live.records import Heartbeat, Minute, heartbeat_record, minute_record, trade_record
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
 from bitcoin_pipeline.trade import Trade
 
@@ -25,6 +27,7 @@ class Due:
     time_us: int
     key: str | None
     record: bytes
+    is_trade: bool = False
 
 
 class ReplayError(RuntimeError):
@@ -32,25 +35,42 @@ class ReplayError(RuntimeError):
 
 
 def due_records(trades: Iterable[Trade]) -> Iterator[Due]:
-    """The records of `trades`, which are of one symbol and in matching order, with heartbeats between them.
+    """The records of distinct `trades`, which are of one symbol and in matching order, and what the producer adds.
 
-    There is a heartbeat for every second of the market, and one past the end of the last minute.
+    There is a heartbeat for every second of the market, and before the one at the end of a minute with trades the
+    minute's record, which nothing confirms.
     """
-    trade = None
     beat_us = 0
+    minute: Minute | None = None
     for trade in trades:
-        if not beat_us:
-            beat_us = floor_us(trade.time_us, HEARTBEAT_US)
+        open_us = floor_us(trade.time_us)
+        beat_us = beat_us or floor_us(trade.time_us, HEARTBEAT_US)
+        if minute is not None and minute.open_time_us < open_us:
+            yield from _end(minute, beat_us)
+            beat_us, minute = minute.open_time_us + MINUTE_US + HEARTBEAT_US, None
         while beat_us <= trade.time_us:
             yield _heartbeat(trade.symbol, beat_us)
             beat_us += HEARTBEAT_US
+        minute = minute or Minute(trade.symbol, open_us, 0, Decimal(0), Decimal(0), confirmed=False)
+        minute = dataclasses.replace(
+            minute,
+            trade_count=minute.trade_count + 1,
+            volume=minute.volume + trade.size,
+            turnover=minute.turnover + trade.turnover,
+        )
         assert isinstance(trade.order, int)  # the place in the day's matching order, as in the lake
-        yield Due(trade.time_us, trade.symbol, trade_record(trade, trade.order))
-    if trade is not None:
-        end_us = floor_us(trade.time_us) + MINUTE_US
-        while beat_us <= end_us:
-            yield _heartbeat(trade.symbol, beat_us)
-            beat_us += HEARTBEAT_US
+        yield Due(trade.time_us, trade.symbol, trade_record(trade, trade.order), is_trade=True)
+    if minute is not None:
+        yield from _end(minute, beat_us)
+
+
+def _end(minute: Minute, beat_us: int) -> Iterator[Due]:
+    """The heartbeats from `beat_us` to the end of a minute, and its record before the last of them."""
+    end_us = minute.open_time_us + MINUTE_US
+    for due_us in range(beat_us, end_us, HEARTBEAT_US):
+        yield _heartbeat(minute.symbol, due_us)
+    yield Due(end_us, minute.symbol, minute_record(minute))
+    yield _heartbeat(minute.symbol, end_us)
 
 
 def _heartbeat(symbol: str, due_us: int) -> Due:
@@ -92,7 +112,7 @@ def replay(
                 _produce(producer, topic, due, partition, delivered)
             if refused:
                 raise ReplayError(f"the broker refuses {topic}: {refused[0]}")
-            if due.key is not None:
+            if due.is_trade:
                 sent += 1
                 advance()
         if producer.flush(60) or refused:

@@ -39,7 +39,9 @@ def show(symbol: str, bootstrap_servers: str) -> None:
 
     from bitcoin_pipeline.adapters.kafka import tail
 
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "tail", "enable.auto.commit": False})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap_servers, "group.id": names.TAIL_GROUP, "enable.auto.commit": False}
+    )
     tape: deque[Trade] = deque(maxlen=_TAPE)
     try:
         consumer.assign(tail(consumer, names.TRADES_TOPIC, _LOOK_BACK, timeout_s=10))

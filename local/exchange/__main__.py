@@ -29,7 +29,7 @@ from local.exchange.live.playback import Playback
 from local.exchange.live.sources import Capture, SyntheticMarket, read_days
 from local.exchange.server import exchange
 from local.exchange.shared.rate_limit import RateLimit
-from local.exchange.synthetic.profiles import SYMBOLS
+from local.exchange.synthetic.profiles import MOST_FURTHER, SYMBOLS, further_symbols
 
 _SHUTDOWN_SECONDS = 1.0
 """Time that a running download has after SIGTERM."""
@@ -74,7 +74,8 @@ async def _playback(arguments: argparse.Namespace, publication: Publication, his
     if arguments.play_day:
         days = await read_days(publication.path, arguments.play_day)
         return recorded_playback(days, arguments.speed, history_folder, time.monotonic)
-    market = SyntheticMarket(arguments.symbols, arguments.trades_per_second, arguments.seed)
+    symbols = (*arguments.symbols, *further_symbols(arguments.further_symbols))
+    market = SyntheticMarket(symbols, arguments.trades_per_second, arguments.seed)
     return synthetic_playback(market, arguments.clock_offset_ms, history_folder, time.time)
 
 
@@ -115,6 +116,14 @@ def _arguments() -> argparse.Namespace:
     market.add_argument("--trades-per-second", type=_number(float, 0.001), default=20.0, help="of all symbols live")
     market.add_argument(
         "--symbols", type=_symbols, default=SYMBOLS, help="symbols that trade live, with commas between"
+    )
+    market.add_argument(
+        "--further-symbols",
+        type=int,
+        choices=range(MOST_FURTHER + 1),
+        metavar=f"0..{MOST_FURTHER}",
+        default=0,
+        help="symbols X001USDT and on that trade live beside them",
     )
     market.add_argument("--clock-offset-ms", type=int, default=0, help="the exchange's clock minus this machine's")
     arguments = parser.parse_args()

@@ -74,3 +74,9 @@ def divide_half_even(numerator: int, denominator: int) -> int:
     quotient, rest = divmod(numerator, denominator)
     double = 2 * rest
     return quotient + (double > denominator or (double == denominator and quotient & 1))
+
+
+def plain_units(text: str) -> int:
+    """A plain decimal of `plain`, of at most 9 decimals and not negative, as an integer count of 10**-9."""
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction.ljust(SCALE, "0"))

@@ -6,8 +6,12 @@ Part of the core; any module may import it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from bitcoin_pipeline.settings import setting
+
+SYSTEM_CA: Final = "system"
+"""In place of a PEM file: the authorities that the client's system trusts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +20,7 @@ class BrokerAddress:
 
     brokers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "the broker, host:port")
     kafka_ca: str = setting(
-        "KAFKA_SSL_CA_LOCATION", "PEM file of the authority that signs the broker; turns TLS on", str, ""
+        "KAFKA_SSL_CA_LOCATION", "PEM file of the authority that signs the broker, or system; turns TLS on", str, ""
     )
     kafka_user: str = setting("KAFKA_SASL_USERNAME", "SASL user; without one there is no SASL", str, "")
     kafka_mechanism: str = setting("KAFKA_SASL_MECHANISM", "SASL mechanism", str, "SCRAM-SHA-256")
@@ -52,13 +56,13 @@ def client_config(brokers: str, *, ca: str = "", user: str = "", password: str =
     """The options that every client of librdkafka needs.
 
     `brokers`: comma-separated addresses, host:port. `ca`: PEM file of the authority that signs the broker's
-    certificate; it turns TLS on. `user`: SASL user; it turns SASL on.
+    certificate, or SYSTEM_CA; it turns TLS on. `user`: SASL user; it turns SASL on.
     """
     config = {"bootstrap.servers": brokers}
     if protocol := security_protocol(ca, user):
         config["security.protocol"] = protocol
     if ca:
-        config["ssl.ca.location"] = ca
+        config["ssl.ca.location"] = "probe" if ca == SYSTEM_CA else ca  # librdkafka's word
     if user:
         config |= {"sasl.username": user, "sasl.password": password, "sasl.mechanism": mechanism}
     return config

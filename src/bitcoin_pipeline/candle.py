@@ -6,8 +6,8 @@ rules to the same answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -39,7 +39,7 @@ class Status(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Order in which a stored row may change its status; the rank never falls."""
+        """Order in which a stored row of the same trades changes its status; a gap that opens later reverses it."""
         return _RANK[self]
 
     @property
@@ -58,7 +58,8 @@ class Candle:
 
     `open_time_us`: microseconds UTC. `volume`, `buy_volume`: sum of size. `turnover`, `buy_turnover`: sum of
     the trades' turnover. `buy_volume`, `buy_turnover`: the part that takers bought. `trade_count`, the buy side and the
-    ids are None for the exchange's klines.
+    ids are None for the exchange's klines. `confirmed`: whether the exchange's own closed kline has this volume and
+    turnover, None where it was not compared; two candles that differ in it alone are equal.
     """
 
     symbol: str
@@ -76,6 +77,7 @@ class Candle:
     first_trade_id: str | None
     last_trade_id: str | None
     status: Status
+    confirmed: bool | None = field(default=None, compare=False)
 
 
 COMPLETE: Final = (Status.FINAL, Status.REPAIRED)
@@ -193,7 +195,12 @@ def _merged(parts: Mapping[int, Candle], open_time_us: int, *, is_partial: bool)
         first_trade_id=first.first_trade_id,
         last_trade_id=last.last_trade_id,
         status=max(statuses, key=lambda status: status.doubt),
+        confirmed=_all_confirmed({candle.confirmed for candle in candles}),
     )
+
+
+def _all_confirmed(confirmed: Set[bool | None]) -> bool | None:
+    return False if False in confirmed else None if None in confirmed else True
 
 
 def _total(amounts: Iterable[Decimal]) -> Decimal:

@@ -1,8 +1,8 @@
 """Part 2 of `make bench-live`: the candles job reads a topic that was full before it started.
 
 The same trades are in 1, 2 or all 4 partitions, each time in a new stack. CPU is the whole TaskManager's (JVM, its
-compiler, checkpoints, JDBC), from before the job is submitted until Postgres holds every trade in final candles. The
-cost of a trade is measured in the second half, as Java is slow until it has compiled the job; the rest is a column.
+compiler, checkpoints, JDBC), from before the job is submitted until Postgres holds every trade in confirmed candles.
+The cost of a trade is measured in the second half, as Java is slow until it has compiled the job; the rest is a column.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
-from bitcoin_pipeline.live.records import Heartbeat, encoded_trade, heartbeat_record
-from bitcoin_pipeline.times import MINUTE_US, SECOND_US
-from local.exchange.synthetic.second import synthetic_second
 from local.waiting import wait_for
 from tests.bench.measuring import Goal, cores, cpu_seconds
+from tests.support.backlog import Backlog
 from tests.support.live import FLINK, PARTITIONS, STORES, conninfo
 from tests.support.processes import RunningStack
 
@@ -33,8 +30,8 @@ SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
 START_US: Final = 1_700_000_040_000_000  # start of a minute
 RATE: Final = 1000
 """Trades a second of the market's time."""
-SECONDS: Final = 600
-WANTED_US: Final = 50.0
+MINUTES: Final = 10
+WANTED_US: Final = 30.0
 """Goal: microseconds of CPU a trade."""
 LINEAR: Final = 1.25
 """Goal: greatest cost of a trade in all partitions, as a multiple of its cost in one."""
@@ -105,38 +102,25 @@ def _catch_up(partitions: int) -> Caught:
 
 
 def _fill(brokers: str, partitions: int) -> int:
-    """Send the trades to the topic as the producer does, with a heartbeat a second in every partition."""
+    """Send a backlog to the topic, each symbol to one of the first `partitions`; returns the number of its trades."""
     producer = Producer({"bootstrap.servers": brokers, "acks": "all", "linger.ms": 5, "compression.type": "lz4"})
-
-    def send(record: bytes, partition: int, symbol: str | None = None) -> None:
+    backlog = Backlog(SYMBOLS, START_US, MINUTES, RATE / len(SYMBOLS))
+    place = {symbol: number % partitions for number, symbol in enumerate(SYMBOLS)}
+    for symbol, record in backlog.records():
         while True:
             try:
-                producer.produce(names.TRADES_TOPIC, record, key=symbol, partition=partition)
+                producer.produce(names.TRADES_TOPIC, record, key=symbol, partition=place[symbol])
             except BufferError:
                 producer.poll(0.1)
             else:
-                return
-
-    trades = 0
-    for number in range(SECONDS):
-        at_us = START_US + number * SECOND_US
-        for of, symbol in enumerate(SYMBOLS):
-            for item in synthetic_second(symbol, at_us // SECOND_US, RATE / len(SYMBOLS), seed=0):
-                trade = parse_trade(symbol, item)
-                assert isinstance(trade, PlainTrade)
-                send(encoded_trade(trade), of % partitions, symbol)
-                trades += 1
-        is_last = number == SECONDS - 1
-        proven_us = at_us + (MINUTE_US if is_last else SECOND_US - 1)
-        for partition in range(PARTITIONS):
-            send(heartbeat_record(Heartbeat(proven_us, SYMBOLS, lag_ms=250, reconnects=0)), partition)
+                break
     assert producer.flush(60) == 0
-    return trades
+    return backlog.trade_count
 
 
 def _samples(stack: RunningStack, pid: int, trades: int) -> Iterator[tuple[float, float, int]]:
     """Time, CPU seconds of the TaskManager and trades in Postgres, from the first trade there until all are final."""
-    query = "SELECT coalesce(sum(trade_count), 0)::bigint, coalesce(bool_and(status = 'final'), false) FROM candles"
+    query = "SELECT coalesce(sum(trade_count), 0)::bigint, coalesce(bool_and(confirmed), false) FROM candles"
     with psycopg.connect(conninfo(stack), autocommit=True) as connection:
 
         def progress() -> tuple[int, bool]:

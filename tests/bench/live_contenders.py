@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final, cast
 from unittest.mock import patch
 
@@ -50,6 +50,7 @@ class Played:
         self._stop = stop
         self._answers: list[str] = []
         self._at = 0
+        self.transport = SimpleNamespace(is_closing=lambda: True)  # there is no socket to pause
 
     async def __aenter__(self) -> Played:
         return self
@@ -81,8 +82,11 @@ class Played:
         sent_ms: int = json.loads(self._texts[self._at])["ts"]
         return sent_ms * MS_US
 
-    async def recent_trades(self, symbol: str, limit: int) -> list[Any]:
-        return []
+    async def recent_trades(self, symbol: str, limit: int) -> None:
+        return None
+
+    async def klines(self, symbol: str, start_us: int, limit: int) -> None:
+        return None
 
 
 def ours(brokers: str, texts: list[str]) -> Work:

@@ -1,7 +1,7 @@
 """Flink held to the conformance cases: records in Kafka in order of arrival, exact candles in Postgres.
 
 All cases run through one job at once. Each has a symbol of its own, and all are moved to one day, which is later than
-every earlier heartbeat.
+the minutes of every earlier test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bitcoin_pipeline.candle import Candle, Source, merge
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us
 from bitcoin_pipeline.trade import Trade
 from tests.support.cases import Case, load_cases
-from tests.support.live import LivePath
+from tests.support.live import LivePath, minutes_of
 
 CASES = load_cases("live")
 
@@ -34,12 +34,14 @@ def symbol_of(case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def day_us(live_path: LivePath) -> int:
-    """The day to which all cases are moved, after their records were sent; it is proven to its end."""
+    """The day to which all cases are moved, after their trades and the records of their minutes were sent."""
     day_us = live_path.fresh_day()
     for case in CASES:
         by_us = day_us - day_start_us(case.day)
-        live_path.send_trades(moved_trade(trade, symbol_of(case), by_us) for trade in case.live_trades())
-    live_path.prove(day_us + DAY_US, *map(symbol_of, CASES))
+        trades = [moved_trade(trade, symbol_of(case), by_us) for trade in case.live_trades()]
+        live_path.send_trades(trades)
+        live_path.close_minutes(minutes_of(trades))
+    live_path.used_us = day_us + DAY_US
     return day_us
 
 

@@ -60,7 +60,7 @@ def market(base: str) -> list[Frame]:
 
 
 def some_late(frames: Iterable[Frame]) -> list[Arrival]:
-    """Every second frame after the heartbeat that proves its time."""
+    """Every second frame after the heartbeat that proves its time, and those of a minute's end after its record."""
     return [(frame["ts"] + number % 2 * LATE_MS, frame) for number, frame in enumerate(frames)]
 
 

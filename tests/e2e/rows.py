@@ -15,4 +15,5 @@ def csv_row(candle: Candle) -> dict[str, str]:
         **{name: plain(getattr(candle, name)) for name in amounts},
         "trade_count": str(candle.trade_count),
         "status": str(candle.status),
+        "confirmed": "" if candle.confirmed is None else str(candle.confirmed).lower(),
     }

@@ -24,7 +24,7 @@ from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 
 pytestmark = pytest.mark.timeout(900)  # the first test may start the stack
-HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status"
+HEADER = "open_time,open,high,low,close,volume,turnover,trade_count,buy_volume,buy_turnover,status,confirmed"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,8 @@ def test_longer_intervals_are_merges_of_the_minutes(pipeline: Pipeline, real_day
 def test_json_holds_the_same_values_as_csv(pipeline: Pipeline) -> None:
     as_csv = pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "csv").rows
     as_json = json.loads(pipeline.done("candles", "BTCUSDT", "2020-03-25", "--format", "json").out)
+    assert {record.pop("confirmed") for record in as_json} == {None}
+    assert {row.pop("confirmed") for row in as_csv} == {""}
     assert [{name: str(value) for name, value in record.items()} for record in as_json] == as_csv
 
 

@@ -22,11 +22,11 @@ from google.cloud.dataproc_v1.services.batch_controller.transports import BatchC
 
 from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
-from bitcoin_pipeline.names import archive_key, raw_object, trades_object
+from bitcoin_pipeline.names import archive_key, raw_object
 from bitcoin_pipeline.times import days
 from local.backing.interface import PROJECT
 from local.environment import read_env_file
-from local.stack.config import REGION
+from local.stack.config import REGION, STAGING
 from local.stack.supervision import stack_processes
 from local.waiting import wait_for
 from tests.e2e.rows import csv_row
@@ -95,9 +95,12 @@ class Backfill:
         return bool(drivers(self.pipeline))
 
     def has_written(self, count: int) -> bool:
-        """True when the running driver has written that many of the days."""
-        files = [self._lake / trades_object(SYMBOL, day) for day in self.days]
-        times = [file.stat().st_mtime for file in files if file.exists()]
+        """True when the running driver has staged the trades of that many days."""
+        folder = self.pipeline.home / "gcs" / STAGING
+        times = []
+        for file in folder.rglob("*-trades.parquet"):
+            with suppress(FileNotFoundError):  # a batch deletes what it has staged
+                times.append(file.stat().st_mtime)
         started = [process.create_time() for process in drivers(self.pipeline)]
         return bool(started) and sum(time > min(started) for time in times) >= count
 

@@ -1,6 +1,7 @@
 """kill -9 of every part of the live path while trades come: at the end the candles are those of the exchange's trades.
 
-`make chaos` is the same for ten minutes at 1,000 trades a second.
+Deploys overlap meanwhile: a second producer runs beside the first, at times without one of the symbols. `make chaos` is
+the same for ten minutes at 1,000 trades a second.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -24,6 +26,8 @@ import pytest
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, floor_us, iso
 from bitcoin_pipeline.trade import Trade
+from local.stack.deployables import artifact_of
+from local.stack.ports import free_ports
 from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
@@ -45,6 +49,7 @@ def stack(synthetic_stack: Pipeline) -> WholeStack:
 
 # trades   ||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||
 # killed      kafka   producer   jobmanager   postgres   taskmanager   ... and the connection is dropped in between
+# deployed  ......second producer......   ......second producer with a symbol less......
 # rows     partial (joined late) | final or, where REST could not reach back, partial with its gap | ...
 @pytest.mark.timeout(SECONDS + 1200)
 def test_candles_survive_kills(stack: WholeStack, tmp_path: Path) -> None:
@@ -91,6 +96,7 @@ def harass(stack: WholeStack) -> Counter[str]:
     """Kill the targets and drop connections for SECONDS, in rounds of random order; returns the kills by target."""
     rng = random.Random(7)
     killed: Counter[str] = Counter()
+    deployed: Deployed | None = None
     waiting: list[str] = []
     begin = due = time.monotonic()
     while due < begin + SECONDS:
@@ -99,6 +105,11 @@ def harass(stack: WholeStack) -> Counter[str]:
         kill(stack, target)
         killed[target] += 1
         show(f"{time.monotonic() - begin:6.1f} s: killed {target}")
+        if deployed is None:
+            deployed = Deployed(stack, stack.symbols[killed.total() % 2 :])
+        else:
+            deployed.stop()
+            deployed = None
         drop_at = due + rng.uniform(0, PAUSE)
         due += PAUSE
         if rng.random() < 0.5:
@@ -106,7 +117,32 @@ def harass(stack: WholeStack) -> Counter[str]:
             stack.fault("drop")
             show(f"{time.monotonic() - begin:6.1f} s: dropped the connection")
         until(due)
+    if deployed is not None:
+        deployed.stop()
     return killed
+
+
+class Deployed:
+    """A second producer beside the stack's own, as while a deploy lasts; it receives `symbols`."""
+
+    def __init__(self, stack: WholeStack, symbols: list[str]) -> None:
+        environ = {
+            **os.environ,
+            **stack.environ,
+            "PIPELINE_SYMBOLS": ",".join(symbols),
+            "HOST": "127.0.0.1",
+            "PORT": str(free_ports(("second",))["second"]),
+        }
+        command = (sys.executable, str(artifact_of(stack.home, "producer") / "main.py"))
+        with (stack.home / "logs" / "second_producer.log").open("ab") as log:
+            self._process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+        show(f"deployed a second producer of {' '.join(symbols)}")
+
+    def stop(self) -> None:
+        """End it as a deploy does: it sends what it has, within the time that the cloud gives it."""
+        self._process.terminate()  # it may have ended by itself, as the broker was killed
+        self._process.wait(30)
+        show("the second producer has ended")
 
 
 def until(moment: float) -> None:
@@ -127,7 +163,8 @@ def kill(stack: WholeStack, target: str) -> None:
 def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_us: int) -> tuple[Figures, list[str]]:
     """The figures of a run, and its faults.
 
-    Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made.
+    Every candle is held to the trades in the topic, and one that claims to be whole to all that the exchange has made,
+    to its record in the topic, and to the exchange's confirmation.
     What is missing of the others must lie in recorded gaps; and a gap must be where REST did not reach.
     """
     topic, gaps = stack.topic(), stack.gaps()
@@ -147,6 +184,10 @@ def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_u
             # A minute of which there is no trade in the topic has no row.
             if (candle and replace(candle, status=FORMING)) != (expected and replace(expected, status=FORMING)):
                 differences.append(f"{spelled(*key)}: {candle} should be {expected}")
+            if candle and key in whole and candle.trade_count != topic.counted.get(key):
+                differences.append(f"{spelled(*key)}: {candle.trade_count} trades, of {topic.counted.get(key)} counted")
+            if candle and key in whole and not candle.confirmed:
+                differences.append(f"{spelled(*key)} is whole and not confirmed")
             if candle and key in truth and (candle.trade_count or 0) > (truth[key].trade_count or 0):
                 duplicates.append(f"{spelled(*key)}: {candle.trade_count} of {truth[key].trade_count} trades")
         minutes |= set(truth)
@@ -156,6 +197,8 @@ def judged(stack: WholeStack, found: Mapping[tuple[str, int], Candle], closing_u
     partial = {key: gaps_of(gaps, *key) for key in sorted(minutes - whole)}
     unexplained += [f"{spelled(*key)} is partial without a gap" for key, its in partial.items() if not its]
     later = [gap for gap in gaps if first_us < floor_us(gap.from_us) < closing_us and gap.state == "opened"]
+    # A producer without the symbol leaves a gap without an end, which the next one that receives it ends.
+    later = [gap for gap in later if gap.to_us is not None]
     pages = stack.pages()
     unexplained += [f"REST reached back, yet there is {gap}" for gap in later if reached_back(pages, topic, gap)]
     after_first = [key for key in minutes if key[1] > first_us]
@@ -182,8 +225,12 @@ def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], Candle]:
 
 
 def gaps_of(gaps: list[StoredGap], symbol: str, minute_us: int) -> list[StoredGap]:
-    """The gaps of a minute."""
-    return [gap for gap in gaps if gap.symbol == symbol and floor_us(gap.from_us) == minute_us]
+    """The gaps that touch a minute; one without an end touches the minute in which it begins."""
+    return [
+        gap
+        for gap in gaps
+        if gap.symbol == symbol and floor_us(gap.from_us) <= minute_us <= max(gap.to_us or 0, gap.from_us)
+    ]
 
 
 def in_gap(gaps: list[StoredGap], trade: Trade) -> bool:

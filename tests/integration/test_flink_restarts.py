@@ -21,13 +21,13 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from bitcoin_pipeline import schemas
 from bitcoin_pipeline.adapters.kafka import read
 from bitcoin_pipeline.candle import Candle, Source, minute_candles
-from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_record
+from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, minute_record, trade_record
 from bitcoin_pipeline.names import TRADES_TOPIC
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
 from local.waiting import wait_for
 from tests.integration.test_flink_candles import spread, synthetic
-from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath
+from tests.support.live import FLINK, PARTITIONS, PATIENCE_SECONDS, LivePath, minutes_of
 from tests.support.secure_kafka import SecureKafka
 
 SYMBOLS: Final = ("BTCUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT", "ETHUSDT", "ADAUSDT")
@@ -70,7 +70,7 @@ class World(LivePath):
         return {"bootstrap.servers": self.kafka.inside}
 
     def trade(self, minutes: int) -> None:
-        """Send minutes of trades with a heartbeat every ten seconds, each record with its own time in the topic."""
+        """Send minutes of trades and their records, and a heartbeat every ten seconds, each with its own time."""
         start_us = self.start_us + len(self.sent) // (60 * len(SYMBOLS)) * MINUTE_US
         trades = [
             trade
@@ -87,6 +87,9 @@ class World(LivePath):
             assert isinstance(trade.order, tuple)
             record = trade_record(trade, trade.order[0])
             self.producer.produce(TRADES_TOPIC, record, key=trade.symbol, timestamp=trade.time_us // 1000)
+        for minute in minutes_of(trades):
+            end_ms = (minute.open_time_us + MINUTE_US) // 1000
+            self.producer.produce(TRADES_TOPIC, minute_record(minute), key=minute.symbol, timestamp=end_ms)
         self._prove_at(start_us + minutes * MINUTE_US)
         assert self.producer.flush(60) == 0
 

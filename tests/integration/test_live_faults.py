@@ -34,17 +34,19 @@ WHOLE: Final = (Status.FINAL, Status.REPAIRED)
 
 
 class Watch(threading.Thread):
-    """Collects every candle that was ever final or repaired in Postgres."""
+    """Collects every candle from `start_us` on that was ever final or repaired in Postgres."""
 
-    def __init__(self, stack: WholePath) -> None:
+    def __init__(self, stack: WholePath, start_us: int) -> None:
         super().__init__(daemon=True)
         self._stack = stack
+        self._start_us = start_us
         self._ended = threading.Event()
         self.seen: set[Candle] = set()
 
     def run(self) -> None:
         while not self._ended.wait(0.2):
-            self.seen |= {candle for candle in self._stack.candles().values() if candle.status in WHOLE}
+            found = self._stack.candles().values()
+            self.seen |= {item for item in found if item.status in WHOLE and item.open_time_us >= self._start_us}
 
     def end(self) -> None:
         self._ended.set()
@@ -80,11 +82,11 @@ def stack(live_path: LivePath, from_us: int, tmp_path: Path) -> Iterator[WholePa
 # others   |  final   final   final   final   (late)  final   ...
 @pytest.mark.timeout(600)
 def test_no_candle_is_whole_that_is_not(stack: WholePath, from_us: int) -> None:
-    watch = Watch(stack)
+    start_us = floor_us(from_us)
+    watch = Watch(stack, start_us)
     watch.start()
     try:
         stack.clear_faults()
-        start_us = floor_us(from_us)
         wait_for("the first whole minutes", whole(stack, start_us + MINUTE_US, *SYMBOLS), PATIENCE, 0.2)
 
         # One symbol is refused: the others continue.

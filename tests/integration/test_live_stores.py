@@ -73,16 +73,20 @@ def test_what_was_confirmed_survives_a_kill(stack: RunningStack, database: psyco
         assert again.execute("SELECT symbol FROM feed_status").fetchall() == [("BTCUSDT",)]
 
 
-def upsert(database: psycopg.Connection, close: int, trade_count: int | None, status: str) -> tuple[object, ...]:
+def upsert(
+    database: psycopg.Connection, close: int, trade_count: int | None, status: str, confirmed: bool | None = None
+) -> tuple[object, ...]:
     """Write one candle as Flink does, and return the row that is stored after it."""
     database.execute(
         """
-        INSERT INTO candles (symbol, open_time, source, open, high, low, close, volume, turnover, trade_count, status)
-        VALUES ('BTCUSDT', '2026-08-09 19:20Z', 'live', 1, 1, 1, %s, 1, 1, %s, %s)
+        INSERT INTO candles (symbol, open_time, source, open, high, low, close, volume, turnover, trade_count, status,
+          confirmed)
+        VALUES ('BTCUSDT', '2026-08-09 19:20Z', 'live', 1, 1, 1, %s, 1, 1, %s, %s, %s)
         ON CONFLICT (symbol, open_time, source) DO UPDATE
-        SET close = excluded.close, trade_count = excluded.trade_count, status = excluded.status
+        SET close = excluded.close, trade_count = excluded.trade_count, status = excluded.status,
+          confirmed = excluded.confirmed
         """,
-        (close, trade_count, status),
+        (close, trade_count, status, confirmed),
     )
     row = database.execute("SELECT close::int, trade_count, status, updated_at FROM candles").fetchone()
     assert row
@@ -94,14 +98,19 @@ def upsert(database: psycopg.Connection, close: int, trade_count: int | None, st
     [
         ((1, 5, "forming"), (2, 6, "forming"), (2, 6, "forming")),
         ((1, 5, "forming"), (2, 5, "final"), (2, 5, "final")),
-        # A smaller count is refused with any status, and a lower rank of status with any count.
+        # A smaller count is refused with any status, and at the same count a lower rank of status.
         ((1, 5, "forming"), (2, 4, "forming"), (1, 5, "forming")),
-        ((1, 5, "final"), (2, 6, "forming"), (2, 6, "final")),
-        ((1, 5, "final"), (2, 4, "partial"), (1, 5, "partial")),
-        ((1, 5, "final"), (2, 4, "forming"), (1, 5, "final")),
+        ((1, 5, "forming"), (2, 4, "final"), (1, 5, "forming")),
+        ((1, 5, "final"), (2, 4, "partial"), (1, 5, "final")),
+        ((1, 5, "final"), (2, 5, "forming"), (2, 5, "final")),
         ((1, 5, "partial"), (2, 5, "final"), (2, 5, "partial")),
         ((1, 5, "partial"), (2, 6, "repaired"), (2, 6, "repaired")),
-        ((1, 5, "repaired"), (2, 6, "partial"), (2, 6, "repaired")),
+        # A record that counts more trades comes before the last of them.
+        ((1, 5, "final"), (2, 6, "forming"), (2, 6, "forming")),
+        # A gap that opens later, also at the same count.
+        ((1, 5, "repaired"), (2, 5, "partial"), (2, 5, "partial")),
+        ((1, 5, "repaired"), (2, 6, "partial"), (2, 6, "partial")),
+        ((1, 5, "final"), (2, 5, "partial"), (2, 5, "partial")),
         ((1, None, "final"), (2, 3, "final"), (2, 3, "final")),
         ((1, 5, "final"), (2, None, "final"), (2, None, "final")),
     ],
@@ -114,6 +123,30 @@ def test_a_candle_never_goes_back(
 ) -> None:
     upsert(database, *stored)
     assert upsert(database, *written)[:3] == stands
+
+
+@pytest.mark.parametrize(
+    ("stored", "written", "stands"),
+    [
+        ((5, "final", True), (5, "final", False), True),
+        ((5, "final", None), (5, "final", True), True),
+        ((5, "final", False), (5, "final", True), True),
+        ((5, "final", True), (4, "final", False), True),
+        # Another trade, or a gap that opens later.
+        ((5, "final", True), (6, "final", False), False),
+        ((5, "repaired", True), (5, "partial", False), False),
+    ],
+)
+def test_a_candle_stays_confirmed_while_its_trades_are_the_same(
+    database: psycopg.Connection,
+    stored: tuple[int, str, bool | None],
+    written: tuple[int, str, bool | None],
+    *,
+    stands: bool,
+) -> None:
+    for trade_count, status, confirmed in (stored, written):
+        upsert(database, 1, trade_count, status, confirmed)
+    assert database.execute("SELECT confirmed FROM candles").fetchall() == [(stands,)]
 
 
 def test_a_write_that_changes_nothing_is_no_update(database: psycopg.Connection) -> None:

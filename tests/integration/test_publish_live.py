@@ -46,7 +46,7 @@ class World:
         create_warehouse(self.warehouse)
 
     def clear(self) -> None:
-        self.database.execute("TRUNCATE candles")
+        self.database.execute("TRUNCATE candles, gaps")
         for table in (names.CANDLES, names.CANDLE_HISTORY):
             self.query(f"TRUNCATE TABLE {table}")
 
@@ -71,7 +71,7 @@ class World:
         """Writes `count` candles of one symbol, a minute apart, up to now."""
         self.database.execute(
             f"INSERT INTO candles ({COLUMNS}) SELECT 'BTCUSDT', %s - n * interval '1 minute', 'live', n, n, n, n, n, "
-            "n, n, n, n, 'a', 'b', 'final', clock_timestamp() FROM generate_series(1, %s) AS n",
+            "n, n, n, n, 'a', 'b', 'final', NULL, clock_timestamp() FROM generate_series(1, %s) AS n",
             (NOW, count),
         )
 
@@ -127,7 +127,7 @@ def test_what_is_not_forming_is_published_as_it_stands(world: World) -> None:
     world.write("BTCUSDT", 2, "7", source="kline")
     answer = world.publish()
     newest = max(row["updated_at"] for row in world.in_postgres())
-    assert answer == {"sent": 3, "until": newest.isoformat(), "more": False, "busy": False}
+    assert answer == {"sent": 3, "until": newest.isoformat(), "more": False, "busy": False, "pruned": 0}
     published = world.published()
     assert published == world.in_postgres()
     assert [(row["symbol"], row["close"], row["status"], row["trade_count"]) for row in published] == [
@@ -140,11 +140,11 @@ def test_what_is_not_forming_is_published_as_it_stands(world: World) -> None:
 
 
 def test_a_repeated_call_changes_nothing(world: World) -> None:
-    assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False}
+    assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False, "pruned": 0}
     world.write("BTCUSDT", 2, "2")
     assert world.publish()["sent"] == 1
     jobs = {job.job_id for job in world.warehouse.list_jobs() if job.job_id.startswith("publish-live")}
-    assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False}
+    assert world.publish() == {"sent": 0, "until": None, "more": False, "busy": False, "pruned": 0}
     assert world.published() == world.in_postgres()
     # The repeated call has not started any job that writes.
     assert {job.job_id for job in world.warehouse.list_jobs() if job.job_id.startswith("publish-live")} == jobs
@@ -172,6 +172,73 @@ def test_a_candle_that_changes_leaves_its_old_values_in_the_history(world: World
     assert replaced == old
     world.publish()
     assert len(world.history()) == 1
+
+
+def test_confirmed_is_copied_and_makes_no_history_alone(world: World) -> None:
+    world.write("BTCUSDT", 4, "2", confirmed=True)
+    world.write("BTCUSDT", 3, "2", confirmed=False)
+    world.write("BTCUSDT", 2, "2")
+    assert world.publish()["sent"] == 3
+    assert [row["confirmed"] for row in world.published()] == [True, False, None]
+    world.write("BTCUSDT", 3, "2", confirmed=True)
+    assert world.publish()["sent"] == 1
+    assert [row["confirmed"] for row in world.published()] == [True, True, None]
+    assert world.published() == world.in_postgres()
+    assert world.history() == []
+
+
+def gaps(world: World) -> list[str]:
+    return [row["gap_id"] for row in world.database.execute("SELECT gap_id FROM gaps ORDER BY gap_id")]
+
+
+# days ago   |37 a b f   |36 c   |35 d   |34 ...   kept: the whole days from 35 days ago on
+def test_what_is_old_and_published_leaves_postgres(world: World) -> None:
+    day = 1440
+    for symbol, minutes_ago, status, written_days_ago in (
+        ("A", 37 * day, "final", 37),
+        ("B", 37 * day + 5, "partial", 37),
+        ("F", 37 * day, "forming", 37),
+        ("D", 35 * day - 5, "final", 34),
+        ("H", 37 * day, "final", 0),  # of a recording that is played now
+    ):
+        world.write(symbol, minutes_ago, "2", status, updated_at=NOW - dt.timedelta(days=written_days_ago))
+    for gap_id, symbol, minutes_ago, minutes, state in (
+        ("1", "B", 37 * day + 5, 1, "opened"),
+        ("2", "C", 36 * day + 1440, 0, "closed"),
+        ("3", "D", 35 * day - 5, 1, "closed"),
+        ("4", "E", 40 * day, None, "opened"),
+        ("5", "G", 37 * day, 3 * day, "opened"),
+    ):
+        opened = NOW - dt.timedelta(minutes=minutes_ago)
+        ended = None if minutes is None else opened + dt.timedelta(minutes=minutes)
+        world.database.execute("INSERT INTO gaps VALUES (%s, %s, %s, %s, %s)", (gap_id, symbol, opened, ended, state))
+    answer = world.publish()
+    assert (answer["sent"], answer["pruned"]) == (4, 2)
+    assert [row["symbol"] for row in world.published()] == ["A", "B", "D", "H"]
+    assert [row["symbol"] for row in world.in_postgres()] == ["D", "H"]
+    forming = world.database.execute("SELECT symbol FROM candles WHERE status = 'forming'").fetchall()
+    assert forming == [{"symbol": "F"}]
+    # A gap goes when it has an end and BigQuery has the candles that it touched.
+    assert gaps(world) == ["3", "4", "5"]
+    assert world.publish()["pruned"] == 0
+    assert [row["symbol"] for row in world.published()] == ["A", "B", "D", "H"]
+
+
+def test_what_bigquery_lacks_stays_in_postgres(world: World) -> None:
+    written_at = NOW - dt.timedelta(days=40)
+    for minute in range(3):
+        world.write("BTCUSDT", 40 * 1440 - minute, "2", updated_at=written_at)
+    now, keep = dt.datetime.now(dt.UTC), dt.timedelta(days=39)
+    assert publish(world.warehouse, now, keep * 2)["sent"] == 3
+    world.write("ETHUSDT", 1, "2")  # after it, rows that were written 40 days ago count as published
+    assert publish(world.warehouse, now, keep * 2)["sent"] == 1
+    lost, *_, newest = world.in_postgres()
+    world.query(f"DELETE FROM {names.CANDLES} WHERE open_time = '{lost['open_time'].isoformat()}'")
+    # Two rows a call, of which one is not in BigQuery.
+    for _ in range(2):
+        assert publish(world.warehouse, now, keep, rows_per_call=2)["pruned"] == 1
+    assert publish(world.warehouse, now, keep, rows_per_call=2)["pruned"] == 0
+    assert world.in_postgres() == [lost, newest]
 
 
 def test_other_sources_stay(world: World) -> None:
@@ -271,10 +338,11 @@ def test_an_older_row_never_replaces_a_newer_one(world: World) -> None:
 def test_a_call_is_bounded_and_the_next_goes_on(world: World) -> None:
     world.write_many(5)
     newest = [row["updated_at"].isoformat() for row in sorted(world.in_postgres(), key=lambda row: row["updated_at"])]
-    call = partial(publish, world.warehouse, dt.datetime.now(dt.UTC), rows_per_call=4, rows_per_transaction=2)
-    assert call(budget_s=0) == {"sent": 0, "until": None, "more": True, "busy": False}
-    assert call() == {"sent": 4, "until": newest[3], "more": True, "busy": False}
-    assert call() == {"sent": 1, "until": newest[4], "more": False, "busy": False}
+    now, keep = dt.datetime.now(dt.UTC), dt.timedelta(days=35)
+    call = partial(publish, world.warehouse, now, keep, rows_per_call=4, rows_per_transaction=2)
+    assert call(budget_s=0) == {"sent": 0, "until": None, "more": True, "busy": False, "pruned": 0}
+    assert call() == {"sent": 4, "until": newest[3], "more": True, "busy": False, "pruned": 0}
+    assert call() == {"sent": 1, "until": newest[4], "more": False, "busy": False, "pruned": 0}
     assert world.published() == world.in_postgres()
 
 

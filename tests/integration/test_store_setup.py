@@ -55,7 +55,7 @@ def schema_of(stack: RunningStack) -> list[tuple[Any, ...]]:
         WHERE connamespace = 'public'::regnamespace
         UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
         UNION ALL SELECT 'grant', table_name, grantee, privilege_type FROM information_schema.role_table_grants
-        WHERE grantee IN ('live_reader', 'live_writer')
+        WHERE grantee IN ('live_reader', 'live_writer', 'live_publisher')
         ORDER BY 1, 2, 3, 4
     """
     with psycopg.connect(conninfo(stack)) as connection:
@@ -114,6 +114,34 @@ def test_over_an_older_schema_guards_are_renewed_and_rows_stay(stack: RunningSta
     assert schema_of(stack) == whole
     with psycopg.connect(conninfo(stack)) as connection:
         assert connection.execute("SELECT lag_ms FROM feed_status WHERE symbol = 'OLDER'").fetchall() == [(5,)]
+
+
+@pytest.mark.usefixtures("first")
+def test_an_older_table_gets_the_column_that_it_lacks_and_keeps_its_rows(stack: RunningStack) -> None:
+    whole = schema_of(stack)
+    with psycopg.connect(conninfo(stack), autocommit=True) as connection:
+        connection.execute("ALTER TABLE candles DROP COLUMN confirmed")
+        connection.execute(
+            "INSERT INTO candles (symbol, open_time, open, high, low, close, volume, turnover, status)"
+            " VALUES ('OLDER', now(), 1, 1, 1, 1, 1, 1, 'final')"
+        )
+    assert run(stack, "tables")[0] == 0
+    assert schema_of(stack) == whole
+    with psycopg.connect(conninfo(stack)) as connection:
+        query = "SELECT status, confirmed FROM candles WHERE symbol = 'OLDER'"
+        assert connection.execute(query).fetchall() == [("final", None)]
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize("table", ["candles", "gaps"])
+def test_a_publisher_reads_and_deletes(stack: RunningStack, table: str) -> None:
+    with psycopg.connect(conninfo(stack)) as connection:
+        connection.execute("SET ROLE live_publisher")
+        connection.execute(f"DELETE FROM {table} WHERE updated_at < '2000-01-01'")
+        connection.execute(f"SELECT * FROM {table}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(f"UPDATE {table} SET symbol = symbol")
+        connection.rollback()
 
 
 @pytest.mark.usefixtures("first")

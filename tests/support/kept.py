@@ -13,6 +13,7 @@ SHARED: Final = {
     "played": ("tests/e2e/test_live.py", "tests/e2e/test_archive_to_candles.py", "tests/e2e/test_restart.py"),
     "live path": (
         "tests/conformance/test_flink.py",
+        "tests/integration/test_flink_backlog.py",
         "tests/integration/test_live_faults.py",
         "tests/integration/test_flink_candles.py",
     ),

@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg.conninfo import make_conninfo
 
 from bitcoin_pipeline import names
-from bitcoin_pipeline.candle import Candle, Source, Status
-from bitcoin_pipeline.live.records import Heartbeat, heartbeat_record, trade_record
+from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
+from bitcoin_pipeline.live.records import Heartbeat, Minute, heartbeat_record, minute_record, trade_record
 from bitcoin_pipeline.schemas import topics
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
@@ -37,15 +37,25 @@ def conninfo(stack: RunningStack) -> str:
     return make_conninfo(**{word: environ[variable] for word, variable in words.items()})
 
 
+def minutes_of(trades: Iterable[Trade], *, confirmed: bool = False) -> list[Minute]:
+    """The minutes of trades as the producer counts them: each id once."""
+    distinct = {(trade.symbol, trade.trade_id): trade for trade in reversed(list(trades))}
+    return [
+        Minute(candle.symbol, candle.open_time_us, candle.trade_count or 0, candle.volume, candle.turnover, confirmed)
+        for candle in minute_candles(distinct.values(), Source.LIVE)
+    ]
+
+
 class LivePath:
     """Kafka, Postgres and the candles job, in `home`, in another time zone; a context manager.
 
-    Heartbeats move time forward only, so each test uses minutes after those of the tests before it.
+    Each test uses minutes after those of the tests before it, as the exchange's time never goes back.
     """
 
     def __init__(self, home: Path) -> None:
         self.stack = RunningStack(home, STORES, variables={"TZ": "Asia/Tokyo"})
-        self.proven_us = 1_700_000_000_000_000
+        self.used_us = 1_700_000_000_000_000
+        """The time up to which tests have used minutes."""
 
     def __enter__(self) -> LivePath:
         self.stack.__enter__()
@@ -67,18 +77,23 @@ class LivePath:
         return {"bootstrap.servers": self.stack.environ["KAFKA_BOOTSTRAP_SERVERS"]}
 
     def fresh_minute(self) -> int:
-        """The start (us) of the minute after the last heartbeat."""
-        return floor_us(self.proven_us) + MINUTE_US
+        """The start (us) of the minute after all that were used."""
+        return floor_us(self.used_us) + MINUTE_US
 
     def fresh_day(self) -> int:
-        """The start (us) of the day after the last heartbeat."""
-        return floor_us(self.proven_us, DAY_US) + DAY_US
+        """The start (us) of the day after all minutes that were used."""
+        return floor_us(self.used_us, DAY_US) + DAY_US
 
     def send(self, symbol: str, *records: bytes | None) -> None:
         """Send records to the topic as the producer does: keyed by symbol, so to one partition, in order."""
         for record in records:
-            self.producer.produce(names.TRADES_TOPIC, record, key=symbol)
-            self.producer.poll(0)
+            while True:
+                try:
+                    self.producer.produce(names.TRADES_TOPIC, record, key=symbol)
+                except BufferError:
+                    self.producer.poll(0.1)
+                else:
+                    break
 
     def send_trades(self, trades: Iterable[Trade]) -> None:
         """Send trades to the topic, in the order given."""
@@ -86,9 +101,16 @@ class LivePath:
             assert isinstance(trade.order, tuple)
             self.send(trade.symbol, trade_record(trade, trade.order[0]))
 
+    def close_minutes(self, minutes: Iterable[Minute]) -> None:
+        """Send the records of minutes, and wait until the broker has every record."""
+        for minute in minutes:
+            self.used_us = max(self.used_us, minute.open_time_us)
+            self.send(minute.symbol, minute_record(minute))
+        assert self.producer.flush(60) == 0
+
     def prove(self, time_us: int, *symbols: str) -> None:
         """Send a heartbeat to every partition, and wait until the broker has every record."""
-        self.proven_us = max(self.proven_us, time_us)
+        self.used_us = max(self.used_us, time_us)
         record = heartbeat_record(Heartbeat(time_us, symbols, lag_ms=250, reconnects=1))
         for partition in range(PARTITIONS):
             self.producer.produce(names.TRADES_TOPIC, record, partition=partition)
@@ -108,7 +130,7 @@ class LivePath:
             path.fault("half_open")
             self.stack.start("producer")
             yield path
-            self.proven_us = max(self.proven_us, path.exchange_us())
+            self.used_us = max(self.used_us, path.exchange_us())
         finally:
             for name in ("producer", "exchange"):
                 if name in self.stack.processes:
@@ -125,25 +147,35 @@ class LivePath:
         found = self.rows(
             """
             SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,
-              buy_volume, buy_turnover, first_trade_id, last_trade_id, status
+              buy_volume, buy_turnover, first_trade_id, last_trade_id, status, confirmed
             FROM candles WHERE symbol = ANY(%s) ORDER BY symbol COLLATE "C", open_time
             """,
             list(symbols),
         )
         fields: list[tuple[Any, ...]] = [
-            (symbol, from_datetime(open_time), Source(source), *values, Status(status))
-            for symbol, open_time, source, *values, status in found
+            (symbol, from_datetime(open_time), Source(source), *values, Status(status), confirmed)
+            for symbol, open_time, source, *values, status, confirmed in found
         ]
         return [Candle(*values) for values in fields]
 
     def wait_for_candles(self, expected: list[Candle]) -> None:
-        """Wait until the rows of the expected candles' symbols are exactly these, or raise AssertionError."""
+        """Wait until the rows of the expected candles' symbols are exactly these, or raise AssertionError.
+
+        A candle that is expected with None in `confirmed` is expected as not confirmed.
+        """
         symbols = sorted({candle.symbol for candle in expected})
+
+        def compared(candles: list[Candle]) -> list[tuple[Candle, bool]]:
+            return [(candle, candle.confirmed or False) for candle in candles]
+
+        def is_stored() -> bool:
+            return compared(self.candles(*symbols)) == compared(expected)
+
         try:
-            wait_for(f"candles of {symbols}", lambda: self.candles(*symbols) == expected, PATIENCE_SECONDS, 0.2)
+            wait_for(f"candles of {symbols}", is_stored, PATIENCE_SECONDS, 0.2)
         except TimeoutError:
             found = self.candles(*symbols)
-            assert found == expected, f"found {found}"
+            assert compared(found) == compared(expected), f"found {found}"
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """All records of the dead-letter topic."""

@@ -18,7 +18,7 @@ export const MIDNIGHT = 20000 * DAY;
 /* A bar as the chart holds it: price 100, volume 4 of which 3 bought; `change` has the fields that differ. */
 export function bar(time, change = {}) {
   const one = { time, open: 100, high: 101, low: 99, close: 100, volume: 4, turnover: 400, count: 2, bought: 3 };
-  return { ...one, doubt: 0, source: 'live', ...change };
+  return { ...one, doubt: 0, source: 'live', confirmed: null, ...change };
 }
 
 /* `count` bars of `step` seconds each, the first at `start`; `changeOf(i)` has the fields that differ in the i-th. */
@@ -27,8 +27,8 @@ export function barsFrom(start, count, step = 60, changeOf = () => ({})) {
 }
 
 /* The event of the stream for a bar. */
-export function event({ time, open, high, low, close, volume, turnover, count, bought, doubt, source }) {
-  return { bar: [time, open, high, low, close, volume, turnover, count, bought, doubt, source, time * 1000] };
+export function event({ time, open, high, low, close, volume, turnover, count, bought, doubt, source, confirmed }) {
+  return { bar: [time, open, high, low, close, volume, turnover, count, bought, doubt, source, confirmed, time * 1000] };
 }
 
 /* Runs every promise that can be continued. */
@@ -251,7 +251,7 @@ export class Server {
     }
     const column = (name) => view.found.map((one) => one[name]);
     const columns = { t: 'time', trade_count: 'count', buy_volume: 'bought' };
-    for (const name of ['open', 'high', 'low', 'close', 'volume', 'turnover', 'doubt', 'source']) columns[name] = name;
+    for (const name of ['open', 'high', 'low', 'close', 'volume', 'turnover', 'doubt', 'source', 'confirmed']) columns[name] = name;
     return {
       symbol: query.symbol,
       interval,

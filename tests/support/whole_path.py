@@ -20,15 +20,14 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import to_trade
 from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from bitcoin_pipeline.candle import Candle, Source, Status
-from bitcoin_pipeline.live.records import HEARTBEAT
-from bitcoin_pipeline.times import MINUTE_US, MS_US, floor_us, from_datetime
+from bitcoin_pipeline.times import MS_US, floor_us, from_datetime
 from bitcoin_pipeline.trade import Trade
 from local.environment import read_env_file
 from local.stack.lifecycle import LocalStack
 
 _COLUMNS: Final = (
     "symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,"
-    " buy_volume, buy_turnover, first_trade_id, last_trade_id, status"
+    " buy_volume, buy_turnover, first_trade_id, last_trade_id, status, confirmed"
 )
 
 
@@ -64,13 +63,15 @@ class TopicContent:
 
     `ids`: the trade ids of each symbol. `repeated`: the number of records whose id is in an earlier record.
     `gap_opened_us`: the time of the last record of each opened gap. `after_their_minute`: the number of each symbol's
-    trades that follow a heartbeat past the end of their minute.
+    trades that follow a record of their minute. `counted`: the highest count of trades in the records of each symbol
+    and minute.
     """
 
     ids: dict[str, set[str]] = field(default_factory=dict)
     repeated: int = 0
     gap_opened_us: dict[str, int] = field(default_factory=dict)
     after_their_minute: Counter[str] = field(default_factory=Counter)
+    counted: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 class WholePath:
@@ -119,15 +120,13 @@ class WholePath:
                 place = TopicPartition(names.TRADES_TOPIC, partition, 0)
                 _, high = consumer.get_watermark_offsets(place, timeout=60)
                 consumer.assign([place])
-                offset = proven_us = 0
+                offset = 0
                 while offset < high:
                     messages = consumer.consume(min(10_000, high - offset), timeout=60)
                     assert messages, f"partition {partition} ends at {offset} of {high}"
                     for message in messages:
                         record = orjson.loads(message.value() or b"")
-                        if record["type"] == HEARTBEAT:
-                            proven_us = max(proven_us, record["time"])
-                        _take(found, record, message.timestamp()[1] * MS_US, proven_us)
+                        _take(found, record, message.timestamp()[1] * MS_US)
                     offset = (messages[-1].offset() or 0) + 1
         finally:
             consumer.close()
@@ -144,8 +143,8 @@ class WholePath:
         except psycopg.OperationalError:
             return {}
         fields: list[tuple[Any, ...]] = [
-            (symbol, from_datetime(opened), Source(source), *values, Status(status))
-            for symbol, opened, source, *values, status in rows
+            (symbol, from_datetime(opened), Source(source), *values, Status(status), confirmed)
+            for symbol, opened, source, *values, status, confirmed in rows
         ]
         return {(values[0], values[1]): Candle(*values) for values in fields}
 
@@ -201,12 +200,14 @@ class WholeStack(WholePath):
         return next((item.pid for item in LocalStack(self.home).status() if item.name == service), 0)
 
 
-def _take(found: TopicContent, record: dict[str, Any], appended_us: int, proven_us: int) -> None:
+def _take(found: TopicContent, record: dict[str, Any], appended_us: int) -> None:
     match record:
         case {"type": "trade", "symbol": symbol, "id": trade_id, "time": time_us}:
             ids = found.ids.setdefault(symbol, set())
             found.repeated += trade_id in ids
             ids.add(trade_id)
-            found.after_their_minute[symbol] += proven_us >= floor_us(time_us) + MINUTE_US - MS_US
+            found.after_their_minute[symbol] += (symbol, floor_us(time_us)) in found.counted
+        case {"type": "minute", "symbol": symbol, "open_time": open_us, "trade_count": count}:
+            found.counted[symbol, open_us] = max(count, found.counted.get((symbol, open_us), 0))
         case {"type": "gap", "gap_id": gap_id, "state": "opened"}:
             found.gap_opened_us[gap_id] = appended_us

@@ -190,9 +190,10 @@ def exported(view: View, kind: str) -> bytes:
         {
             "symbol": pa.array([view.symbol] * bars.num_rows, pa.string()),
             "open_time": pc.multiply(bars["t"], 1_000_000).cast(pa.timestamp("us", "UTC")),
-            **{name: bars[name] for name in bars.schema.names if name not in ("t", "source", "doubt")},
+            **{name: bars[name] for name in bars.schema.names if name not in ("t", "source", "doubt", "confirmed")},
             "status": pa.array([_STATUS[doubt] for doubt in bars["doubt"].to_pylist()], pa.string()),
             "source": bars["source"],
+            "confirmed": bars["confirmed"],
         }
     )
     sink = io.BytesIO()

@@ -40,7 +40,9 @@ class LiveMinutes:
         """Add a minute; True when it is new or changed, and of the live days."""
         t = candle.open_time_us // SECOND_US
         rows = self._rows.get(t, {})
-        if rows.get(candle.source) == candle or t < self.since_s:
+        known = rows.get(candle.source)
+        is_same = known is not None and known == candle and known.confirmed is candle.confirmed
+        if is_same or t < self.since_s:
             return False
         self._rows[t] = rows | {candle.source: candle}
         self._best[t] = min(self._rows[t].values(), key=precedence)

@@ -25,7 +25,7 @@ LONG_OVERLAP: Final = dt.timedelta(seconds=30)
 
 _COLUMNS: Final = """
 SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trade_count,
-  buy_volume, buy_turnover, first_trade_id, last_trade_id, status, updated_at
+  buy_volume, buy_turnover, first_trade_id, last_trade_id, status, confirmed, updated_at
 FROM candles
 """
 
@@ -131,6 +131,6 @@ class Postgres:
 
 
 def _stored(row: tuple[Any, ...]) -> StoredCandle:
-    symbol, open_time, source, *values, status, updated_at = row
-    fields: tuple[Any, ...] = (symbol, from_datetime(open_time), Source(source), *values, Status(status))
+    symbol, open_time, source, *values, status, confirmed, updated_at = row
+    fields: tuple[Any, ...] = (symbol, from_datetime(open_time), Source(source), *values, Status(status), confirmed)
     return StoredCandle(Candle(*fields), from_datetime(updated_at))

@@ -75,7 +75,7 @@ class RecentTrades:
             {
                 **self._config,
                 "error_cb": lost.append,
-                "group.id": "dashboard",
+                "group.id": names.DASHBOARD_GROUP,
                 "client.id": "bitcoin-pipeline-dashboard",
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 50,

@@ -45,6 +45,7 @@ MAX_BATCH_TRADES: Final = 30
 
 _RESET: Final = b'{"reset":1}'
 _RETRY: Final = b"retry: 1000\n\n"
+_CONFIRMED: Final = {True: "true", False: "false", None: "null"}
 
 
 class Channel:
@@ -262,7 +263,8 @@ class Hub:
 def bar_event(open_s: int, bar: Candle | None, updated_us: int) -> bytes:
     """The event of a bar, with exact amounts; without a bar, that the bar of this open time has changed.
 
-    `{"bar":[open time, open, high, low, close, volume, turnover, trades, bought, doubt, source, written at (ms)]}` or
+    `{"bar":[open time, open, high, low, close, volume, turnover, trades, bought, doubt, source, confirmed,
+    written at (ms)]}` or
     `{"changed":open time}`.
     """
     if bar is None:
@@ -272,7 +274,7 @@ def bar_event(open_s: int, bar: Candle | None, updated_us: int) -> bytes:
     bought = "null" if bar.buy_volume is None else plain(bar.buy_volume)
     return (
         f'{{"bar":[{open_s},{",".join(map(plain, amounts))},{count},{bought},'
-        f'{bar.status.doubt},"{bar.source}",{updated_us // 1000}]}}'
+        f'{bar.status.doubt},"{bar.source}",{_CONFIRMED[bar.confirmed]},{updated_us // 1000}]}}'
     ).encode()
 
 

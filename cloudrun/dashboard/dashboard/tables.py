@@ -29,7 +29,7 @@ CREATE TABLE history (
   symbol VARCHAR, level BIGINT, t BIGINT, source VARCHAR,
   open DECIMAL(38, 9), high DECIMAL(38, 9), low DECIMAL(38, 9), close DECIMAL(38, 9),
   volume DECIMAL(38, 9), turnover DECIMAL(38, 9), trade_count BIGINT,
-  buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9), doubt BIGINT, rank BIGINT
+  buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9), doubt BIGINT, confirmed BOOLEAN, rank BIGINT
 );
 CREATE TABLE live AS FROM history;
 """
@@ -170,6 +170,7 @@ def _live_rows(minutes: list[Candle]) -> pa.Table:
         **{name: pa.array([getattr(minute, name) for minute in minutes], NUMERIC) for name in _AMOUNTS},
         "trade_count": pa.array([minute.trade_count for minute in minutes], pa.int64()),
         "doubt": pa.array([minute.status.doubt for minute in minutes], pa.int64()),
+        "confirmed": pa.array([minute.confirmed for minute in minutes], pa.bool_()),
         "rank": pa.array([precedence(minute) for minute in minutes], pa.int64()),
     }
     return pa.table(columns)

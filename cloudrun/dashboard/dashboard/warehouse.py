@@ -36,9 +36,11 @@ CANDLES: Final = pa.schema(
         ("buy_volume", NUMERIC),
         ("buy_turnover", NUMERIC),
         ("doubt", pa.int64()),
+        ("confirmed", pa.bool_()),
     ]
 )
-"""The columns of bars. `t`: seconds when the bar opens. `doubt`: `Status.doubt`, so the worst status is the maximum."""
+"""The columns of bars. `t`: seconds when the bar opens. `doubt`: `Status.doubt`, so the worst status is the maximum.
+`confirmed`: of all minutes, null where one of them was not compared and none differs."""
 
 MIXED: Final = "mixed"
 """The source of a longer candle whose minutes have several sources."""
@@ -63,14 +65,15 @@ def merged_columns(time: str) -> str:
       MIN_BY(open, {time}) AS open, MAX(high) AS high, MIN(low) AS low, MAX_BY(close, {time}) AS close,
       SUM(volume) AS volume, SUM(turnover) AS turnover,
       {sum_or_null("trade_count")}, {sum_or_null("buy_volume")}, {sum_or_null("buy_turnover")},
-      MAX(doubt) AS doubt"""
+      MAX(doubt) AS doubt,
+      CASE WHEN COUNT(confirmed) = COUNT(*) OR NOT MIN(confirmed) THEN MIN(confirmed) END AS confirmed"""
 
 
 _IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
 
 _MINUTES: Final = f"""
 SELECT UNIX_SECONDS(open_time) AS t, source, open, high, low, close, volume, turnover,
-  trade_count, buy_volume, buy_turnover, CASE status {_DOUBT} END AS doubt
+  trade_count, buy_volume, buy_turnover, CASE status {_DOUBT} END AS doubt, confirmed
 FROM ({{best}})
 """  # noqa: S608  # the names are our own, the values bound
 
@@ -81,11 +84,13 @@ WHERE symbol = @symbol AND source = '{Source.ARCHIVE}' AND from_time >= @lo AND 
   AND UNIX_SECONDS(from_time) NOT IN (SELECT t FROM minutes)
 """  # noqa: S608  # as above
 
+_LOST_MINUTE: Final = ", ".join(str(Status.PARTIAL.doubt) if name == "doubt" else "NULL" for name in CANDLES.names[1:])
+
 _MINUTES_AND_GAPS: Final = f"""
 WITH minutes AS ({_MINUTES})
 SELECT * FROM minutes
 UNION ALL
-SELECT t, {", ".join("NULL" for _ in CANDLES.names[1:-1])}, {Status.PARTIAL.doubt} FROM ({_GAPS})
+SELECT t, {_LOST_MINUTE} FROM ({_GAPS})
 """  # noqa: S608  # as above
 
 _MERGED: Final = f"""

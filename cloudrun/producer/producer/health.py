@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from producer.worker import Worker
+from producer.connections import Connections
 
 
 @asynccontextmanager
-async def serve_health(worker: Worker, host: str, port: int) -> AsyncIterator[None]:
+async def serve_health(connections: Connections, host: str, port: int) -> AsyncIterator[None]:
     """Serve on host and port as long as the context lasts. Raises OSError when the port is taken."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     async def ready(request: web.Request) -> web.Response:
-        return web.json_response(worker.state(), status=200 if worker.is_ready() else 503)
+        return web.json_response(connections.state(), status=200 if connections.is_ready() else 503)
 
     application = web.Application()
     application.add_routes([web.get("/live", live), web.get("/ready", ready)])

@@ -6,6 +6,9 @@ Part of the producer.
 from __future__ import annotations
 
 import asyncio
+import math
+import re
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -14,11 +17,19 @@ import aiohttp
 import orjson
 
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.bybit.frames import ReceivedTrade
+from bitcoin_pipeline.bybit.klines import Kline
 from bitcoin_pipeline.bybit.rest import (
+    INSTRUMENT_PATH,
+    KLINE_PATH,
     RECENT_TRADES_PATH,
     SERVER_TIME_PATH,
+    TOO_MANY_VISITS,
     EnvelopeError,
+    RecentTrades,
+    instrument_query,
+    klines_query,
+    parse_instrument_status,
+    parse_klines,
     parse_recent_trades,
     parse_server_time,
     recent_trades_query,
@@ -27,8 +38,12 @@ from bitcoin_pipeline.bybit.rest import (
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 CONCURRENT_CALLS: Final = 10
 """Upper bound on the calls under way; further ones wait."""
-SPACING_S: Final = 0.01
+SPACING_S: Final = 0.05
 """Seconds from one call to the next; Bybit permits 600 in 5 seconds to an address, and bans it for more."""
+BAN_S: Final = 600.0
+"""Length of a ban whose response states none."""
+BAN_MOST_S: Final = 3600.0
+"""Upper bound on the length of a ban that a response states."""
 
 T = TypeVar("T")
 
@@ -37,6 +52,7 @@ class RestClient:
     """An async context manager over one HTTP session.
 
     A call that fails returns None; the log has one line when calls begin to fail, and one when they succeed again.
+    While the exchange bans this address, calls return None without a request. `banned_s`: for how much longer.
     """
 
     def __init__(self, url: str) -> None:
@@ -44,6 +60,12 @@ class RestClient:
         self._slots = asyncio.Semaphore(CONCURRENT_CALLS)
         self._next_at_s = 0.0
         self._fails = False
+        self._banned_until_s = -math.inf
+
+    @property
+    def banned_s(self) -> int:
+        """Seconds until the end of a ban, 0 where there is none."""
+        return math.ceil(max(0.0, self._banned_until_s - time.monotonic()))
 
     async def __aenter__(self) -> RestClient:
         self._session = aiohttp.ClientSession(timeout=TIMEOUT, headers={"User-Agent": "bitcoin-pipeline/0.1"})
@@ -58,14 +80,25 @@ class RestClient:
         """The exchange's time, in microseconds UTC."""
         return await self._call(SERVER_TIME_PATH, {}, parse_server_time)
 
-    async def recent_trades(self, symbol: str, limit: int) -> list[ReceivedTrade] | None:
-        """A symbol's last trades, at most `limit`, oldest first."""
+    async def recent_trades(self, symbol: str, limit: int) -> RecentTrades | None:
+        """A symbol's last trades, at most `limit`."""
         query = recent_trades_query(symbol, limit)
         return await self._call(RECENT_TRADES_PATH, query, lambda envelope: parse_recent_trades(symbol, envelope))
 
+    async def klines(self, symbol: str, start_us: int, limit: int) -> list[Kline] | None:
+        """A symbol's one-minute klines, at most `limit`, from `start_us` on."""
+        query = klines_query(symbol, start_us, limit)
+        return await self._call(KLINE_PATH, query, lambda envelope: parse_klines(symbol, envelope))
+
+    async def status(self, symbol: str) -> str | None:
+        """A symbol's status; None also if it is not listed."""
+        query = instrument_query(symbol)
+        return await self._call(INSTRUMENT_PATH, query, lambda envelope: parse_instrument_status(symbol, envelope))
+
     async def _call(self, path: str, query: Mapping[str, str], parse: Callable[[Any], T]) -> T | None:
         try:
-            answer = parse(orjson.loads(await self._get(path, query)))
+            body = await self._get(path, query)
+            answer = None if body is None else parse(orjson.loads(body))
         except aiohttp.ClientResponseError as error:
             self._note_failure(f"{path} answers {error.status}")
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
@@ -73,21 +106,36 @@ class RestClient:
         except EnvelopeError as error:
             self._note_failure(str(error))
         else:
-            if self._fails:
+            if self._fails and body is not None:
                 self._fails = False
                 log("INFO", "REST answers again")
             return answer
         return None
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
+    async def _get(self, path: str, query: Mapping[str, str]) -> bytes | None:
+        """The body of the answer; None while the address is banned."""
         async with self._slots:
             await self._wait_for_slot()
+            if self.banned_s:
+                return None
             async with self._session.get(self._url + path, params=query) as response:
+                body = await response.read()
+                if response.status in (403, 429) or _code_of(body) == TOO_MANY_VISITS:
+                    self._ban(response.headers, response.status)
+                    return None
                 if response.status != 200:
                     raise aiohttp.ClientResponseError(response.request_info, response.history, status=response.status)
-                return await response.read()
+                return body
+
+    def _ban(self, headers: Mapping[str, str], status: int) -> None:
+        seconds = ban_seconds(headers, time.time())
+        self._banned_until_s = time.monotonic() + seconds
+        self._fails = True
+        log("ERROR", "banned by the exchange", status=status, seconds=math.ceil(seconds))
 
     async def _wait_for_slot(self) -> None:
+        if self.banned_s:
+            return
         now_s = asyncio.get_running_loop().time()
         slot_at_s, self._next_at_s = max(now_s, self._next_at_s), max(now_s, self._next_at_s) + SPACING_S
         await asyncio.sleep(slot_at_s - now_s)
@@ -96,3 +144,19 @@ class RestClient:
         if not self._fails:
             self._fails = True
             log("WARNING", "REST fails", reason=reason)
+
+
+def ban_seconds(headers: Mapping[str, str], now_s: float) -> float:
+    """For how long no call may be made, by the headers of a refusal; BAN_S if they state no credible time."""
+    after, reset = headers.get("Retry-After", ""), headers.get("X-Bapi-Limit-Reset-Timestamp", "")
+    if re.fullmatch("[0-9]{1,5}", after):
+        return min(float(after), BAN_MOST_S)
+    if re.fullmatch("[0-9]{13}", reset) and 0 <= (seconds := int(reset) / 1000 - now_s) <= BAN_MOST_S:
+        return seconds
+    return BAN_S
+
+
+def _code_of(body: bytes) -> int | None:
+    """The `retCode` of an answer, without reading a long one whole."""
+    found = re.match(rb'\s*\{\s*"retCode"\s*:\s*([0-9]+)', body[:100])
+    return int(found[1]) if found else None

@@ -24,6 +24,9 @@ class Settings(BrokerSettings):
     margin_ms: int = setting(
         "PRODUCER_MARGIN_MS", "how far the exchange's own ways may differ in time", whole("milliseconds", 99_999), 250
     )
+    connections: int = setting(
+        "PRODUCER_CONNECTIONS", "connections that share the symbols", whole("connections", 50, 1), 1
+    )
     events_topic: str = setting("PIPELINE_EVENTS_TOPIC", "Pub/Sub topic of events, projects/P/topics/T", str, "")
     host: str = setting("HOST", "where the health port listens", str, "127.0.0.1")
     port: int = setting("PORT", "the health port", parse_port, 8080)

@@ -17,18 +17,18 @@ from bitcoin_pipeline.live.tail import Tail
 _TIMEOUT_S: Final = 30.0
 _FETCH_WAIT_MS: Final = 10
 _WINDOWS: Final = (2_000, 20_000, 200_000)
-"""Records per partition to read back; the next number is tried where the last proof of a symbol lies further back."""
+"""Records per partition to read back; the next number is tried where a symbol's open minute begins further back."""
 
 
 def read_tail(client: Mapping[str, str], symbols: Sequence[str]) -> tuple[Tail, int]:
-    """The state at the topic's end, as far back as the last proof of every symbol, and the number of partitions.
+    """The state at the topic's end, as far back as every symbol's open minute, and the number of partitions.
 
     `client`: the options of librdkafka that find the broker. Raises BrokerError.
     """
     consumer = Consumer(
         {
             **client,
-            "group.id": "bitcoin-pipeline-tail",
+            "group.id": names.PRODUCER_GROUP,
             "enable.auto.commit": False,
             "check.crcs": True,
             # At a partition's end the broker would hold the request for half a second, and those after it; meanwhile
@@ -40,7 +40,7 @@ def read_tail(client: Mapping[str, str], symbols: Sequence[str]) -> tuple[Tail, 
         found = partitions(consumer, names.TRADES_TOPIC, _TIMEOUT_S)
         for window in _WINDOWS:
             tail, is_whole = _read_back(consumer, found, window)
-            if is_whole or tail.names_all(symbols):
+            if is_whole or tail.is_read_back(symbols):
                 break
     except (KafkaException, SilentBrokerError) as error:
         raise BrokerError(f"the topic {names.TRADES_TOPIC} cannot be read: {error}") from error
@@ -59,7 +59,6 @@ def _read_back(consumer: Consumer, numbers: Sequence[int], window: int) -> tuple
         is_whole &= place.offset == low
         if place.offset == high:
             continue
-        tail.begin(partition)
         for message in read(consumer, place, high, _TIMEOUT_S):
-            tail.add(partition, message.value() or b"")
+            tail.add(message.value() or b"")
     return tail, is_whole

@@ -10,6 +10,7 @@ import random
 import secrets
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -17,7 +18,10 @@ import orjson
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.bybit.session_times import SessionTimes
 from bitcoin_pipeline.live.feed import LiveFeed
+from bitcoin_pipeline.live.feed_times import FeedTimes
+from bitcoin_pipeline.live.tail import Tail
 from bitcoin_pipeline.times import MS_US
+from producer.connections import Connections
 from producer.gap_events import GapEvents
 from producer.health import serve_health
 from producer.rest import RestClient
@@ -40,22 +44,41 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as at_exit:
         client = {**settings.client_config(), "client.id": CLIENT_ID}
         tail, partitions = await asyncio.to_thread(read_tail, client, settings.symbols)
-        feed = LiveFeed(
-            settings.symbols,
-            tail,
-            token=secrets.token_hex(4),
-            uniform=random.random,
-            session_times=SessionTimes(margin_us=settings.margin_ms * MS_US),
-            decode=orjson.loads,
-        )
         writer = TopicWriter(client, partitions)
         rest = await at_exit.enter_async_context(RestClient(settings.rest_url.rstrip("/")))
         gap_events = at_exit.enter_context(GapEvents(settings.events_topic))
-        worker = Worker(feed, writer, rest, gap_events, settings.ws_url.rstrip("/"))
-        await at_exit.enter_async_context(serve_health(worker, settings.host, settings.port))
+        url = settings.ws_url.rstrip("/")
+        workers = [Worker(feed, writer, rest, gap_events, url) for feed in feeds_of(settings, tail)]
+        connections = Connections(workers, writer, rest)
+        await at_exit.enter_async_context(serve_health(connections, settings.host, settings.port))
         log("INFO", "producer started", symbols=settings.symbols, partitions=partitions, port=settings.port)
         try:
-            await worker.run(stop)
+            await connections.run(stop)
         finally:
             unsent = await asyncio.to_thread(writer.flush, FLUSH_SECONDS)
             log("ERROR" if unsent else "INFO", "producer stopped", unsent=unsent)
+
+
+def feeds_of(settings: Settings, tail: Tail) -> list[LiveFeed]:
+    """A feed for each connection, among which the symbols are divided."""
+    count = min(settings.connections, len(settings.symbols))
+    token, defaults = secrets.token_hex(4), FeedTimes()
+    times = replace(
+        defaults,
+        requests_per_s=max(1, defaults.requests_per_s // count),
+        requests_at_once=max(1, defaults.requests_at_once // count),
+    )
+    dropped = tail.symbols.keys() - set(settings.symbols)
+    return [
+        LiveFeed(
+            settings.symbols[number::count],
+            tail,
+            token=token,
+            uniform=random.random,
+            dropped=() if number else dropped,
+            times=times,
+            session_times=SessionTimes(margin_us=settings.margin_ms * MS_US),
+            decode=orjson.loads,
+        )
+        for number in range(count)
+    ]

@@ -17,8 +17,10 @@ from websockets.exceptions import WebSocketException
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.live.actions import (
     Action,
+    AskKlines,
     AskRecentTrades,
     AskServerTime,
+    AskStatus,
     Broadcast,
     DeadLetter,
     Disconnect,
@@ -27,19 +29,19 @@ from bitcoin_pipeline.live.actions import (
     Report,
     SendText,
 )
-from bitcoin_pipeline.live.feed import LiveFeed
-from bitcoin_pipeline.live.symbol_feed import Stage
+from bitcoin_pipeline.live.feed import FeedState, LiveFeed
 from bitcoin_pipeline.times import Instant
 from producer.gap_events import GapEvents
 from producer.rest import RestClient
 from producer.topic_writer import TopicWriter
 
 TICK_S: Final = 0.05
-METRICS_S: Final = 60.0
-READY_US: Final = 10_000_000
-"""Upper bound on the age of the last heartbeat of a producer that is ready."""
 _MAX_FRAME: Final = 16 << 20
 _OPEN_S: Final = 10.0
+_BATCH_S: Final = 0.02
+"""Time between two reads of a socket."""
+_CLOSE_S: Final = 0.5
+"""How long the end waits for a peer that may be dead; the flush needs the time that Cloud Run gives."""
 
 
 def read_clock() -> Instant:
@@ -48,7 +50,7 @@ def read_clock() -> Instant:
 
 
 class Worker:
-    """The live feed with its socket, topic, REST client and gap events."""
+    """The live feed of one connection with its socket, topic, REST client and gap events."""
 
     def __init__(
         self, feed: LiveFeed, writer: TopicWriter, rest: RestClient, gap_events: GapEvents, ws_url: str
@@ -74,25 +76,12 @@ class Worker:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as self._tasks:
-            for part in (self._connections, self._ticks, self._metrics):
+            for part in (self._connections, self._ticks):
                 self._tasks.create_task(part())
 
-    def is_ready(self) -> bool:
-        """Whether at least one symbol is proven up to now."""
-        age_us = self._feed.state(read_clock()).heartbeat_age_us
-        return age_us is not None and age_us < READY_US
-
-    def state(self) -> dict[str, Any]:
+    def feed_state(self) -> FeedState:
         """The figures of this moment."""
-        state = self._feed.state(read_clock())
-        stages = list(state.stages.values())
-        return {
-            "lag_ms": state.lag_ms,
-            "symbols": {stage.value: stages.count(stage) for stage in Stage},
-            "queue": self._writer.queued(),
-            "reconnects": state.reconnects,
-            **state.counts,
-        }
+        return self._feed.state(read_clock())
 
     async def _connections(self) -> None:
         while True:
@@ -100,18 +89,27 @@ class Worker:
             try:
                 # The session sends Bybit's own pings, whose answers are proofs; the protocol's would prove nothing.
                 async with connect(
-                    self._ws_url, ping_interval=None, compression=None, max_size=_MAX_FRAME, open_timeout=_OPEN_S
+                    self._ws_url,
+                    ping_interval=None,
+                    compression=None,
+                    max_size=_MAX_FRAME,
+                    open_timeout=_OPEN_S,
+                    close_timeout=_CLOSE_S,
                 ) as socket:
                     self._socket = socket
                     await self._do(self._feed.connected)
-                    async for text in socket:
-                        await self._do(self._feed.received, text)
+                    reading = asyncio.create_task(_read_in_batches(socket.transport))
+                    try:
+                        async for text in socket:
+                            await self._do(self._feed.received, text)
+                    finally:
+                        reading.cancel()
             except (OSError, TimeoutError, WebSocketException) as error:
                 reason = f"{self._ws_url}: {error!r}"
             finally:
                 self._socket = None
             async with self._lock:
-                pause_us, actions = self._feed.disconnected(reason)
+                pause_us, actions = self._feed.disconnected(reason, read_clock())
                 await self._act(actions)
             await asyncio.sleep(pause_us / 1e6)
 
@@ -120,11 +118,6 @@ class Worker:
             await asyncio.sleep(TICK_S)
             self._writer.serve()
             await self._do(self._feed.tick)
-
-    async def _metrics(self) -> None:
-        while True:
-            await asyncio.sleep(METRICS_S)
-            log("INFO", "metrics", **self.state())
 
     async def _do(self, happened: Callable[..., list[Action]], *what: Any) -> None:
         async with self._lock:
@@ -141,10 +134,8 @@ class Worker:
                     await self._writer.dead_letter(record)
                 case SendText(text):
                     await self._send(text)
-                case AskServerTime(asked_at):
-                    self._tasks.create_task(self._ask_server_time(asked_at))
-                case AskRecentTrades(symbol, asked_at, limit):
-                    self._tasks.create_task(self._ask_recent_trades(symbol, asked_at, limit))
+                case AskServerTime() | AskRecentTrades() | AskKlines() | AskStatus():
+                    self._tasks.create_task(self._ask(action))
                 case GapChanged(gap):
                     self._gap_events.publish(gap)
                 case Disconnect(reason):
@@ -161,10 +152,24 @@ class Worker:
         except (OSError, WebSocketException):
             return  # the loop that reads the socket handles its end
 
-    async def _ask_server_time(self, asked_at: Instant) -> None:
-        server_us = await self._rest.server_time()
-        await self._do(self._feed.server_time, server_us, asked_at)
+    async def _ask(self, request: AskServerTime | AskRecentTrades | AskKlines | AskStatus) -> None:
+        feed, rest = self._feed, self._rest
+        match request:
+            case AskServerTime(asked_at):
+                await self._do(feed.server_time, await rest.server_time(), asked_at)
+            case AskRecentTrades(symbol, asked_at, limit):
+                await self._do(feed.recent_trades, symbol, await rest.recent_trades(symbol, limit), asked_at)
+            case AskKlines(symbol, asked_at, start_us, limit):
+                await self._do(feed.klines, symbol, await rest.klines(symbol, start_us, limit), asked_at)
+            case AskStatus(symbol):
+                await self._do(feed.status, symbol, await rest.status(symbol))
 
-    async def _ask_recent_trades(self, symbol: str, asked_at: Instant, limit: int) -> None:
-        page = await self._rest.recent_trades(symbol, limit)
-        await self._do(self._feed.recent_trades, symbol, page, asked_at)
+
+async def _read_in_batches(transport: asyncio.Transport) -> None:
+    """Read the socket at intervals only: a frame has a trade or two, and each turn of the loop costs as much."""
+    while not transport.is_closing():
+        transport.resume_reading()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the loop has polled the socket and read it
+        transport.pause_reading()
+        await asyncio.sleep(_BATCH_S)

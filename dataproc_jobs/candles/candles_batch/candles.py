@@ -50,6 +50,7 @@ def minute_candles(day: Day) -> pa.Table:
         "first_trade_id": strings([trades.id_text(place) for place in first.tolist()]),
         "last_trade_id": strings([trades.id_text(place) for place in last.tolist()]),
         "status": strings([Status.PARTIAL if time in partial else Status.FINAL for time in open_times.tolist()]),
+        "confirmed": pa.nulls(len(first), pa.bool_()),
     }
     wanted = schema()
     return pa.Table.from_arrays([columns[name] for name in wanted.names], schema=wanted)

@@ -19,7 +19,7 @@ from candles_batch.task import Outcome
 STAGE_EXPIRES_AFTER: Final = dt.timedelta(days=1)
 """Lifetime of the stage tables that a killed run left; every run takes less time."""
 
-_KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name != "updated_at"]
+_KEY_AND_VALUES = [name for name in schemas.table(names.CANDLES).names if name not in ("confirmed", "updated_at")]
 _INGEST_COLUMNS = ", ".join(schemas.table(names.INGESTS).names)
 _GAP_COLUMNS = ", ".join(schemas.table(names.GAPS).names)
 

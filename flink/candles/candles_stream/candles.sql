@@ -1,5 +1,5 @@
--- Trades, heartbeats and gaps of the topic become candles, feed_status and gaps in Postgres; records that cannot be
--- counted go to the dead-letter topic. job.py fills in the placeholders; all INSERTs are submitted as one job.
+-- Trades, minutes, gaps and heartbeats of the topic become candles, gaps and feed_status in Postgres; records that cannot
+-- be counted go to the dead-letter topic. job.py fills in the placeholders; all INSERTs are submitted as one job.
 
 CREATE TABLE records (
   `type` STRING, symbol STRING, `time` BIGINT,
@@ -7,13 +7,13 @@ CREATE TABLE records (
   id STRING, seq BIGINT, side STRING, price STRING, size STRING, turnover STRING,
   symbols ARRAY<STRING>, lag_ms BIGINT, reconnects BIGINT,
   gap_id STRING, `from` BIGINT, `to` BIGINT, state STRING,
-  `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL,
-  ts AS TO_TIMESTAMP_LTZ(`time` / 1000, 3),
-  -- Only heartbeats prove that time has passed, so a trade with an absurd time does not move the watermark.
-  WATERMARK FOR ts AS CASE WHEN `type` = 'heartbeat' THEN TO_TIMESTAMP_LTZ(`time` / 1000, 3) END
+  open_time BIGINT, trade_count BIGINT, volume STRING, confirmed BOOLEAN,
+  `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
-  'properties.group.id' = 'candles', ${start},
+  'properties.group.id' = '${group}', ${start},
+  -- An answer of the broker for every few trades would cost it and Flink more than the trades themselves.
+  'properties.fetch.min.bytes' = '100000', 'properties.fetch.max.wait.ms' = '50',
   'format' = 'json', 'json.ignore-parse-errors' = 'true'
 );
 
@@ -22,7 +22,8 @@ CREATE TABLE lines (
   line STRING, `partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL
 ) WITH (
   'connector' = 'kafka', 'topic' = '${topic}', ${kafka},
-  'properties.group.id' = 'candles-lines', ${start},
+  'properties.group.id' = '${lines_group}', ${start},
+  'properties.fetch.min.bytes' = '1000000', 'properties.fetch.max.wait.ms' = '1000',
   'format' = 'raw'
 );
 
@@ -40,11 +41,11 @@ CREATE TABLE candles (
   `open` DECIMAL(27, 9) NOT NULL, high DECIMAL(27, 9), low DECIMAL(27, 9), `close` DECIMAL(27, 9),
   volume DECIMAL(38, 9), turnover DECIMAL(38, 9), trade_count BIGINT,
   buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9),
-  first_trade_id STRING, last_trade_id STRING, status STRING,
+  first_trade_id STRING, last_trade_id STRING, status STRING, confirmed BOOLEAN,
   PRIMARY KEY (symbol, open_time, source) NOT ENFORCED
 ) WITH (
   'connector' = 'jdbc', 'url' = '${jdbc_url}', 'table-name' = 'candles',
-  'sink.buffer-flush.max-rows' = '2000', 'sink.buffer-flush.interval' = '150 ms'
+  'sink.buffer-flush.max-rows' = '2000', 'sink.buffer-flush.interval' = '100 ms'
 );
 
 CREATE TABLE feed_status (
@@ -62,8 +63,8 @@ CREATE TABLE gaps (
 );
 
 -- Every record with the reason why it cannot be counted, or NULL. A record that is no JSON object is not in this view.
--- The rules admit only values that the sinks accept: Postgres refuses some texts and times at any time, and a window
--- refuses a time that is no date.
+-- The rules admit only values that the sinks accept: Postgres refuses some texts and times at any time. No rule depends
+-- on when a record is read, so that a replay gives every record the same verdict; the producer judges lateness.
 CREATE TEMPORARY VIEW judged AS
 SELECT *,
   CASE
@@ -71,10 +72,7 @@ SELECT *,
       CASE
         -- One expression accepts an ordinary trade; the rules below find the reason for any other.
         WHEN REGEXP(symbol || ' ' || id || ' ' || price || ' ' || size || ' ' || turnover, '${ordinary_trade}')
-          AND side IN ('Buy', 'Sell') AND `time` BETWEEN 1 AND ${max_us} AND seq >= 0 THEN
-          CASE
-            WHEN CURRENT_WATERMARK(ts) IS NOT NULL AND ts < CURRENT_WATERMARK(ts) - INTERVAL '1' HOUR THEN 'too_late'
-          END
+          AND side IN ('Buy', 'Sell') AND `time` BETWEEN 1 AND ${max_us} AND seq >= 0 THEN CAST(NULL AS STRING)
         WHEN REGEXP(symbol, '^${symbol}$$') IS NOT TRUE THEN 'unreadable_symbol'
         WHEN `time` BETWEEN 1 AND ${max_us} IS NOT TRUE THEN 'unreadable_time'
         WHEN side IN ('Buy', 'Sell') IS NOT TRUE THEN 'unknown_side'
@@ -98,19 +96,24 @@ SELECT *,
       CASE
         WHEN REGEXP(gap_id, '^[!-~]{1,200}$$') IS NOT TRUE OR REGEXP(symbol, '^${symbol}$$') IS NOT TRUE
           OR `from` BETWEEN 1 AND ${max_us} IS NOT TRUE OR `to` BETWEEN 1 AND ${max_us} IS FALSE
-          OR state IS NULL THEN 'unreadable_gap'
+          OR `to` - `from` > ${max_gap_us} OR state IS NULL THEN 'unreadable_gap'
         WHEN state NOT IN ('opened', 'closed') THEN 'unknown_state'
+      END
+    WHEN `type` = 'minute' THEN
+      CASE
+        WHEN REGEXP(symbol, '^${symbol}$$') IS NOT TRUE
+          OR open_time BETWEEN 1 AND ${max_us} IS NOT TRUE OR open_time % 60000000 <> 0
+          OR trade_count > 0 IS NOT TRUE OR confirmed IS NULL
+          OR REGEXP(volume || ' ' || turnover, '^${sum} ${sum}$$') IS NOT TRUE THEN 'unreadable_minute'
       END
     ELSE 'unknown_type'
   END AS reason
 FROM records;
 
 CREATE TEMPORARY VIEW trades AS
-SELECT symbol, id, `time`, seq, side, ts, `partition`, `offset`,
+SELECT symbol, id, `time`, seq, side, `partition`, `offset`,
   CAST(price AS DECIMAL(27, 9)) AS price, CAST(size AS DECIMAL(27, 9)) AS size,
   CAST(turnover AS DECIMAL(29, 9)) AS turnover,
-  -- A window of Flink ends a millisecond before its minute.
-  COALESCE(CURRENT_WATERMARK(ts) >= TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000 + 59999, 3), FALSE) AS closed,
   PROCTIME() AS arrival
 FROM judged
 WHERE `type` = 'trade' AND reason IS NULL AND `time` >= ${start_us};
@@ -121,7 +124,7 @@ WHERE `type` = 'trade' AND reason IS NULL AND `time` >= ${start_us};
 CREATE TEMPORARY VIEW counted_trades AS
 SELECT *, COUNT(*) OVER same_id AS copy, FIRST_VALUE(content) OVER same_id AS first_content
 FROM (
-  SELECT symbol, id, price, size, turnover, side = 'Buy' AS bought, closed, arrival, `partition`, `offset`,
+  SELECT symbol, id, price, size, turnover, side = 'Buy' AS bought, arrival, `partition`, `offset`,
     CAST(TO_TIMESTAMP_LTZ((`time` / 60000000) * 60000, 3) AS TIMESTAMP(3)) AS open_time,
     LPAD(CAST(`time` AS STRING), 17, '0') || LPAD(CAST(seq AS STRING), 19, '0')
       || LPAD(CAST(CASE side WHEN 'Buy' THEN CAST('1000000000000000000' AS DECIMAL(28, 9)) + price
@@ -132,26 +135,41 @@ FROM (
 )
 WINDOW same_id AS (PARTITION BY symbol, id ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW);
 
--- The parts of a minute: its trades, its end (one row, when the heartbeats pass it), and the gaps in it.
+-- What closes a minute: its records, each as one text that sorts by the count of trades, and the gaps that touch it, one
+-- row a minute. Both are in one branch, so that they stay in the order in which the topic has them.
+CREATE TEMPORARY VIEW closings AS
+SELECT symbol, first_us + (CAST(place AS BIGINT) - 1) * 60000000 AS open_us, closing, gap_id, gap_closed
+FROM (
+  SELECT symbol,
+    CASE `type` WHEN 'minute' THEN open_time ELSE (`from` / 60000000) * 60000000 END AS first_us,
+    CASE `type` WHEN 'minute' THEN
+      LPAD(CAST(trade_count AS STRING), 19, '0') || CASE WHEN confirmed THEN ' 1 ' ELSE ' 0 ' END || volume || ' ' || turnover
+    END AS closing,
+    CASE `type` WHEN 'gap' THEN gap_id END AS gap_id,
+    CASE `type` WHEN 'gap' THEN state = 'closed' END AS gap_closed,
+    1 + CASE WHEN `type` = 'gap' AND `to` > `from` THEN CAST(`to` / 60000000 - `from` / 60000000 AS INT) ELSE 0 END AS minute_count
+  FROM judged
+  WHERE `type` IN ('gap', 'minute') AND reason IS NULL
+)
+-- A text of that many characters, split into them, gives a row a minute.
+CROSS JOIN UNNEST(SPLIT(REPEAT('m', minute_count), '')) WITH ORDINALITY AS minutes (m, place)
+WHERE first_us + (CAST(place AS BIGINT) - 1) * 60000000 >= ${start_us};
+
+-- The parts of a minute: its trades, and what closes it. Trades take another way and may come after what follows them in
+-- the topic, so they are counted and not waited for.
 CREATE TEMPORARY VIEW parts AS
 SELECT *,
   -- Always 'live', in a form that the planner does not fold: it drops a constant from the key of an aggregate.
   CASE WHEN symbol IS NULL THEN '' ELSE 'live' END AS source
 FROM (
-SELECT symbol, open_time, sort_key, price, size, turnover, bought, closed,
-  CAST(NULL AS STRING) AS gap_id, CAST(NULL AS BOOLEAN) AS gap_closed
+SELECT symbol, open_time, sort_key, price, size, turnover, bought,
+  CAST(NULL AS STRING) AS closing, CAST(NULL AS STRING) AS gap_id, CAST(NULL AS BOOLEAN) AS gap_closed
 FROM counted_trades WHERE copy = 1
 UNION ALL
-SELECT symbol, CAST(window_start AS TIMESTAMP(3)), CAST(NULL AS STRING), CAST(NULL AS DECIMAL(27, 9)),
-  CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN), TRUE,
-  CAST(NULL AS STRING), CAST(NULL AS BOOLEAN)
-FROM TABLE(TUMBLE(TABLE trades, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY symbol, window_start, window_end
-UNION ALL
-SELECT symbol, CAST(TO_TIMESTAMP_LTZ((`from` / 60000000) * 60000, 3) AS TIMESTAMP(3)), CAST(NULL AS STRING), CAST(NULL AS DECIMAL(27, 9)),
-  CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN), FALSE,
-  gap_id, state = 'closed'
-FROM judged
-WHERE `type` = 'gap' AND reason IS NULL AND `from` >= ${start_us}
+SELECT symbol, CAST(TO_TIMESTAMP_LTZ(open_us / 1000, 3) AS TIMESTAMP(3)), CAST(NULL AS STRING),
+  CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(27, 9)), CAST(NULL AS DECIMAL(29, 9)), CAST(NULL AS BOOLEAN),
+  closing, gap_id, gap_closed
+FROM closings
 );
 
 -- The key of the aggregate is exactly the sink's, and no HAVING filters changes, so that only updates reach the sink.
@@ -168,19 +186,22 @@ SELECT symbol, open_time, source,
   COALESCE(SUM(size) FILTER (WHERE bought), 0), COALESCE(SUM(turnover) FILTER (WHERE bought), 0),
   SUBSTRING(MIN(sort_key), 66), SUBSTRING(MAX(sort_key), 66),
   CASE
-    -- A minute that is still open may lose more, so it is not repaired before its end.
-    WHEN COUNT(DISTINCT gap_id) > 0
-      AND (COUNT(DISTINCT gap_id) FILTER (WHERE gap_closed) < COUNT(DISTINCT gap_id) OR NOT MAX(closed)) THEN 'partial'
-    WHEN COUNT(DISTINCT gap_id) > 0 THEN 'repaired'
-    WHEN MAX(closed) THEN 'final'
+    WHEN COUNT(DISTINCT gap_id) FILTER (WHERE gap_closed) < COUNT(DISTINCT gap_id) THEN 'partial'
+    WHEN COUNT(sort_key) >= CAST(SUBSTRING(MAX(closing), 1, 19) AS BIGINT) THEN
+      CASE WHEN COUNT(DISTINCT gap_id) > 0 THEN 'repaired' ELSE 'final' END
     ELSE 'forming'
-  END
+  END,
+  -- The record with the highest count, of several the confirmed one.
+  COALESCE(SUBSTRING(MAX(closing), 21, 1) = '1'
+    AND COUNT(sort_key) >= CAST(SUBSTRING(MAX(closing), 1, 19) AS BIGINT)
+    AND SUM(size) = CAST(SPLIT_INDEX(MAX(closing), ' ', 2) AS DECIMAL(38, 9))
+    AND SUM(turnover) = CAST(SPLIT_INDEX(MAX(closing), ' ', 3) AS DECIMAL(38, 9)), FALSE)
 FROM parts
 GROUP BY symbol, open_time, source;
 
 -- Every partition has the same heartbeats, so those of one partition are enough.
 INSERT INTO feed_status
-SELECT named, CAST(ts AS TIMESTAMP(3)), lag_ms, reconnects
+SELECT named, CAST(TO_TIMESTAMP_LTZ(`time` / 1000, 3) AS TIMESTAMP(3)), lag_ms, reconnects
 FROM judged CROSS JOIN UNNEST(symbols) AS names (named)
 WHERE `type` = 'heartbeat' AND reason IS NULL AND `partition` = 0;
 
@@ -195,7 +216,9 @@ INSERT INTO dead_letters
 SELECT reason,
   JSON_OBJECT('type' VALUE `type`, 'symbol' VALUE symbol, 'id' VALUE id, 'time' VALUE `time`, 'seq' VALUE seq,
     'side' VALUE side, 'price' VALUE price, 'size' VALUE size, 'turnover' VALUE turnover,
-    'gap_id' VALUE gap_id, 'from' VALUE `from`, 'to' VALUE `to`, 'state' VALUE state ABSENT ON NULL),
+    'gap_id' VALUE gap_id, 'from' VALUE `from`, 'to' VALUE `to`, 'state' VALUE state,
+    'open_time' VALUE open_time, 'trade_count' VALUE trade_count, 'volume' VALUE volume,
+    'confirmed' VALUE confirmed ABSENT ON NULL),
   `partition`, `offset`
 FROM judged
 WHERE reason IS NOT NULL

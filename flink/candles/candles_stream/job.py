@@ -18,11 +18,11 @@ from typing import Final
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.amounts import MAX_INTEGER_DIGITS, MAX_TURNOVER_DIGITS, SCALE
-from bitcoin_pipeline.broker import BrokerFileSettings, security_protocol
+from bitcoin_pipeline.broker import SYSTEM_CA, BrokerFileSettings, security_protocol
 from bitcoin_pipeline.live.records import MAX_US
 from bitcoin_pipeline.settings import SettingsError, narrowed, read_settings, setting
 from bitcoin_pipeline.symbols import SYMBOL
-from bitcoin_pipeline.times import MINUTE_US
+from bitcoin_pipeline.times import DAY_US, MINUTE_US
 from bitcoin_pipeline.trade import TRADE_ID
 
 NAME: Final = "candles"
@@ -35,8 +35,11 @@ CONFIGURATION: Final = {
     "table.local-time-zone": "UTC",  # the JDBC sink takes no TIMESTAMP_LTZ
     "table.exec.state.ttl": "8 d",  # a day longer than the topic; by processing time
     "table.exec.sink.not-null-enforcer": "DROP",  # leaves out minutes without a trade
-    "table.exec.mini-batch.enabled": "false",  # it makes deduplication retract, and every trade appear late
-    "table.exec.source.idle-timeout": "0 s",  # heartbeats come on every partition; one that lags is waited for
+    # Trades are merged before they reach the candle's state; rows are still only inserted and updated, as the ids that
+    # are counted by OVER never change their count.
+    "table.exec.mini-batch.enabled": "true",
+    "table.exec.mini-batch.allow-latency": "20 ms",
+    "table.exec.mini-batch.size": "2000",
     "pipeline.object-reuse": "true",  # no copy of each record between chained operators; the sinks copy what they keep
     "state.backend.rocksdb.use-bloom-filter": "true",  # nearly every id is new, which the filter finds without a file
     "execution.buffer-timeout.interval": "20 ms",  # a few trades a second do not fill a buffer: Flink would wait 100 ms
@@ -45,21 +48,27 @@ CONFIGURATION: Final = {
 _AMOUNT: Final = rf"[0-9]{{1,{MAX_INTEGER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _POSITIVE: Final = "[0.]*[1-9]"
 _TURNOVER: Final = rf"[0-9]{{1,{MAX_TURNOVER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
+_SUM: Final = rf"[0-9]{{1,{38 - SCALE}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _FORMS: Final = {
     "symbol": SYMBOL.pattern,
     "trade_id": TRADE_ID,
     "number": "-?[0-9]+(?:[.][0-9]+)?",
     "positive": _POSITIVE,
     "amount": _AMOUNT,
+    "sum": _SUM,
     "ordinary_trade": f"^{SYMBOL.pattern} {TRADE_ID}(?: (?={_POSITIVE}){_AMOUNT}){{2}} {_TURNOVER}$",
 }
 """The core's rules of a trade as regular expressions of Java; amounts are plain digits, as the core writes them."""
+
+_MAX_GAP_US: Final = 7 * DAY_US
+"""Upper bound on the length of a gap, the time for which the topic keeps records: each minute of a gap is a row."""
 
 _MAX_CLOCK_SKEW_MS: Final = 60_000
 """Upper bound on the time by which a trade may be appended to the topic before its own time, as clocks differ."""
 
 _KAFKA: Final = "org.apache.flink.kafka.shaded.org.apache.kafka.common"
 """The package of Kafka's own classes in the connector's jar."""
+_TLS_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOGIN_MODULES: Final = {
     "PLAIN": "plain.PlainLoginModule",
     "SCRAM-SHA-256": "scram.ScramLoginModule",
@@ -79,6 +88,16 @@ def _file(text: str) -> str:
     return text
 
 
+def _authority(text: str) -> str:
+    return text if text == SYSTEM_CA else _file(text)
+
+
+def _tls(text: str) -> str:
+    if text not in _TLS_MODES:
+        raise ValueError(f"must be one of {', '.join(_TLS_MODES)}, got {text!r}")
+    return text
+
+
 def _mechanism(text: str) -> str:
     if text not in _LOGIN_MODULES:
         raise ValueError(f"must be one of {', '.join(_LOGIN_MODULES)}, got {text!r}")
@@ -91,15 +110,15 @@ class JobSettings(BrokerFileSettings):
 
     # These values become part of SQL, so fewer characters are allowed than in the broker's other clients.
     brokers: str = narrowed(BrokerFileSettings, "brokers", _plain)
-    kafka_ca: str = narrowed(BrokerFileSettings, "kafka_ca", _file)
+    kafka_ca: str = narrowed(BrokerFileSettings, "kafka_ca", _authority)
     kafka_user: str = narrowed(BrokerFileSettings, "kafka_user", _plain)
     kafka_password_file: str = narrowed(BrokerFileSettings, "kafka_password_file", _file)
     kafka_mechanism: str = narrowed(BrokerFileSettings, "kafka_mechanism", _mechanism)
-    postgres_host: str = setting("PGHOST", "host of Postgres")
-    postgres_user: str = setting("PGUSER", "user of Postgres")
-    postgres_database: str = setting("PGDATABASE", "database of the live tables")
-    postgres_port: str = setting("PGPORT", "port of Postgres", default="5432")
-    postgres_tls: str = setting("PGSSLMODE", "libpq's word for how TLS is used", default="prefer")
+    postgres_host: str = setting("PGHOST", "host of Postgres", _plain)
+    postgres_user: str = setting("PGUSER", "user of Postgres", _plain)
+    postgres_database: str = setting("PGDATABASE", "database of the live tables", _plain)
+    postgres_port: str = setting("PGPORT", "port of Postgres", _plain, "5432")
+    postgres_tls: str = setting("PGSSLMODE", "libpq's word for how TLS is used", _tls, "prefer")
     postgres_ca: str = setting("PGSSLROOTCERT", "PEM file of the authority that signs Postgres", _file, "")
 
     @property
@@ -108,7 +127,7 @@ class JobSettings(BrokerFileSettings):
         properties = {"bootstrap.servers": self.brokers}
         if protocol := security_protocol(self.kafka_ca, self.kafka_user):
             properties["security.protocol"] = protocol
-        if self.kafka_ca:
+        if self.kafka_ca and self.kafka_ca != SYSTEM_CA:  # without a truststore Java trusts the system's
             properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": self.kafka_ca}
         if self.kafka_user:
             folder, file = os.path.split(self.kafka_password_file)
@@ -136,6 +155,8 @@ def read_job_settings(environ: Mapping[str, str]) -> JobSettings:
     settings = read_settings(JobSettings, environ)
     if settings.kafka_user and not settings.kafka_password_file:
         raise SettingsError("KAFKA_SASL_PASSWORD_FILE is not set, and there is a KAFKA_SASL_USERNAME")
+    if settings.postgres_tls.startswith("verify") and not settings.postgres_ca:
+        raise SettingsError(f"PGSSLROOTCERT is not set, and PGSSLMODE is {settings.postgres_tls}")
     return settings
 
 
@@ -153,11 +174,14 @@ def statements(settings: JobSettings, topic: str, dead_letter_topic: str, start_
     text = string.Template(files(__package__).joinpath("candles.sql").read_text("utf-8")).substitute(
         topic=topic,
         dead_letter_topic=dead_letter_topic,
+        group=names.CANDLES_GROUP,
+        lines_group=names.CANDLES_LINES_GROUP,
         kafka=settings.kafka_options,
         jdbc_url=settings.jdbc_url,
         start=start,
         start_us=start_us,
         max_us=MAX_US - 1,
+        max_gap_us=_MAX_GAP_US,
         **_FORMS,
     )
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))

@@ -17,8 +17,11 @@ MAX_AGE_US: Final = 6 * DAY_US
 _RESTORE_OF_SUBMISSION: Final = "org.apache.flink.runtime.checkpoint.CheckpointCoordinator.restoreSavepoint"
 """A frame in the trace of a submission that fails exactly when Flink cannot read the metadata of the checkpoint."""
 
-_RESTORE_OF_TASK: Final = "Exception while creating StreamOperatorStateContext"
-"""The message of a task that cannot read its state; a task whose surroundings fail has another one."""
+_UNREADABLE_STATE: Final = (
+    "Exception while creating StreamOperatorStateContext",  # files that are missing or cut short, when a task starts
+    "org.rocksdb.RocksDBException: Corruption",  # bytes that differ, when a task reads them
+)
+"""The messages of a task that cannot read its state; a task whose surroundings fail has another one."""
 
 _MAX_RESTORES: Final = 3
 """Attempts to restore a checkpoint, after which one that failed every time counts as unreadable."""
@@ -41,7 +44,7 @@ def failed_restore(traces: Sequence[str]) -> str | None:
     `traces`: the stack traces of the job's failures, the newest first.
     """
     newest = traces[:_MAX_RESTORES]
-    if len(newest) < _MAX_RESTORES or not all(_RESTORE_OF_TASK in trace for trace in newest):
+    if len(newest) < _MAX_RESTORES or not all(any(text in trace for text in _UNREADABLE_STATE) for trace in newest):
         return None
     causes = [line for line in newest[0].splitlines() if line.startswith("Caused by: ")]
-    return causes[-1] if causes else _RESTORE_OF_TASK
+    return causes[-1] if causes else newest[0].splitlines()[0]

@@ -11,6 +11,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 
+from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.kafka import partitions, read
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
 
@@ -22,7 +23,7 @@ def first_whole_minute(client: Mapping[str, str], topic: str) -> int:
 
     `client`: the options of librdkafka that find the broker. Raises KafkaException or SilentBrokerError.
     """
-    consumer = Consumer({**client, "group.id": "candles-start", "enable.auto.commit": False})
+    consumer = Consumer({**client, "group.id": names.CANDLES_START_GROUP, "enable.auto.commit": False})
     try:
         oldest_us = 0
         for number in partitions(consumer, topic, _TIMEOUT_S):

@@ -19,7 +19,7 @@ from bitcoin_pipeline.adapters.kafka import partitions, read
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.errors import RetryableError
 
-GROUP: Final = "archive-live"
+GROUP: Final = names.ARCHIVE_LIVE_GROUP
 """The consumer group. The broker keeps its offsets as long as the records (7 days); later it starts at the oldest."""
 
 PIECE: Final = 100_000

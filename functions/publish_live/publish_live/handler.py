@@ -36,10 +36,10 @@ class Handler:
             return refused
         started = time.monotonic()
         try:
-            answer = publish(self._warehouse, dt.datetime.now(dt.UTC))
+            answer = publish(self._warehouse, dt.datetime.now(dt.UTC), dt.timedelta(days=self._settings.keep_days))
         except RetryableError as error:
             log("ERROR", "publishing failed", reason=str(error))
             return failure(error)
-        if answer["sent"]:
+        if answer["sent"] or answer["pruned"]:
             log("INFO", "candles published", seconds=round(time.monotonic() - started, 1), **answer)
         return answer

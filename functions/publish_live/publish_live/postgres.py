@@ -1,4 +1,4 @@
-"""Postgres as the function `publish_live` uses it: changed candles, and a lock that one call at a time holds.
+"""Postgres as the function `publish_live` uses it: changed and old candles, and a lock that one call at a time holds.
 
 The function's modules and tests import it.
 """
@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.errors import RetryableError
-from publish_live.rows import Row, RowVersion
+from publish_live.rows import Row, RowVersion, row_version
 
 OVERLAP: Final = dt.timedelta(minutes=10)
 """Upper bound on the time from a write of `updated_at` to its commit, by which every call reads back again.
@@ -34,6 +34,28 @@ WHERE source = 'live' AND status <> 'forming'
   AND updated_at > LEAST(%(mark)s, clock_timestamp()) - %(overlap)s
 ORDER BY updated_at, symbol, open_time
 """  # noqa: S608  # the names are our own, the values bound
+
+
+_OLD: Final = """
+SELECT symbol, open_time, updated_at FROM candles
+WHERE source = 'live' AND status <> 'forming' AND open_time < %s AND updated_at < %s ORDER BY open_time LIMIT %s
+"""
+
+_DELETE_CANDLES: Final = """
+DELETE FROM candles
+USING unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS held (symbol, open_time, updated_at)
+WHERE candles.symbol = held.symbol AND candles.open_time = held.open_time AND candles.updated_at = held.updated_at
+  AND source = 'live'
+"""
+
+_DELETE_GAPS: Final = """
+DELETE FROM gaps
+WHERE to_time < %s AND NOT EXISTS (
+  SELECT FROM candles
+  WHERE candles.symbol = gaps.symbol AND source = 'live' AND status <> 'forming'
+    AND open_time > from_time - interval '1 minute' AND open_time <= to_time
+)
+"""
 
 
 @contextmanager
@@ -60,3 +82,23 @@ def changed_rows(postgres: psycopg.Connection[Row], published: Iterable[RowVersi
     with postgres.cursor(name="changed") as cursor:
         cursor.itersize = fetch
         yield from cursor.execute(_CHANGED, {"mark": mark, "overlap": OVERLAP})
+
+
+def old_versions(postgres: psycopg.Connection[Row], before: dt.datetime, limit: int) -> set[RowVersion]:
+    """The versions of the oldest complete or partial candles that open before a time, at most `limit`.
+
+    Candles that were written after that time are left out: a recording that is played now has old times.
+    """
+    return {row_version(row) for row in postgres.execute(_OLD, (before, before, limit))}
+
+
+def delete_candles(postgres: psycopg.Connection[Row], versions: Iterable[RowVersion]) -> None:
+    """Delete the candles that still have these versions."""
+    columns = [list(column) for column in zip(*versions, strict=True)]
+    if columns:
+        postgres.execute(_DELETE_CANDLES, columns)
+
+
+def delete_gaps(postgres: psycopg.Connection[Row], before: dt.datetime) -> None:
+    """Delete the gaps that end before a time and touch no candle that Postgres holds and BigQuery could take."""
+    postgres.execute(_DELETE_GAPS, (before,))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitcoin_pipeline.settings import setting
+from bitcoin_pipeline.settings import setting, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +20,9 @@ class Settings:
     project: str = setting("GOOGLE_CLOUD_PROJECT", "the project of the dataset market")
     location: str = setting("BIGQUERY_LOCATION", "the location of the dataset market, such as EU")
     postgres_host: str = setting("PGHOST", "Postgres' address")
-    postgres_user: str = setting("PGUSER", "Postgres' user, who may read candles")
+    postgres_user: str = setting("PGUSER", "Postgres' user, a member of the role live_publisher")
     postgres_database: str = setting("PGDATABASE", "Postgres' database")
+    keep_days: int = setting(
+        "POSTGRES_KEEP_DAYS", "age from which Postgres' candles and gaps are deleted", whole("days", 3650, 9), 35
+    )
+    """Flink can change a candle for 8 days."""

@@ -47,16 +47,22 @@ JOB_KIND: Final = "publish-live"
 
 _FIELDS: Final = {field["name"]: field["type"] for field in schemas.table(names.CANDLES).fields}
 _KEY: Final = ("symbol", "open_time", "source")
-_SQL_TYPES: Final = {"INTEGER": "INT64"}
+_SQL_TYPES: Final = {"INTEGER": "INT64", "BOOLEAN": "BOOL"}
 _CASTS: Final = ", ".join(
     f"CAST(JSON_VALUE(item, '$.{name}') AS {_SQL_TYPES.get(kind, kind)}) AS {name}" for name, kind in _FIELDS.items()
 )
-_VALUES: Final = [name for name in _FIELDS if name not in (*_KEY, "updated_at")]
+# A row whose `confirmed` alone has changed replaces the stored one, which the history then does not keep.
+_VALUES: Final = [name for name in _FIELDS if name not in (*_KEY, "confirmed", "updated_at")]
 
 _PUBLISHED: Final = f"""
 SELECT symbol, open_time, updated_at FROM `{names.CANDLES}`
 WHERE source = 'live' AND open_time >= @since
 QUALIFY updated_at > TIMESTAMP_SUB(MAX(updated_at) OVER (), INTERVAL @overlap_s SECOND)
+"""  # noqa: S608  # the names are our own, the values bound
+
+_HELD: Final = f"""
+SELECT symbol, open_time, updated_at FROM `{names.CANDLES}`
+WHERE source = 'live' AND open_time >= @first AND open_time <= @last
 """  # noqa: S608  # the names are our own, the values bound
 
 _NEWER: Final = f"""EXISTS (
@@ -79,6 +85,13 @@ def published_versions(warehouse: bigquery.Client, now: dt.datetime, overlap: dt
         if rows:
             return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
     return set()
+
+
+def held_versions(warehouse: bigquery.Client, first: dt.datetime, last: dt.datetime) -> set[RowVersion]:
+    """The versions of the live rows that open from `first` to `last`, both included. Raises RetryableError."""
+    with retryable_failures():
+        rows = _query(warehouse, _HELD, query_config(first=first, last=last))
+    return {(row["symbol"], row["open_time"], row["updated_at"]) for row in rows}
 
 
 def merge(warehouse: bigquery.Client, rows: list[Row], now: dt.datetime) -> None:

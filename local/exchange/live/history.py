@@ -40,11 +40,13 @@ class TradeHistory:
     """Stores every trade that is played, once: an id among the last ones of its symbol is a repetition.
 
     Objects that are no trade (a price that is not a number, a missing time) are skipped. Memory is bounded; all trades
-    go to one file per symbol in `folder`, and a file of an earlier process is replaced.
+    go to one file per symbol in `folder`, and a file of an earlier process is replaced. `whole_from_ms`: the recording
+    begins within the minute before it, whose trades are not all here.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, whole_from_ms: int = 0) -> None:
         self._folder = folder
+        self._whole_from_ms = whole_from_ms
         self._symbols: dict[str, _SymbolHistory] = {}
 
     def add(self, trades: Iterable[dict[str, Any]]) -> None:
@@ -82,8 +84,9 @@ class TradeHistory:
 
         Each is `[start, open, high, low, close, volume, turnover]`, also a minute without trades. Its open is the close
         of the minute before, which counts for high and low. A kline that was played has the minute's trades from before
-        the recording too, so it stands where its volume is the greater one. `until_ms`: volume and turnover lack the
-        trades after it, as far as they are among the last ones.
+        the recording too, so it stands where its volume is the greater one, and it alone where the recording begins
+        within the minute. `until_ms`: volume and turnover lack the trades after it, as far as they are among the last
+        ones.
         """
         later = self.recent(symbol, RECENT_TRADES) if until_ms < math.inf else []
         recorded = self._symbols[symbol].recorded if symbol in self._symbols else {}
@@ -92,6 +95,8 @@ class TradeHistory:
             played = recorded.get(minute_ms)
             if played and Decimal(played["volume"]) > volume:
                 yield [kline[0], *(played[name] for name in _KLINE)]
+                continue
+            if minute_ms < self._whole_from_ms:
                 continue
             for trade in later:
                 if trade["T"] > until_ms and floor_ms(trade["T"]) == minute_ms:

@@ -133,7 +133,8 @@ def recorded_playback(
     the playback pauses for it.
     """
     clock = RecordedClock(recording.first_ms, speed, monotonic)
-    return Playback(recording, clock, TradeHistory(history_folder), recording.first_ms, waits=True)
+    history = TradeHistory(history_folder, recording.whole_from_ms)
+    return Playback(recording, clock, history, recording.first_ms, waits=True)
 
 
 def synthetic_playback(

@@ -23,7 +23,7 @@ from local.exchange.live.playback import Playback
 from local.exchange.live.sources import symbols_of
 from local.exchange.shared.error_page import error_page
 from local.exchange.shared.rate_limit import RateLimit
-from local.exchange.synthetic.profiles import PROFILES
+from local.exchange.synthetic.profiles import profile_of
 
 PREFIX: Final = "/v5/market/"
 """The beginning of every path of these calls."""
@@ -172,7 +172,7 @@ class RestHost:
 
     def _instrument(self, symbol: str) -> dict[str, Any]:
         quote = next((quote for quote in _QUOTES if symbol.endswith(quote)), "")
-        profile = PROFILES.get(symbol)
+        profile = profile_of(symbol)
         return {
             "symbol": symbol,
             "contractType": "LinearPerpetual",

@@ -20,7 +20,7 @@ from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.trade import Trade
 from local.exchange.live.frames import Frame, frames_of, kline_topic, read_capture, trade_topic
-from local.exchange.live.klines import with_klines
+from local.exchange.live.klines import MINUTE_MS, floor_ms, with_klines
 from local.exchange.synthetic.second import synthetic_burst, synthetic_second, tick_direction
 
 FindFile = Callable[[str, dt.date], Awaitable[Path | None]]
@@ -52,7 +52,7 @@ def symbols_of(topics: frozenset[str]) -> list[str]:
 class Capture:
     """A recording with one frame a line, read as it is played. Raises ValueError for a file without any readable `ts`.
 
-    `first_ms`: the time of its first frame.
+    `first_ms`: the time of its first frame. `whole_from_ms`: the end of the minute within which it begins.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,6 +64,7 @@ class Capture:
             topics.add(frame.topic)
         if not self.first_ms:
             raise ValueError(f"a capture holds one websocket frame a line, with its ts, got {path}")
+        self.whole_from_ms: Final = floor_ms(self.first_ms - 1) + MINUTE_MS
         self.topics: Final = frozenset(topics - {""})
 
     def frames(self, from_ms: int) -> Iterator[Frame]:
@@ -75,8 +76,10 @@ class Days:
     """Days of the archive in the form of live frames. Raises ValueError for days without any trade.
 
     `trades` of each symbol are in matching order, which becomes their `seq`, as the archive's times are finer than `T`.
-    `first_ms`: the time of the first frame.
+    `first_ms`: the time of the first frame. `whole_from_ms`: no minute lacks trades.
     """
+
+    whole_from_ms: Final = 0
 
     def __init__(self, trades: Mapping[str, Sequence[Trade]]) -> None:
         self._trades = trades
@@ -128,6 +131,12 @@ def _on_the_wire(trades: Iterable[Trade]) -> Iterator[dict[str, Any]]:
         }
 
 
+_MANY: Final = 50
+"""Number of symbols from which on their next second is made in the course of the current one, not at its end."""
+_FRAME_TRADES: Final = 1.6
+"""Mean number of trades in a frame of a symbol that trades a few times a second."""
+
+
 class SyntheticMarket:
     """A market without end: `symbols` have equal rates, and their trades depend on the seed and the second only."""
 
@@ -136,6 +145,7 @@ class SyntheticMarket:
         self._rate = trades_per_second / len(symbols)
         self._seed = seed
         self._second = 0
+        self._ahead: list[Iterator[Frame]] = []
         self._bursts: dict[str, list[Iterator[dict[str, Any]]]] = {}
         self._burst_numbers = count(1)
         self.topics: Final = _topics_of(symbols)
@@ -146,14 +156,22 @@ class SyntheticMarket:
         return with_klines(self._trade_frames())
 
     def _trade_frames(self) -> Iterator[Frame]:
+        every = max(1, round(self._rate / _FRAME_TRADES)) if len(self._symbols) >= _MANY else 0
         while True:
-            streams = [frames_of(symbol, self._trades(symbol)) for symbol in self._symbols]
+            ahead = self._ahead
+            streams = [*ahead, *(frames_of(symbol, self._trades(symbol)) for symbol in self._symbols[len(ahead) :])]
+            self._ahead = []
             self._second += 1
-            yield from heapq.merge(*streams, key=lambda frame: frame.time_ms)
+            for number, frame in enumerate(heapq.merge(*streams, key=lambda frame: frame.time_ms), 1):
+                yield frame
+                if every and number % every == 0 and len(self._ahead) < len(self._symbols):
+                    symbol = self._symbols[len(self._ahead)]
+                    self._ahead.append(iter(list(frames_of(symbol, self._trades(symbol)))))
 
     def burst(self, symbol: str, trades: int) -> None:
         """Make `trades` further trades of `symbol` within the next second that is not made yet, among its own."""
-        made = synthetic_burst(symbol, self._second, trades, self._seed, next(self._burst_numbers))
+        second = self._second + (symbol in self._symbols[: len(self._ahead)])
+        made = synthetic_burst(symbol, second, trades, self._seed, next(self._burst_numbers))
         self._bursts.setdefault(symbol, []).append(made)
 
     def _trades(self, symbol: str) -> Iterator[dict[str, Any]]:

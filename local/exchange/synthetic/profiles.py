@@ -6,8 +6,10 @@ Part of the exchange simulator; the local stack and tests import the symbols.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from bitcoin_pipeline.symbols import is_inverse
@@ -44,3 +46,20 @@ PROFILES: Final[Mapping[str, Profile]] = {
 
 SYMBOLS: Final = tuple(sorted(symbol for symbol in PROFILES if not is_inverse(symbol)))
 """The linear symbols, which the synthetic market trades live, in order."""
+
+MOST_FURTHER: Final = 999
+"""Upper bound on the further symbols."""
+
+
+def further_symbols(count: int) -> tuple[str, ...]:
+    """`count` further linear symbols, X001USDT and on, for a live market with many of them."""
+    return tuple(f"X{number:03d}USDT" for number in range(1, count + 1))
+
+
+@cache
+def profile_of(symbol: str) -> Profile | None:
+    """The scale of a symbol; a further one has that of one of SYMBOLS. None for a symbol of no synthetic market."""
+    further = re.fullmatch("X([0-9]{3})USDT", symbol)
+    if further is None:
+        return PROFILES.get(symbol)
+    return replace(PROFILES[SYMBOLS[int(further[1]) % len(SYMBOLS)]], symbol=symbol)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 
-from local.exchange.synthetic.profiles import PROFILES, Profile
+from local.exchange.synthetic.profiles import Profile, profile_of
 
 _WAVES: Final = ((0.15, 8_380_800), (0.03, 1_123_200), (0.008, 21_600), (0.002, 2_220), (0.0008, 421), (0.0003, 53))
 """The waves that move the price: amplitude as a share of the price, and period in seconds."""
@@ -30,14 +30,14 @@ def synthetic_second(symbol: str, second: int, rate: float, seed: int) -> Iterat
     A taker's order sweeps the book: its trades share time, side and seq, and their prices rise for a Buy and fall for a
     Sell.
     """
-    profile = PROFILES[symbol]
+    profile = _profile(symbol)
     random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second])
     return _trades(profile, second * 1000, int(random.poisson(rate)), random, lambda ms: _level(profile, ms, seed))
 
 
 def synthetic_burst(symbol: str, second: int, count: int, seed: int, number: int) -> Iterator[dict[str, Any]]:
     """Exactly `count` further trades of the synthetic market in one second; each `number` gives other trades."""
-    profile = PROFILES[symbol]
+    profile = _profile(symbol)
     random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), second, number])
     for trade in _trades(profile, second * 1000, count, random, lambda ms: _level(profile, ms, seed)):
         trade["seq"] += _SEQS_PER_MS * 500  # beyond those of the second's own trades
@@ -49,6 +49,13 @@ def burst_around_price(symbol: str, price: str, from_ms: int, count: int, seed: 
     tick = str(Decimal(1).scaleb(-len(price.partition(".")[2])))
     random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), from_ms, count])
     return _trades(Profile(symbol, price, tick, "0.1", "0.001"), from_ms, count, random, lambda _: float(price))
+
+
+def _profile(symbol: str) -> Profile:
+    profile = profile_of(symbol)
+    if profile is None:
+        raise ValueError(f"the synthetic market has no {symbol}")
+    return profile
 
 
 def _trades(

@@ -15,6 +15,9 @@ from bitcoin_pipeline.errors import RetryableError
 
 QUEUE: Final = 200_000
 """Upper bound on the records queued for the broker; calls with further records wait."""
+LINGER_MS: Final = 50
+"""Longest wait of a record for others to the same partition; each request costs the broker and both clients as much as
+dozens of records."""
 _FULL_PAUSE_S: Final = 0.02
 
 
@@ -84,7 +87,7 @@ class GaplessProducer:
                 "enable.idempotence": True,
                 "acks": "all",
                 "compression.type": "lz4",
-                "linger.ms": 5,
+                "linger.ms": LINGER_MS,
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": QUEUE,
                 "queue.buffering.max.kbytes": 256 << 10,

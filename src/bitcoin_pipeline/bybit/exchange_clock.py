@@ -1,6 +1,6 @@
-"""The exchange's clock, as REST reports it and the monotonic clock carries it on.
+"""The exchange's clock, as REST and the frames report it and the monotonic clock carries it on.
 
-Part of the core; imported by `session`.
+Part of the core; every module but the base modules may import it.
 """
 
 from __future__ import annotations
@@ -8,59 +8,121 @@ from __future__ import annotations
 from typing import Final
 
 from bitcoin_pipeline.bybit.session_times import SessionTimes
-from bitcoin_pipeline.times import Instant
+from bitcoin_pipeline.times import SECOND_US, Instant
+
+_FRAMES_AGREE: Final = 3
+"""Successive frames, over a second at least, whose time counts without REST and against the clock."""
 
 
 class ExchangeClock:
-    """The exchange's time on one connection, and when REST is to be asked for it again.
+    """The earliest that the exchange's time can be, over all connections, and when REST is to be asked for it.
 
-    REST's time is taken for that of the moment at which the answer arrived, so the clock is never fast and a slow
-    answer proves less, not more.
+    A time is taken for that of the moment at which it arrived, so the clock is never fast. No single time moves it: one
+    that differs from the clock by more than `agree_us` counts once REST and a frame, two answers of REST while no frame
+    contradicts them, or three successive frames over a second agree on it.
     """
 
-    def __init__(self, times: SessionTimes, now: Instant) -> None:
+    def __init__(self, times: SessionTimes) -> None:
+        self.jumps = 0
+        """How often a time that differs by more than `agree_us` has replaced the clock's."""
         self._times: Final = times
-        self._measured: tuple[int, Instant] | None = None
+        # The exchange's time less the monotonic clock's; None before two times have agreed.
+        self._offset_us: int | None = None
+        self._odd_rest_us: int | None = None
+        self._odd_frames: list[int] = []
+        self._odd_since_at = Instant(0)
+        self._ahead_us: int | None = None
+        self._agreed_at: Instant | None = None
         self._started_at: Instant | None = None
         self._due_at: Instant | None = None
-        self._pending_since_at: Instant | None = None
-        self._last_asked_at = Instant(now - times.clock_pause_us)
+        self._pending = False
+        self._last_asked_at: Instant | None = None
 
     @property
     def is_started(self) -> bool:
-        """True once the first subscription of the connection was accepted."""
+        """True once the first subscription was accepted."""
         return self._started_at is not None
 
     def start(self, now: Instant) -> None:
-        """Begin to measure; a second call does nothing."""
+        """Make a measurement due: a subscription was accepted."""
         if self._started_at is None:
-            self._started_at = self._due_at = now
-
-    def measure_soon(self, now: Instant) -> None:
-        """Make a measurement due now, if the clock is started."""
-        if self._started_at is not None:
-            self._due_at = now
+            self._started_at = now
+        self._due_at = now
 
     def time_us(self, now: Instant) -> int | None:
-        """The earliest that the exchange's time can be, in microseconds UTC; None before the first measurement."""
-        return self._measured and self._measured[0] + now - self._measured[1]
+        """The earliest that the exchange's time can be, in microseconds UTC; None while it is unknown."""
+        return None if self._offset_us is None else self._offset_us + now
 
     def ask(self, now: Instant) -> bool:
         """Whether REST is to be asked at `now`; the request then counts as made."""
-        if self._due_at is None or self._pending_since_at is not None:
+        if self._due_at is None or self._pending or now < self._due_at:
             return False
-        if now < max(self._due_at, self._last_asked_at + self._times.clock_pause_us):
+        if self._last_asked_at is not None and now < self._last_asked_at + self._times.clock_pause_us:
             return False
-        self._pending_since_at = self._last_asked_at = now
+        self._pending, self._last_asked_at = True, now
         return True
 
-    def answer(self, server_us: int | None, asked_at: Instant, now: Instant) -> int | None:
-        """Take REST's time, None where REST failed; returns it if it counts. `asked_at`: when the request left."""
-        self._pending_since_at = None
+    def answer(self, server_us: int | None, asked_at: Instant, now: Instant) -> None:
+        """Take REST's time, None where REST failed. `asked_at`: when the request left."""
+        self._pending = False
+        # A market that is played back stands still before the first subscription, so an older time proves nothing.
         if server_us is None or self._started_at is None or asked_at < self._started_at:
-            # A market that is played back stands still before the first subscription, so an older time proves nothing.
             self._due_at = Instant(now + self._times.clock_retry_us)
-            return None
-        self._measured = (server_us, now)
+            return
         self._due_at = Instant(now + self._times.clock_every_us)
-        return server_us
+        offset_us = server_us - now
+        if self._agrees(offset_us, self._offset_us):
+            self._set(offset_us)
+        elif any(self._agrees(offset_us, frame_us) for frame_us in self._odd_frames[-1:]):
+            self._set(min(offset_us, self._odd_frames[-1]))
+        elif self._agrees(offset_us, self._odd_rest_us) and not self._odd_frames and not self._is_upheld(now):
+            self._set(offset_us)
+        else:
+            self._odd_rest_us = offset_us
+            self._due_at = Instant(now + self._times.clock_retry_us)
+
+    def saw_frame(self, sent_us: int, now: Instant) -> None:
+        """Take the time at which the exchange sent a frame that has just arrived."""
+        offset_us = sent_us - now
+        clock_us = self._offset_us
+        if clock_us is not None and abs(offset_us - clock_us) <= self._times.agree_us:
+            self._agreed_at = now
+            if offset_us <= clock_us:
+                self._ahead_us = None
+            elif self._ahead_us is None:
+                self._ahead_us = offset_us
+            else:  # the second one in succession
+                self._offset_us = max(clock_us, min(self._ahead_us, offset_us))
+                self._ahead_us = offset_us
+            if self._odd_frames:
+                self._odd_frames = []
+            return
+        self._disagrees(offset_us, now)
+
+    def _disagrees(self, offset_us: int, now: Instant) -> None:
+        if self._agrees(offset_us, self._odd_rest_us):
+            self._set(offset_us)
+            return
+        if self._odd_frames and not self._agrees(offset_us, self._odd_frames[-1]):
+            self._odd_frames = []
+        if not self._odd_frames:
+            self._odd_since_at = now
+        self._odd_frames.append(offset_us)
+        if len(self._odd_frames) >= _FRAMES_AGREE and now - self._odd_since_at >= SECOND_US:
+            self._set(min(self._odd_frames))
+            self._agreed_at = now
+        elif self._started_at is not None:
+            self._due_at = now
+
+    def _agrees(self, offset_us: int, other_us: int | None) -> bool:
+        return other_us is not None and abs(offset_us - other_us) <= self._times.agree_us
+
+    def _is_upheld(self, now: Instant) -> bool:
+        """Whether a frame has agreed with the clock lately."""
+        return self._agreed_at is not None and now - self._agreed_at < self._times.clock_every_us
+
+    def _set(self, offset_us: int) -> None:
+        self.jumps += self._offset_us is not None and not self._agrees(offset_us, self._offset_us)
+        self._offset_us = offset_us
+        self._odd_rest_us = self._ahead_us = None
+        self._odd_frames = []

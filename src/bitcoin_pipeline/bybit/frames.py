@@ -116,9 +116,9 @@ def parse_trade(symbol: str, item: Any) -> ReceivedTrade:
             and 0 < time_ms < _MAX_MS
             and side in _SIDES
             and _UUID(trade_id)
-            and type(seq) is int
-            and 0 <= seq < _MAX_SEQ
         )
+        if type(seq) is not int or not 0 <= seq < _MAX_SEQ:
+            seq = parse_seq(seq)
     except (TypeError, KeyError, AttributeError, RejectedValueError):
         is_ordinary = False
     if not is_ordinary:
@@ -153,10 +153,7 @@ def to_trade(symbol: str, item: Any) -> Trade:
     size = parse_size(_text(item.get("v"), Reason.UNREADABLE_SIZE))
     price = parse_price(_text(item.get("p"), Reason.UNREADABLE_PRICE))
     trade_id = parse_trade_id(_text(item.get("i"), Reason.UNREADABLE_TRADE_ID))
-    seq = item.get("seq", 0)
-    if type(seq) is not int or not 0 <= seq < _MAX_SEQ:
-        raise RejectedValueError(Reason.UNREADABLE_SEQUENCE, str(seq)[:200])
-    order = live_order(seq, side, price, trade_id)
+    order = live_order(parse_seq(item.get("seq", 0)), side, price, trade_id)
     flags = parse_flag(item.get("BT")), parse_flag(item.get("RPI"))
     return Trade(symbol, trade_id, time_us, price, size, side, turnover_of(symbol, price, size), order, *flags)
 
@@ -168,9 +165,16 @@ def plain_trade(trade: Trade, seq: int, received: Any = None) -> PlainTrade:
     return PlainTrade(trade.symbol, trade.trade_id, trade.time_us, seq, side, *amounts, received, *flags)
 
 
+def parse_seq(value: Any) -> int:
+    """The exchange's sequence number, which only breaks ties: 0 for a value of any form but digits or an integer."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value):
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _MAX_SEQ else 0
+
+
 def _parse_slowly(symbol: str, item: Any) -> ReceivedTrade:
     try:
-        return plain_trade(to_trade(symbol, item), item.get("seq", 0), item)
+        return plain_trade(to_trade(symbol, item), parse_seq(item.get("seq", 0)), item)
     except RejectedValueError as error:
         trade_id = item.get("i") if isinstance(item, dict) else None
         return UnreadableTrade(error.reason, _time_of(item), trade_id if isinstance(trade_id, str) else None, item)

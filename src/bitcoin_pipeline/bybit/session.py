@@ -8,21 +8,23 @@ times a second.
 What is proven. Messages of one connection arrive in order. So a frame whose last trade has the time T proves that
 every trade of its symbol up to T - 1 ms has arrived (consecutive frames can share a T); and that every trade of the
 connection's other symbols up to T - 250 ms has, as their trades may take another way to the connection. An answered
-ping proves all of them up to the exchange's time when the ping left, less the same 250 ms. The exchange's time is
-REST's, measured after the first subscription's answer (`ExchangeClock`).
+ping proves all of them up to the exchange's time when the ping left, less the same 250 ms. No proof passes the
+exchange's clock (`ExchangeClock`). Such a proof is weaker than a closed kline: an exchange may answer pings and keep
+trades back.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bitcoin_pipeline.bybit.exchange_clock import ExchangeClock
 from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX, MessageError, parse_public_trade
+from bitcoin_pipeline.bybit.klines import KLINE_PREFIX, parse_kline_frame
 from bitcoin_pipeline.bybit.session_events import (
     Event,
+    KlineClosed,
     PingDue,
     Pong,
     ProvenUpTo,
@@ -36,23 +38,24 @@ from bitcoin_pipeline.bybit.session_times import SessionTimes
 from bitcoin_pipeline.bybit.subscriptions import Subscriptions
 from bitcoin_pipeline.times import MS_US, Instant, floor_us
 
-_PENDING: Final = 10_000
-"""Upper bound on frames that are ahead of the exchange's clock and wait for it; dropping one only proves less."""
+_TOO_DEEP: Final = "nested too deeply"
 
 
 class Session:
     """The state of one connection, from its opening to its end.
 
-    `uniform` returns a random number from 0 to 1. `decode` parses JSON and raises ValueError or RecursionError.
+    `clock`: that of the connections before. `uniform` returns a random number from 0 to 1. `decode` parses JSON and
+    raises ValueError or RecursionError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keywords
         self,
         symbols: Iterable[str],
         now: Instant,
         *,
         uniform: Callable[[], float],
         times: SessionTimes | None = None,
+        clock: ExchangeClock | None = None,
         decode: Callable[[str | bytes], Any] = json.loads,
     ) -> None:
         requested = tuple(symbols)
@@ -60,11 +63,11 @@ class Session:
         self._times: Final = times or SessionTimes()
         self._decode: Final = decode
         self._subscriptions: Final = Subscriptions(requested, self._times, uniform)
-        self._clock: Final = ExchangeClock(self._times, now)
+        self._clock: Final = clock or ExchangeClock(self._times)
+        self._is_subscribed = False
         self._heard_at = self._frame_at = self._pinged_at = now
         self._open_ping: tuple[Instant, int | None] | None = None
         self._pinged_minute_us: int | None = None
-        self._pending: deque[tuple[int, str]] = deque(maxlen=_PENDING)
         self._proven_us = 0
 
     def subscribe(self, now: Instant) -> list[str]:
@@ -72,7 +75,7 @@ class Session:
         return self._subscriptions.request_all(now)
 
     def exchange_time_us(self, now: Instant) -> int | None:
-        """The earliest that the exchange's time can be; None before it was measured on this connection."""
+        """The earliest that the exchange's time can be; None while it is unknown."""
         return self._clock.time_us(now)
 
     def receive(self, text: str | bytes, now: Instant) -> list[Event]:
@@ -80,23 +83,20 @@ class Session:
         self._heard_at = now
         try:
             message = self._decode(text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             return [_unknown(text, f"not JSON: {error}", may_hide_trades=True)]
+        except RecursionError:
+            return [_unknown(text, _TOO_DEEP, may_hide_trades=True)]
         if not isinstance(message, dict):
             return [_unknown(text, "not an object", may_hide_trades=True)]
-        topic = message.get("topic")
-        if isinstance(topic, str) and topic.startswith(TOPIC_PREFIX):
-            return self._frame(text, message, now)
-        if message.get("op") == "subscribe":
-            return self._subscription(text, message, now)
-        if "pong" in (message.get("op"), message.get("ret_msg")):
-            return self._pong(text, now)
-        return [_unknown(text, "a message of no expected kind", may_hide_trades=False)]
+        try:
+            return self._of_object(text, message, now)
+        except RecursionError:
+            return [_unknown(text, _TOO_DEEP, may_hide_trades=True)]
 
-    def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> list[Event]:
+    def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> None:
         """Take REST's time, or None where REST failed. `asked_at`: when the request left."""
-        measured_us = self._clock.answer(server_us, asked_at, now)
-        return [] if measured_us is None else self._confirm(measured_us + self._times.ahead_us)
+        self._clock.answer(server_us, asked_at, now)
 
     def tick(self, now: Instant) -> list[Event]:
         """The events that are due by `now`."""
@@ -113,11 +113,23 @@ class Session:
             events.append(ServerTimeDue())
         return events
 
+    def _of_object(self, text: str | bytes, message: Mapping[str, Any], now: Instant) -> list[Event]:
+        topic = message.get("topic")
+        if isinstance(topic, str) and topic.startswith((TOPIC_PREFIX, KLINE_PREFIX)):
+            kind = self._frame if topic.startswith(TOPIC_PREFIX) else self._klines
+            return kind(text, message, now)
+        if message.get("op") == "subscribe":
+            return self._subscription(text, message, now)
+        if "pong" in (message.get("op"), message.get("ret_msg")):
+            return self._pong(text, now)
+        return [_unknown(text, "a message of no expected kind", may_hide_trades=False)]
+
     def _subscription(self, text: str | bytes, message: Mapping[str, Any], now: Instant) -> list[Event]:
         events = self._subscriptions.answer(message, now)
         if events is None:
             return [_unknown(text, "an answer to no open subscription request", may_hide_trades=False)]
-        if any(isinstance(event, Subscribed) for event in events):
+        if not self._is_subscribed and any(isinstance(event, Subscribed) for event in events):
+            self._is_subscribed = True
             self._clock.start(now)
         return events
 
@@ -129,15 +141,18 @@ class Session:
         if frame.symbol not in self._symbols:
             return [_unknown(text, "trades of a symbol that was not requested", may_hide_trades=False)]
         self._frame_at = now
-        last_us = frame.trades[-1].time_us if frame.trades else None
-        if last_us is None:
+        self._clock.saw_frame(frame.sent_us, now)
+        last_us, clock_us = frame.trades[-1].time_us if frame.trades else None, self._clock.time_us(now)
+        if last_us is None or clock_us is None:
             return [Trades(frame)]
-        clock_us = self._clock.time_us(now)
-        if clock_us is None or last_us > clock_us + self._times.ahead_us:
-            self._pending.append((last_us, frame.symbol))
-            self._clock.measure_soon(now)
-            return [Trades(frame)]
-        return [Trades(frame), *self._proof(last_us, frame.symbol)]
+        return [Trades(frame), *self._proof(min(last_us, clock_us), frame.symbol)]
+
+    def _klines(self, text: str | bytes, message: Mapping[str, Any], now: Instant) -> list[Event]:
+        try:
+            klines = parse_kline_frame(message)
+        except MessageError as error:
+            return [_unknown(text, str(error), may_hide_trades=False)]
+        return [KlineClosed(kline) for kline in klines if kline.is_closed and kline.symbol in self._symbols]
 
     def _proof(self, last_us: int, symbol: str) -> list[Event]:
         others_us = last_us - self._times.margin_us
@@ -147,16 +162,6 @@ class Session:
     def _all_proven(self, time_us: int) -> ProvenUpTo:
         self._proven_us = max(self._proven_us, time_us)
         return ProvenUpTo(self._proven_us, None)
-
-    def _confirm(self, limit_us: int) -> list[Event]:
-        waiting, self._pending = self._pending, deque(maxlen=_PENDING)
-        last: dict[str, int] = {}
-        for last_us, symbol in waiting:
-            if last_us <= limit_us:
-                last[symbol] = max(last.get(symbol, 0), last_us)
-            else:
-                self._pending.append((last_us, symbol))
-        return [event for symbol, last_us in last.items() for event in self._proof(last_us, symbol)]
 
     def _pong(self, text: str | bytes, now: Instant) -> list[Event]:
         if self._open_ping is None:
@@ -168,7 +173,7 @@ class Session:
         return events
 
     def _is_ping_due(self, now: Instant) -> bool:
-        if self._open_ping is not None or not self._clock.is_started:
+        if self._open_ping is not None or not self._is_subscribed:
             return False
         if now - self._pinged_at >= self._times.ping_every_us:
             return True

@@ -9,18 +9,34 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bitcoin_pipeline.bybit.frames import PublicTradeMessage
+from bitcoin_pipeline.bybit.klines import Kline
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The exchange has accepted the symbol: from here on its trades arrive."""
+    """The exchange has accepted the symbol's trades: from here on they arrive."""
 
     symbol: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The exchange has refused the symbol, or has not answered; the session will request it again."""
+    """The exchange has refused the symbol's trades, or has not answered; the session will request them again."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KlinesSubscribed:
+    """The exchange has accepted the symbol's klines."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class KlinesRefused:
+    """The exchange has refused the symbol's klines, or has not answered; the session will request them again."""
 
     symbol: str
     reason: str
@@ -31,6 +47,13 @@ class Trades:
     """A frame of trades has arrived."""
 
     message: PublicTradeMessage
+
+
+@dataclass(frozen=True, slots=True)
+class KlineClosed:
+    """The exchange's last sums of a minute have arrived."""
+
+    kline: Kline
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +107,17 @@ class Unknown:
 
 
 Event: TypeAlias = (
-    Subscribed | Refused | Trades | ProvenUpTo | PingDue | Pong | ServerTimeDue | Resubscribe | Stale | Unknown
+    Subscribed
+    | Refused
+    | KlinesSubscribed
+    | KlinesRefused
+    | Trades
+    | KlineClosed
+    | ProvenUpTo
+    | PingDue
+    | Pong
+    | ServerTimeDue
+    | Resubscribe
+    | Stale
+    | Unknown
 )

@@ -53,6 +53,23 @@ class AskRecentTrades:
 
 
 @dataclass(frozen=True, slots=True)
+class AskKlines:
+    """Request `limit` one-minute klines over REST; they, or None, go to `LiveFeed.klines` with `asked_at`."""
+
+    symbol: str
+    asked_at: Instant
+    start_us: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskStatus:
+    """Request the symbol's status over REST; it, or None, goes to `LiveFeed.status`."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskServerTime:
     """Request the exchange's time over REST; it, or None, goes to `LiveFeed.server_time` with `asked_at`."""
 
@@ -82,5 +99,15 @@ class GapChanged:
 
 
 Action: TypeAlias = (
-    SendText | Publish | Broadcast | DeadLetter | AskRecentTrades | AskServerTime | Disconnect | Report | GapChanged
+    SendText
+    | Publish
+    | Broadcast
+    | DeadLetter
+    | AskRecentTrades
+    | AskKlines
+    | AskStatus
+    | AskServerTime
+    | Disconnect
+    | Report
+    | GapChanged
 )

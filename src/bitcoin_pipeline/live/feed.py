@@ -1,4 +1,4 @@
-"""The live feed of one worker over all its connections: what is sent to the topic, and when; no I/O.
+"""The live feed of one connection: what is sent to the topic, and when; no I/O.
 
 Part of the core; every module but the base modules and `bybit` may import it. The worker calls a method for each thing
 that happens, and carries out the returned actions at once and in order, before it calls the next one.
@@ -7,15 +7,22 @@ that happens, and carries out the returned actions at once and in order, before 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from bitcoin_pipeline.backoff import backoff_us
-from bitcoin_pipeline.bybit.frames import PublicTradeMessage, ReceivedTrade
+from bitcoin_pipeline.bybit.exchange_clock import ExchangeClock
+from bitcoin_pipeline.bybit.frames import PublicTradeMessage
+from bitcoin_pipeline.bybit.klines import Kline
+from bitcoin_pipeline.bybit.rest import RecentTrades
 from bitcoin_pipeline.bybit.session import Session
 from bitcoin_pipeline.bybit.session_events import (
     Event,
+    KlineClosed,
+    KlinesRefused,
+    KlinesSubscribed,
     PingDue,
     Pong,
     ProvenUpTo,
@@ -29,18 +36,17 @@ from bitcoin_pipeline.bybit.session_events import (
 )
 from bitcoin_pipeline.bybit.session_times import SessionTimes
 from bitcoin_pipeline.live.actions import Action, AskServerTime, DeadLetter, Disconnect, Report, SendText
-from bitcoin_pipeline.live.feed_clock import FeedClock
 from bitcoin_pipeline.live.feed_times import FeedTimes
+from bitcoin_pipeline.live.gap_ledger import GapLedger
 from bitcoin_pipeline.live.heartbeats import Heartbeats
 from bitcoin_pipeline.live.records import dead_letter_record
+from bitcoin_pipeline.live.requests import Requests
 from bitcoin_pipeline.live.symbol_feed import Stage, SymbolFeed
-from bitcoin_pipeline.live.tail import Tail
-from bitcoin_pipeline.times import MS_US, SECOND_US, Instant
+from bitcoin_pipeline.live.tail import SymbolTail, Tail
+from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us
 
-_BELIEVED_US: Final = 5 * SECOND_US
-"""Upper bound on the time between a frame's last trade and its sending; a frame with a longer one proves nothing."""
-_UNKNOWN_CHARACTERS: Final = 100_000
-"""Upper bound on the text of an unreadable message in the dead-letter topic."""
+_HELD: Final = 10_000
+"""Upper bound on the frames that wait until the exchange's time is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,11 @@ class FeedState:
 
 
 class LiveFeed:
-    """Dispatches what happens to the symbols, and sends heartbeats.
+    """Dispatches what happens to the symbols of one connection.
 
-    `tail`: the end of the topic at the start. `token`: differs between workers. `uniform` returns a random number from
-    0 to 1. `decode` parses JSON and raises ValueError or RecursionError.
+    `tail`: the end of the topic at the start. `dropped`: symbols that the topic knows and no feed receives any more;
+    by default all in `tail` that are not in `symbols`. `token`: differs between workers. `uniform` returns a random
+    number from 0 to 1. `decode` parses JSON and raises ValueError or RecursionError.
     """
 
     def __init__(  # noqa: PLR0913  # keywords
@@ -73,6 +80,7 @@ class LiveFeed:
         *,
         token: str,
         uniform: Callable[[], float],
+        dropped: Iterable[str] | None = None,
         times: FeedTimes | None = None,
         session_times: SessionTimes | None = None,
         decode: Callable[[str | bytes], Any] = json.loads,
@@ -81,24 +89,35 @@ class LiveFeed:
         self._times: Final = times or FeedTimes()
         self._session_times: Final = session_times or SessionTimes()
         self._decode: Final = decode
-        self._clock: Final = FeedClock(tail.last_heartbeat_us, self._times)
-        self._symbols: Final = {symbol: SymbolFeed(symbol, tail, token, self._clock, self._times) for symbol in symbols}
+        self._clock: Final = ExchangeClock(self._session_times)
+        self._shared_us = 0
+        self._symbols: Final = {
+            symbol: SymbolFeed(
+                symbol, tail.symbols.get(symbol), token, self._clock, self._times, shared_us=lambda: self._shared_us
+            )
+            for symbol in symbols
+        }
+        unwanted = tail.symbols.keys() - self._symbols.keys() if dropped is None else dropped
+        self._dropped = {symbol: tail.symbols[symbol] for symbol in unwanted}
+        self._token: Final = token
         self._heartbeats: Final = Heartbeats(self._symbols.values(), self._clock, self._times)
+        self._requests: Final = Requests(self._symbols.values(), self._times)
+        self._session: Session | None = None
+        self._held: deque[PublicTradeMessage] = deque(maxlen=_HELD)
         self._connections = 0
         self._attempt = 0
         self._unknown = 0
 
     def state(self, now: Instant) -> FeedState:
         """The figures of this moment."""
-        sums = dict.fromkeys(("trades", "duplicates", "rejected", "late", "unknown", "gaps", "silent"), 0)
+        sums = {"unknown": self._unknown}
         for symbol in self._symbols.values():
             for name, count in symbol.counts.items():
-                sums[name] += count
-        sums["unknown"] = self._unknown
+                sums[name] = sums.get(name, 0) + count
         sent_at = self._heartbeats.sent_at
         return FeedState(
             stages={name: symbol.stage for name, symbol in self._symbols.items()},
-            lag_ms=self._clock.lag_ms(now),
+            lag_ms=self._heartbeats.lag_ms(now),
             heartbeat_age_us=None if sent_at is None else now - sent_at,
             reconnects=max(0, self._connections - 1),
             counts=sums,
@@ -106,60 +125,66 @@ class LiveFeed:
 
     def connected(self, now: Instant) -> list[Action]:
         """A fresh connection stands."""
-        self._clock.session = session = Session(
-            self._symbols, now, uniform=self._uniform, times=self._session_times, decode=self._decode
+        self._leave(now)
+        self._session = session = Session(
+            self._symbols,
+            now,
+            uniform=self._uniform,
+            times=self._session_times,
+            clock=self._clock,
+            decode=self._decode,
         )
         self._connections += 1
-        self._heartbeats.proven_us = 0
-        for symbol in self._symbols.values():
-            symbol.connected(now)
         report = Report("connected", {"connection": self._connections, "symbols": len(self._symbols)})
         return [report, *(SendText(text) for text in session.subscribe(now))]
 
-    def disconnected(self, reason: str) -> tuple[int, list[Action]]:
+    def disconnected(self, reason: str, now: Instant) -> tuple[int, list[Action]]:
         """The connection is gone, or was refused; returns the microseconds to wait before the next, and the actions."""
-        self._clock.session = None
-        for symbol in self._symbols.values():
-            symbol.disconnected()
+        self._leave(now)
         pause_us = backoff_us(self._attempt, self._times.reconnect_us, self._times.reconnect_most_us, self._uniform)
         self._attempt += 1
         return pause_us, [Report("disconnected", {"reason": reason, "retry_ms": pause_us // MS_US})]
 
     def received(self, text: str | bytes, now: Instant) -> list[Action]:
         """A message has arrived over the socket."""
-        session = self._clock.session
-        return self._handle(session.receive(text, now), now) if session else []
+        return self._handle(self._session.receive(text, now), now) if self._session else []
 
     def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> list[Action]:
         """REST's answer to AskServerTime: the exchange's time, or None where REST failed."""
-        session = self._clock.session
-        if session is None:
+        if self._session is None:
             return []
-        if server_us is not None:
-            for symbol in self._catching_up():
-                symbol.catch_up.saw_server_time(server_us, asked_at)
-        return self._handle(session.server_time(server_us, asked_at, now), now)
+        self._session.server_time(server_us, asked_at, now)
+        return self._release(now)
 
-    def recent_trades(
-        self, symbol: str, page: list[ReceivedTrade] | None, asked_at: Instant, now: Instant
-    ) -> list[Action]:
-        """REST's answer to AskRecentTrades: the trades, oldest first, or None where REST failed."""
-        symbol_feed = self._symbols[symbol]
-        is_check = symbol_feed.check.awaits(asked_at)
-        actions = symbol_feed.recent_trades(page, asked_at, now)
-        if is_check and page is not None and not actions:
-            return self._heartbeat(now, only_minute=True)
-        return actions
+    def recent_trades(self, symbol: str, recent: RecentTrades | None, asked_at: Instant, now: Instant) -> list[Action]:
+        """REST's answer to AskRecentTrades, or None where REST failed."""
+        return self._symbols[symbol].recent_trades(recent, asked_at, now)
+
+    def klines(self, symbol: str, klines: list[Kline] | None, asked_at: Instant, now: Instant) -> list[Action]:
+        """REST's answer to AskKlines, or None where REST failed."""
+        return self._symbols[symbol].klines(klines, asked_at, now)
+
+    def status(self, symbol: str, status: str | None, now: Instant) -> list[Action]:
+        """REST's answer to AskStatus, or None where REST failed or does not list the symbol."""
+        return self._symbols[symbol].status(status, now)
 
     def tick(self, now: Instant) -> list[Action]:
-        """Some time has passed; to be called at least ten times a second while connected."""
-        session = self._clock.session
-        if session is None:
-            return []
-        actions = self._handle(session.tick(now), now)
-        for symbol in self._catching_up():
+        """Some time has passed; to be called at least ten times a second, connected or not."""
+        actions = self._handle(self._session.tick(now), now) if self._session else []
+        clock_us = self._clock.time_us(now)
+        if self._dropped and clock_us is not None:
+            oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
+            actions += _drop(self._dropped, self._token, oldest_us, clock_us)
+            self._dropped = {}
+        for symbol in self._symbols.values():
             actions += symbol.tick(now)
-        return actions + self._heartbeat(now)
+        if self._session is None or clock_us is None:
+            return actions
+        actions += self._requests.due(now)
+        if heartbeat := self._heartbeats.due(now, self._connections - 1):
+            self._attempt = 0
+            actions += heartbeat
+        return actions
 
     def _handle(self, events: list[Event], now: Instant) -> list[Action]:
         actions: list[Action] = []
@@ -167,14 +192,15 @@ class LiveFeed:
             match event:
                 case Trades():
                     actions += self._trades(event.message, now)
-                case ProvenUpTo():
-                    self._proven(event.time_us, event.symbol)
-                case Subscribed(name):
-                    self._symbols[name].subscribed(now)
-                    actions.append(Report("subscribed", {"symbol": name}))
-                case Refused(name, reason):
-                    self._symbols[name].refused()
-                    actions.append(Report("refused", {"symbol": name, "reason": reason}))
+                case ProvenUpTo(time_us, None):
+                    self._shared_us = max(self._shared_us, time_us)
+                case ProvenUpTo(time_us, str(name)):
+                    proof = self._symbols[name].proof
+                    proof.own_us = max(proof.own_us, time_us)
+                case KlineClosed(kline):
+                    actions += self._symbols[kline.symbol].klines([kline], None, now)
+                case Subscribed() | Refused() | KlinesSubscribed() | KlinesRefused():
+                    actions += _answered(self._symbols[event.symbol], event, now)
                 case PingDue(text) | Resubscribe(text):
                     actions.append(SendText(text))
                 case ServerTimeDue():
@@ -185,38 +211,63 @@ class LiveFeed:
                     actions += self._unreadable(event, now)
                 case Pong():
                     pass
-        # The end of a minute does not wait for the next tick.
-        if self._heartbeats.may_close_minute:
-            actions += self._heartbeat(now, only_minute=True)
         return actions
 
-    def _proven(self, time_us: int, name: str | None) -> None:
-        proven = self._heartbeats if name is None else self._symbols[name]
-        proven.proven_us = max(proven.proven_us, time_us)
-
     def _trades(self, message: PublicTradeMessage, now: Instant) -> list[Action]:
-        symbol = self._symbols[message.symbol]
-        if symbol.stage is not Stage.LIVE:
-            last_us = message.trades[-1].time_us if message.trades else None
-            if last_us is not None and abs(message.sent_us - last_us) < _BELIEVED_US:
-                for other in self._catching_up():
-                    other.catch_up.saw_frame(message.sent_us, other.ledger.accounted_us or 0)
-        return symbol.trades(message.trades, now)
+        if self._clock.time_us(now) is None:
+            self._held.append(message)
+            return []
+        released = self._release(now) if self._held else []
+        return released + self._symbols[message.symbol].trades(message.trades, now)
+
+    def _release(self, now: Instant) -> list[Action]:
+        """Send the frames that waited for the exchange's time."""
+        if not self._held or self._clock.time_us(now) is None:
+            return []
+        held, self._held = self._held, deque(maxlen=_HELD)
+        actions = [action for symbol in self._symbols.values() for action in symbol.tick(now)]
+        for message in held:
+            actions += self._symbols[message.symbol].trades(message.trades, now)
+        return actions
 
     def _unreadable(self, event: Unknown, now: Instant) -> list[Action]:
         self._unknown += 1
-        actions: list[Action] = [DeadLetter(dead_letter_record(event.reason, event.text[:_UNKNOWN_CHARACTERS]))]
+        actions: list[Action] = [DeadLetter(dead_letter_record(event.reason, event.text))]
         if event.may_hide_trades:
             for symbol in self._symbols.values():
-                symbol.doubted(now)
+                actions += symbol.doubted(now)
             actions.append(Report("unreadable message", {"reason": event.reason}))
         return actions
 
-    def _heartbeat(self, now: Instant, *, only_minute: bool = False) -> list[Action]:
-        actions = self._heartbeats.due(now, self._connections - 1, only_minute=only_minute)
-        if self._heartbeats.sent_at == now:
-            self._attempt = 0
-        return actions
+    def _leave(self, now: Instant) -> None:
+        self._session = None
+        self._shared_us = 0
+        for symbol in self._symbols.values():
+            symbol.disconnected(now)
 
-    def _catching_up(self) -> list[SymbolFeed]:
-        return [symbol for symbol in self._symbols.values() if symbol.stage is Stage.CATCHING_UP]
+
+def _answered(
+    symbol: SymbolFeed, event: Subscribed | Refused | KlinesSubscribed | KlinesRefused, now: Instant
+) -> list[Action]:
+    match event:
+        case Subscribed(name):
+            return [Report("subscribed", {"symbol": name}), *symbol.subscribed(now)]
+        case Refused(name, reason):
+            return [Report("refused", {"symbol": name, "reason": reason}), *symbol.refused(now)]
+        case KlinesSubscribed():
+            symbol.proof.has_klines = True
+            return []
+        case KlinesRefused(name, reason):
+            symbol.proof.has_klines = False
+            return [Report("klines refused", {"symbol": name, "reason": reason})]
+
+
+def _drop(symbols: Mapping[str, SymbolTail], token: str, oldest_us: int, clock_us: int) -> list[Action]:
+    """The gaps of the symbols that are received no more."""
+    actions: list[Action] = []
+    for symbol, tail in symbols.items():
+        ledger = GapLedger(symbol, token, tail.gaps, tail.minutes)
+        begins_us = tail.begins_us(oldest_us, clock_us)
+        if ledger.growing is None and begins_us is not None:
+            actions += [Report("symbol dropped", {"symbol": symbol}), *ledger.open(begins_us, None)]
+    return actions

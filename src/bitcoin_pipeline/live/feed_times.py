@@ -12,27 +12,47 @@ from bitcoin_pipeline.times import MINUTE_US, MS_US, SECOND_US
 
 @dataclass(frozen=True, slots=True)
 class FeedTimes:
-    """Limits of the feed: durations in microseconds, and the number of trades that a catch-up holds."""
+    """Durations in microseconds, and the permitted number of requests to REST."""
 
     heartbeat_us: int = SECOND_US
     """Time between two heartbeats."""
     late_us: int = 50 * MINUTE_US
-    """How far a trade may lie behind the last heartbeat to be sent; Flink drops what is an hour late."""
-    hold_us: int = 5 * SECOND_US
-    """How long heartbeats wait for a symbol that is not live yet, and for REST's answer about a silent symbol."""
-    settle_us: int = SECOND_US
-    """Time after a subscription's answer by which REST serves every trade that was made before it."""
-    distrust_us: int = 5 * SECOND_US
-    """Time after a subscription's answer by which REST serves every buffered trade that exists."""
-    ask_again_us: int = 200 * MS_US
-    """Pause before the next request to REST after an answer that was not sufficient."""
+    """How far a trade may lie behind the exchange's clock to be sent."""
+    ahead_us: int = 5 * MINUTE_US
+    """How far a trade may lie ahead of the exchange's clock to be sent."""
+    hold_us: int = 10 * SECOND_US
+    """How long a symbol may be away before its gap is opened."""
+    pad_us: int = 250 * MS_US
+    """Upper bound on the error of the exchange's clock when a subscription's answer arrives."""
+    kline_us: int = 2 * SECOND_US
+    """Time from the end of a minute until REST is asked for a closed kline that the websocket has not sent."""
+    prove_us: int = 6 * SECOND_US
+    """Time from the end of a minute until it is closed by the feed's own proof, as no closed kline has come."""
+    late_frames_us: int = 300 * MS_US
+    """Time that late frames have before REST is asked for the trades that a closed kline shows to be missing."""
+    ask_again_us: int = 500 * MS_US
+    """Pause before the next request to REST after an answer that was not sufficient; it doubles each time."""
+    fill_us: int = 15 * SECOND_US
+    """How long the trades are sought that a closed kline shows to be missing, before they are a gap."""
     give_up_us: int = 30 * SECOND_US
-    """How long a catch-up waits for a sufficient page of recent trades before it ends in a gap."""
+    """How long REST's recent trades are sought that overlap the trades of a new connection."""
+    rest_lag_us: int = 5 * SECOND_US
+    """Upper bound on how far REST's data lag behind its time."""
+    check_us: int = SECOND_US
+    """How long a minute without a kline waits while REST fails to show whether a silent symbol has trades."""
+    silence_us: int = 5 * SECOND_US
+    """How long such a minute waits for REST's answer."""
     reconnect_us: int = SECOND_US
     """Wait before the first attempt to reconnect; it doubles each time."""
     reconnect_most_us: int = 60 * SECOND_US
     """Upper bound on the wait before an attempt to reconnect."""
-    check_us: int = SECOND_US
-    """How long the end of a minute waits while every request to REST about a silent symbol fails."""
-    buffered: int = 500_000
-    """Upper bound on one symbol's trades that are held during its catch-up."""
+    status_us: int = 60 * SECOND_US
+    """Time between two requests for the status of a refused symbol."""
+    remember_us: int = MINUTE_US
+    """How long the ids of a confirmed minute's trades are kept after its end."""
+    remember_unconfirmed_us: int = 2 * MINUTE_US
+    """How long the ids of a minute are kept that is whole by the feed's own proof."""
+    requests_per_s: int = 15
+    """Requests to REST in a second, in the long run."""
+    requests_at_once: int = 5
+    """Requests to REST that may be sent at once after a pause."""

@@ -35,6 +35,8 @@ GAP: Final = "gap"
 
 MAX_US: Final = 10**14 * MS_US
 """Exclusive upper bound on the times in the topic."""
+DEAD_LETTER_CHARACTERS: Final = 80_000
+"""Upper bound on the characters of a text in the dead-letter topic; each takes at most 6 bytes."""
 _MAX_SEQ: Final = 2**63
 _BOOLEANS: Final = {True: "true", False: "false"}
 # The end of a trade's record by its flags (block_trade, rpi).
@@ -195,8 +197,12 @@ def gap_record(gap: Gap) -> bytes:
 
 
 def dead_letter_record(reason: str, text: str) -> bytes:
-    """The record of the dead-letter topic for a text that could not be used, with the reason."""
-    return _json({"reason": reason, "record": text})
+    """The record of the dead-letter topic for a text that could not be used, with the reason; both are cut.
+
+    No record exceeds the megabyte that the broker accepts. A lone surrogate becomes its escape sequence.
+    """
+    record = {"reason": reason[:DEAD_LETTER_CHARACTERS], "record": text[:DEAD_LETTER_CHARACTERS]}
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _json(record: dict[str, object]) -> bytes:

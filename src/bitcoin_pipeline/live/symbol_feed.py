@@ -5,174 +5,219 @@ Part of the core; every module but the base modules and `bybit` may import it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
+from bitcoin_pipeline.bybit.exchange_clock import ExchangeClock
 from bitcoin_pipeline.bybit.frames import ReceivedTrade
-from bitcoin_pipeline.live.actions import Action, Disconnect, GapChanged, Report
-from bitcoin_pipeline.live.catch_up import CatchUp, times_of
-from bitcoin_pipeline.live.feed_clock import FeedClock
+from bitcoin_pipeline.bybit.klines import Kline
+from bitcoin_pipeline.bybit.rest import CLOSED, RecentTrades
+from bitcoin_pipeline.live.account import Account, Page
+from bitcoin_pipeline.live.actions import Action, AskStatus, Report
+from bitcoin_pipeline.live.closing import Closing
 from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.gap_ledger import GapLedger
-from bitcoin_pipeline.live.records import GapState
-from bitcoin_pipeline.live.sent_trades import SentTrades
-from bitcoin_pipeline.live.silence_check import SilenceCheck
-from bitcoin_pipeline.live.tail import Tail
-from bitcoin_pipeline.times import MS_US, Instant
+from bitcoin_pipeline.live.own_proof import Proof
+from bitcoin_pipeline.live.questions import Questions
+from bitcoin_pipeline.live.tail import SymbolTail
+from bitcoin_pipeline.live.trade_sender import TradeSender
+from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us
 
 
 class Stage(StrEnum):
     """Where a symbol stands on one connection."""
 
     WAITING = "waiting"
-    """Its subscription was not answered yet."""
+    """There is no connection, or its subscription was not answered yet."""
     CATCHING_UP = "catching_up"
-    """It was subscribed, and REST is asked for what was traded before."""
+    """Its frames are sent as they come, and REST is asked for what was traded before."""
     LIVE = "live"
     """Its frames are sent as they come."""
     AWAY = "away"
     """The exchange has refused it."""
+    ENDED = "ended"
+    """The exchange has closed it: it is traded no more."""
 
 
 class SymbolFeed:
     """One symbol over all connections of a worker.
 
-    Heartbeats wait for a symbol that is not live until `hold_ends_at`. `proven_us`: proven by the symbol's own frames
-    of this connection. `token`: differs between workers.
+    `tail`: its last records in the topic, None if there are none. `token`: differs between workers. `shared_us`:
+    returns up to which time all symbols of the connection are proven.
     """
 
-    def __init__(self, symbol: str, tail: Tail, token: str, clock: FeedClock, times: FeedTimes) -> None:
-        accounted_us = tail.accounted_us(symbol)
+    def __init__(  # noqa: PLR0913  # one of each
+        self,
+        symbol: str,
+        tail: SymbolTail | None,
+        token: str,
+        clock: ExchangeClock,
+        times: FeedTimes,
+        *,
+        shared_us: Callable[[], int],
+    ) -> None:
         self.symbol: Final = symbol
         self.stage = Stage.WAITING
-        self.hold_ends_at = Instant(0)
-        self.proven_us = 0
-        self.ledger: Final = GapLedger(symbol, token, accounted_us, tail.gaps.get(symbol, {}))
-        self.catch_up = CatchUp(symbol, times)
-        self.check: Final = SilenceCheck(symbol, accounted_us or 0, times)
-        self._sent: Final = SentTrades(symbol, tail.records.get(symbol, {}), self.ledger, clock)
+        self.proof: Final = Proof(shared_us=shared_us)
+        self._tail = tail or SymbolTail()
         self._clock: Final = clock
         self._times: Final = times
-        self._silences = 0
+        self._minutes: Final = self._tail.minutes
+        self._account: Final = Account(times)
+        self._ledger: Final = GapLedger(symbol, token, self._tail.gaps, self._minutes)
+        self._sender: Final = TradeSender(symbol, self._minutes, self._account, clock, times)
+        self._closing: Final = Closing(
+            symbol, self._minutes, self._account, self._ledger, proof=self.proof, times=times
+        )
+        self.questions: Final = Questions(symbol, self._closing, self._minutes, clock, times)
+        self._is_started = False
+        self._jumps = 0
+        self._away_at: Instant | None = None
+        self._status_at: Instant | None = None
 
     @property
     def counts(self) -> dict[str, int]:
-        """Counters since the start; `late` is part of `rejected`, `silent` counts detected silences."""
-        return {**self._sent.counts, "gaps": self.ledger.opened, "silent": self._silences}
+        """Counters since the start."""
+        return {**self._sender.counts, **self._closing.counts, "gaps": self._ledger.opened}
 
-    def connected(self, now: Instant) -> None:
-        """A fresh connection stands; the symbol's subscription is being requested."""
-        self.disconnected()
-        self.hold_ends_at = Instant(now + self._times.hold_us)
+    def disconnected(self, now: Instant) -> None:
+        """The connection is gone, or a fresh one has not been subscribed yet."""
+        if self.stage is not Stage.ENDED:
+            self._leave(Stage.WAITING, now)
+        self.proof.has_klines = False
 
-    def disconnected(self) -> None:
-        """The connection is gone; what its frames proved of this symbol is dropped."""
-        self.stage, self.proven_us, self.catch_up = Stage.WAITING, 0, CatchUp(self.symbol, self._times)
-        self.check.cancel()
+    def refused(self, now: Instant) -> list[Action]:
+        """The exchange has refused the subscription; REST shows whether the symbol has ended."""
+        if self.stage is Stage.ENDED:
+            return []
+        self._leave(Stage.AWAY, now)
+        if self._status_at is not None and now - self._status_at < self._times.status_us:
+            return []
+        self._status_at = now
+        return [AskStatus(self.symbol)]
 
-    def subscribed(self, now: Instant) -> None:
+    def subscribed(self, now: Instant) -> list[Action]:
         """The exchange has accepted the subscription; what was traded before is to be found."""
-        if self.stage is Stage.CATCHING_UP:
-            self.catch_up.begin_again(now)
-        else:
-            self.catch_up.begin(now)
-        self.stage = Stage.CATCHING_UP
-        self.check.cancel()
+        clock_us = self._clock.time_us(now)
+        self.stage, self._away_at = Stage.CATCHING_UP, None
+        self.proof.is_subscribed, self.proof.own_us = True, 0
+        self.questions.begin(now)
+        if clock_us is None:
+            self._is_started = False
+            return []
+        return self._begin(clock_us, now)
 
-    def refused(self) -> None:
-        """The exchange has refused the subscription."""
-        self.stage = Stage.AWAY
-        self.check.cancel()
-
-    def doubted(self, now: Instant) -> None:
+    def doubted(self, now: Instant) -> list[Action]:
         """A message that may have held trades of the symbol could not be read; they are to be found."""
-        if self.stage is Stage.LIVE:
-            self.hold_ends_at = Instant(now + self._times.hold_us)
-        if self.stage in (Stage.LIVE, Stage.CATCHING_UP):
-            self.subscribed(now)
+        if self.stage not in (Stage.LIVE, Stage.CATCHING_UP):
+            return []
+        self._account.broken()
+        return self.subscribed(now)
+
+    def status(self, status: str | None, now: Instant) -> list[Action]:
+        """REST's answer to AskStatus; None if REST failed or does not list the symbol."""
+        clock_us = self._clock.time_us(now)
+        if status != CLOSED or self.stage is not Stage.AWAY:
+            return []
+        self.stage = Stage.ENDED
+        ended = [] if clock_us is None else self._ledger.end(clock_us)
+        return [Report("symbol has ended", {"symbol": self.symbol}), *ended]
 
     def trades(self, trades: list[ReceivedTrade], now: Instant) -> list[Action]:
-        """A frame's trades are sent at once, or wait for the end of the catch-up."""
-        if self.stage is Stage.LIVE:
-            return self._sent.send(trades, now)
-        self.catch_up.buffer += trades
-        if len(self.catch_up.buffer) > self._times.buffered:
-            return [Disconnect(f"more than {self._times.buffered} trades of {self.symbol} wait for its catch-up")]
-        return self._finish_first(now)
+        """Send a frame's trades; the exchange's time must be known."""
+        actions = [] if self._is_started else self._begin(self._clock.time_us(now) or 0, now)
+        actions += self._sender.send(trades, now)
+        if self._sender.amended:
+            actions += self._closing.amend(self._sender.amended, now)
+        return actions
+
+    def klines(self, klines: list[Kline] | None, asked_at: Instant | None, now: Instant) -> list[Action]:
+        """Take klines of the websocket, where `asked_at` is None, or REST's answer, None where REST failed."""
+        if asked_at is not None and not self.questions.takes_klines(asked_at):
+            return []
+        return self._closing.klines(klines or [], now, is_answer=asked_at is not None)
+
+    def recent_trades(self, recent: RecentTrades | None, asked_at: Instant, now: Instant) -> list[Action]:
+        """REST's answer to AskRecentTrades, or None where REST failed."""
+        if not self.questions.takes_recent(asked_at, now):
+            return []
+        page = None if recent is None else Page(recent, asked_at)
+        actions: list[Action] = []
+        if page is not None:
+            actions += self._sender.send(page.trades, now, is_page=True)
+            actions += self._joined(self._account.join(page))
+            actions += self._closing.amend(self._sender.amended, now)
+        return actions + self._closing.page(page, now)
 
     def tick(self, now: Instant) -> list[Action]:
-        """What is due in a catch-up; nothing in other stages."""
-        if self.stage is not Stage.CATCHING_UP:
+        """What is due by `now`."""
+        clock_us = self._clock.time_us(now)
+        if clock_us is None:
             return []
-        if self.ledger.accounted_us is None:
-            return self._finish_first(now)
-        if self.catch_up.give_up(now):
-            return self._finish(now)
-        return self.catch_up.ask(now)
+        actions: list[Action] = []
+        if self._clock.jumps != self._jumps:
+            self._jumps = self._clock.jumps
+            self._account.rebase(clock_us)
+            self._closing.rebase(clock_us)
+        if not self._is_started:
+            actions += self._begin(clock_us, now)
+        if self.stage is Stage.CATCHING_UP:
+            actions += self._joined(self._account.give_up(now))
+            if self._account.open_hole is None:
+                self.stage, self.questions.is_joining = Stage.LIVE, False
+        elif self.stage in (Stage.WAITING, Stage.AWAY):
+            actions += self._grow(clock_us, now)
+        if self._account.begins_us is not None and self.stage is not Stage.ENDED:
+            actions += self._closing.tick(clock_us, now)
+        return actions
 
-    def recent_trades(self, page: list[ReceivedTrade] | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to the catch-up or the silence check, oldest first, or None where REST failed."""
-        if self.check.awaits(asked_at):
-            return self._checked(page, now)
-        if self.stage is Stage.CATCHING_UP and self.catch_up.take_page(page, asked_at, now):
-            return self._finish(now)
+    def _begin(self, clock_us: int, now: Instant) -> list[Action]:
+        """Take up the topic's tail, once the exchange's time is known, and the subscription if there is one."""
+        is_first, self._is_started = not self._is_started, True
+        actions: list[Action] = []
+        if is_first and self._account.begins_us is None:
+            oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
+            actions += _resume(self._tail, self._account, self._ledger, oldest_us, clock_us)
+        if self.proof.is_subscribed:
+            self._account.subscribed(clock_us, now)
+            if self._account.begins_us is None:
+                self._account.begin(floor_us(clock_us))
+        return actions
+
+    def _leave(self, stage: Stage, now: Instant) -> None:
+        self._account.broken()
+        self.stage = stage
+        self.proof.is_subscribed, self.proof.own_us = False, 0
+        self.questions.cancel()
+        if self._away_at is None:
+            self._away_at = now
+
+    def _grow(self, clock_us: int, now: Instant) -> list[Action]:
+        """The gap of a symbol that has been away for too long."""
+        if self._away_at is None or now - self._away_at < self._times.hold_us or self._ledger.growing:
+            return []
+        if self._account.begins_us is None:
+            self._account.resume(floor_us(clock_us))
+        from_us = max(self._account.own_us, self._closing.first_open_us or 0)
+        return self._ledger.open(from_us, None)
+
+    def _joined(self, to_us: int | None) -> list[Action]:
+        if to_us is None:
+            return []
+        self.stage, self.questions.is_joining = Stage.LIVE, False
+        return [*self._ledger.end(to_us), Report("live", {"symbol": self.symbol})]
+
+
+def _resume(tail: SymbolTail, account: Account, ledger: GapLedger, oldest_us: int, clock_us: int) -> list[Action]:
+    """Go on where the topic ends; minutes before `oldest_us` can no longer be filled."""
+    begins_us = tail.begins_us(oldest_us, clock_us)
+    for open_us in [open_us for open_us in tail.minutes if open_us > clock_us]:
+        del tail.minutes[open_us]
+    if begins_us is None:
         return []
-
-    def named_in_heartbeat(self, time_us: int) -> list[Action]:
-        """A heartbeat states that every trade up to `time_us` was sent."""
-        self.ledger.prove(time_us)
-        self._sent.named_in_heartbeat(self.ledger.kept_records)
-        return self.ledger.forget(self._clock.oldest_us)
-
-    def passed_by_heartbeat(self, time_us: int) -> list[Action]:
-        """The gap records that precede a heartbeat which does not name the symbol."""
-        return self.ledger.pass_over(time_us) + self.ledger.forget(self._clock.oldest_us)
-
-    def _finish_first(self, now: Instant) -> list[Action]:
-        """A symbol that was never received goes live without REST's trades, once the start of its feed is known."""
-        is_known = self.ledger.accounted_us is None and self.catch_up.start_us is not None
-        return self._finish(now) if self.stage is Stage.CATCHING_UP and is_known else []
-
-    def _finish(self, now: Instant) -> list[Action]:
-        """Gap records for what was not found, REST's trades, the buffer, and the end of the gaps that are filled."""
-        catch_up, self.catch_up = self.catch_up, CatchUp(self.symbol, self._times)
-        reach_us, start_us = catch_up.reach_us, catch_up.start_us
-        assert reach_us is not None
-        page: list[ReceivedTrade] = []
-        accounted_us = self.ledger.accounted_us
-        if accounted_us is None:
-            reach_us = start_us if start_us is not None else reach_us
-            actions = self.ledger.begin(min([reach_us, *times_of(catch_up.buffer)[:1]]), reach_us)
-            self.check.whole_us = reach_us
-        else:
-            sent = self._sent.forgotten_ids()
-            page = [
-                trade
-                for trade in catch_up.page
-                if trade.trade_id not in sent
-                and (trade.time_us is None or trade.time_us > accounted_us or self.ledger.covers(trade.time_us))
-            ]
-            actions = self.ledger.lose_up_to(max(reach_us, self._clock.oldest_us - MS_US))
-        actions += self._sent.send(page, now, is_catch_up=True)
-        actions += self._sent.send(catch_up.buffer, now)
-        settled = self.ledger.settle(reach_us, self._clock.oldest_us, start_us or self._clock.exchange_us(now))
-        self.ledger.keep(self._sent.records())
-        self.stage = Stage.LIVE
-        filled = sum(isinstance(action, GapChanged) and action.gap.state is GapState.CLOSED for action in settled)
-        report = {"symbol": self.symbol, "page": len(page), "buffer": len(catch_up.buffer), "filled": filled}
-        return [*actions, *settled, Report("live", report)]
-
-    def _checked(self, page: list[ReceivedTrade] | None, now: Instant) -> list[Action]:
-        if page is None:
-            self.check.failed(now)
-            return []
-        missing = self.check.missing(page, self.proven_us, self._sent.known_ids(), self.ledger.is_doubtful)
-        if not missing:
-            return []
-        self._silences += 1
-        self.ledger.retract(max(self.proven_us, self.check.whole_us))
-        self.stage, self.hold_ends_at = Stage.WAITING, Instant(now + self._times.hold_us)
-        return [
-            Report("silent", {"symbol": self.symbol, "trades": len(missing)}),
-            Disconnect(f"trades of {self.symbol} come over REST, and not over the websocket"),
-        ]
+    account.resume(max(begins_us, oldest_us))
+    actions = ledger.close()
+    if begins_us < oldest_us and not ledger.growing:
+        actions += ledger.open(begins_us, oldest_us - MS_US)
+    return actions

@@ -7,6 +7,7 @@ the seed of its run, and `--minutes 1 --seed S --trace` repeats that run with al
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from itertools import count
@@ -18,6 +19,9 @@ from tests.support.simulated.runs import Run, random_plan
 def main() -> None:
     """Run, print every violation, and at the end the figures."""
     options = _arguments()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # A set's order depends on it, and with it the order of some actions: a run would not repeat itself.
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606  # this program
     began, total, trades, kills, runs = time.monotonic(), Verdict(), 0, 0, 0
     for seed in count(options.seed):
         if total.minutes >= options.minutes:

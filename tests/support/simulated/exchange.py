@@ -7,7 +7,7 @@ every connection that is subscribed when they are made, within LONGEST_MS; the c
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,18 +21,15 @@ from tests.support.simulated.world import World
 
 LONGEST_MS: Final = 4500
 """Greatest age of a frame that was seen on the real exchange."""
-BAN_MS: Final = 600_000
-"""Length of a ban that names none."""
-_HEADERS: Final = "x-bapi-limit-reset-timestamp"
 
 
 class Kind(StrEnum):
-    """Faults of the exchange. A value, where there is one, is in milliseconds."""
+    """Faults of the exchange. A value, where there is one, is in milliseconds, but for REST_SHORT."""
 
     LOSE = "trades are made and never sent"
     STALL = "trades are sent at the end of the fault"
     LATE = "trades are sent so much later"
-    MUTE = "connections send and answer nothing"
+    MUTE = "connections send and answer nothing, also after the fault"
     TWICE = "frames are sent twice"
     FRAME_TIME = "the ts of frames is so far from the time at which they are sent"
     PHANTOM = "the first frame after a subscription has a trade that was not made, so far from the time"
@@ -44,6 +41,8 @@ class Kind(StrEnum):
     KLINE_MORE = "klines have more volume than the trades"
     KLINE_LESS = "klines have less volume than the trades"
     REST_DOWN = "REST calls fail"
+    REST_NO_KLINES = "REST calls for klines fail"
+    REST_SHORT = "REST has so many of the last trades only, in place of 1,000"
     REST_SLOW = "REST calls take so much longer"
     REST_LAG = "REST has the data of so long ago"
     REST_CACHED = "REST answers as it did so long ago, with that time"
@@ -54,13 +53,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault from one time to another, of one symbol or of all."""
+    """A fault from one time to another, of one symbol or of all. `times`: how often it shows; None: always."""
 
     kind: Kind
     from_ms: int
     to_ms: int
     symbol: str | None = None
     value: int = 0
+    times: int | None = None
 
     def __str__(self) -> str:
         name = f"{self.kind.name.lower()}{f' {self.value} ms' if self.value else ''} {self.symbol or 'all'}"
@@ -69,11 +69,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of REST: the HTTP status, the headers, and the decoded body; None for one that never comes."""
+    """An answer of REST, decoded. `banned_until_ms`: the end of a ban, which is the answer; 0 where there is none."""
 
-    status: int
     body: Any
-    headers: Mapping[str, str]
+    banned_until_ms: int = 0
 
 
 class Exchange:
@@ -84,7 +83,7 @@ class Exchange:
         self.markets: Final = markets
         self.connections: Final[list[Connection]] = []
         self.requests: Final[list[int]] = []
-        self.requests_during_ban = 0
+        self._shown: Final[Counter[Fault]] = Counter()
         self._faults: Final[dict[Kind, list[Fault]]] = defaultdict(list)
         for fault in faults:
             self._faults[fault.kind].append(fault)
@@ -94,10 +93,12 @@ class Exchange:
             world.at(BASE_MS + MINUTE_MS + market.phase_ms, lambda market=market: self._send_closed(market))  # type: ignore[misc]
 
     def fault(self, kind: Kind, symbol: str | None = None) -> Fault | None:
-        """The fault of this kind that shows now."""
+        """The fault of this kind that shows now; it counts as shown."""
         for fault in self._faults[kind]:
             if fault.from_ms <= self.world.now_ms < fault.to_ms and fault.symbol in (None, symbol):
-                return fault
+                shown = self._shown[fault] = self._shown[fault] + 1
+                if fault.times is None or shown <= fault.times:
+                    return fault
         return None
 
     def drop_all(self) -> None:
@@ -129,13 +130,8 @@ class Exchange:
         now_ms = self.world.now_ms
         ban = self.fault(Kind.REST_BAN)
         if ban:
-            # The first request shows the ban; requests that left before its answer came are no offence.
-            self.requests_during_ban += now_ms - ban.from_ms > 2000
-            if ban.value:
-                headers = {_HEADERS: str(ban.to_ms)}
-                return Answer(200, _envelope(10006, "Too many visits!", {}, now_ms), headers)
-            return Answer(403, "<html><body><h1>403 Forbidden</h1></body></html>", {})
-        if self.fault(Kind.REST_DOWN):
+            return Answer(None, ban.to_ms)
+        if self.fault(Kind.REST_DOWN) or (call == "kline" and self.fault(Kind.REST_NO_KLINES)):
             return None
         lag, cached, wrong = (self.fault(kind) for kind in (Kind.REST_LAG, Kind.REST_CACHED, Kind.REST_TIME))
         until_ms, shown_ms = now_ms - self.world.rng.randrange(60), now_ms
@@ -145,7 +141,8 @@ class Exchange:
             until_ms = shown_ms = now_ms - cached.value
         if wrong:
             shown_ms += wrong.value
-        return Answer(200, _envelope(0, "OK", self._result(call, query, until_ms, shown_ms), shown_ms), {})
+        result = self._result(call, query, until_ms, shown_ms)
+        return Answer({"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": shown_ms})
 
     def _result(self, call: str, query: Mapping[str, str], until_ms: int, shown_ms: int) -> dict[str, Any]:
         if call == "time":
@@ -157,7 +154,8 @@ class Exchange:
         if call == "kline":
             from_ms, to_ms = int(query.get("start", "0")), int(query.get("end", str(until_ms)))
             return {"symbol": market.symbol, "list": market.klines(from_ms, to_ms, until_ms, limit)}
-        page = market.page(until_ms, limit)
+        short = self.fault(Kind.REST_SHORT)
+        page = market.page(until_ms, min(limit, short.value) if short else limit)
         odd = self.fault(Kind.REST_ODD)
         if odd and page:
             page[-1] = {**page[-1], "time": str(max(1, int(page[-1]["time"]) + odd.value)), "execId": _id(odd.from_ms)}
@@ -179,6 +177,7 @@ class Connection:
 
     def __init__(self, exchange: Exchange, receive: Callable[[str], None], broken: Callable[[], None]) -> None:
         self.is_open = True
+        self._is_mute = False
         self._exchange = exchange
         self._world = exchange.world
         self._receive = receive
@@ -245,8 +244,9 @@ class Connection:
         }
 
     def _deliver(self, stream: str, due_ms: int, text: str) -> None:
-        """Let a message arrive, not before the earlier ones of its stream; a mute exchange does not send it."""
-        if self._exchange.fault(Kind.MUTE):
+        """Let a message arrive, not before the earlier ones of its stream; a mute connection does not send it."""
+        self._is_mute = self._is_mute or self._exchange.fault(Kind.MUTE) is not None
+        if self._is_mute:
             return
         self._due[stream] = due_ms = max(due_ms, self._due.get(stream, 0))
 
@@ -291,10 +291,6 @@ class Connection:
 
 def _message(topic: str, ts: int, data: list[dict[str, Any]]) -> str:
     return json.dumps({"topic": topic, "type": "snapshot", "ts": ts, "data": data}, separators=(",", ":"))
-
-
-def _envelope(code: int, message: str, result: dict[str, Any], time_ms: int) -> dict[str, Any]:
-    return {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": time_ms}
 
 
 def _id(number: int) -> str:

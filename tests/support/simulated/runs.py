@@ -5,7 +5,7 @@ replaced. Its last minutes are calm, so that whatever can be completed is comple
 
 What an exchange can hide from everyone is not simulated: a run has either klines that are right, and then trades may be
 kept back in silence and REST may lag, or klines that are wrong or missing, and then the trades arrive within
-LONGEST_MS and REST has them.
+LONGEST_MS and REST has them with a time that is right or older.
 """
 
 from __future__ import annotations
@@ -27,18 +27,35 @@ CALM_MS: Final = 200_000
 MOST_REQUESTS: Final = 100
 """Upper bound on the REST calls within five seconds."""
 
-_TRUTHFUL: Final = (
-    Kind.LOSE, Kind.STALL, Kind.LATE, Kind.MUTE, Kind.TWICE, Kind.FRAME_TIME, Kind.PHANTOM, Kind.REFUSE,
-    Kind.REFUSE_KLINES, Kind.UNREACHABLE, Kind.KLINE_LATE, Kind.REST_DOWN, Kind.REST_SLOW, Kind.REST_LAG,
-    Kind.REST_CACHED, Kind.REST_TIME, Kind.REST_ODD, Kind.REST_BAN,
-)  # fmt: skip
-"""Faults of an exchange whose klines are right."""
-_UNTRUTHFUL: Final = (
-    Kind.KLINE_MISSING, Kind.KLINE_MORE, Kind.KLINE_LESS, Kind.LATE, Kind.MUTE, Kind.TWICE, Kind.PHANTOM,
-    Kind.UNREACHABLE, Kind.REST_DOWN, Kind.REST_SLOW, Kind.REST_ODD,
-)  # fmt: skip
+_EITHER: Final = (
+    Kind.LATE,
+    Kind.MUTE,
+    Kind.TWICE,
+    Kind.FRAME_TIME,
+    Kind.PHANTOM,
+    Kind.REFUSE,
+    Kind.UNREACHABLE,
+    Kind.REST_DOWN,
+    Kind.REST_SLOW,
+    *(Kind.REST_CACHED,) * 3,
+    Kind.REST_TIME,
+    Kind.REST_ODD,
+    Kind.REST_BAN,
+)
+_RIGHT_KLINES: Final = (*_EITHER, Kind.LOSE, Kind.LOSE, Kind.STALL, Kind.STALL, Kind.KLINE_LATE, Kind.REST_LAG)
+"""Faults of an exchange whose klines are right and are sent."""
+_WRONG_KLINES: Final = (
+    *_EITHER,
+    Kind.KLINE_MISSING,
+    Kind.KLINE_MISSING,
+    Kind.KLINE_MORE,
+    Kind.KLINE_LESS,
+    Kind.REFUSE_KLINES,
+)
 """Faults of an exchange whose klines are wrong or missing."""
-_AHEAD_MS: Final = (900, 7_200_000, 172_800_000, 31_536_000_000, -86_400_000, -(10**13))
+_OF_ALL: Final = frozenset(kind for kind in Kind if kind.name.startswith("REST")) | {Kind.MUTE, Kind.UNREACHABLE}
+"""Faults that no single symbol has."""
+_AHEAD_MS: Final = (172_800_000, 31_536_000_000, -86_400_000, -(10**13))
 
 
 @dataclass(slots=True)
@@ -55,9 +72,18 @@ class Plan:
         """Add an action."""
         self.actions.append((round(seconds * 1000), name, action))
 
-    def fault(self, kind: Kind, from_s: float, to_s: float, symbol: str | None = None, value: int = 0) -> None:
+    def fault(  # noqa: PLR0917  # they make a line of a table
+        self,
+        kind: Kind,
+        from_s: float,
+        to_s: float,
+        symbol: str | None = None,
+        value: int = 0,
+        times: int | None = None,
+    ) -> None:
         """Add a fault."""
-        self.faults.append(Fault(kind, BASE_MS + round(from_s * 1000), BASE_MS + round(to_s * 1000), symbol, value))
+        from_ms, to_ms = (BASE_MS + round(seconds * 1000) for seconds in (from_s, to_s))
+        self.faults.append(Fault(kind, from_ms, to_ms, symbol, value, times))
 
 
 class Run:
@@ -98,6 +124,11 @@ class Run:
             if worker is not self.worker:
                 worker.stop()
 
+    def pause(self, milliseconds: int) -> None:
+        """Let every worker do nothing for so long, as a machine without free CPU."""
+        for worker in self._alive():
+            worker.pause(milliseconds)
+
     def stall_broker(self, milliseconds: int) -> None:
         """Let the broker take no records for so long."""
         for worker in self._alive():
@@ -113,9 +144,6 @@ class Run:
         most = max((sum(1 for at in requests if begin <= at < begin + 5000) for begin in requests), default=0)
         if most > MOST_REQUESTS:
             verdict.violations.append(Violation(end_ms, "REST", f"{most} calls within five seconds"))
-        if self.exchange.requests_during_ban:
-            text = f"{self.exchange.requests_during_ban} calls of a banned address"
-            verdict.violations.append(Violation(end_ms, "REST", text))
         return verdict
 
     def told(self) -> list[str]:
@@ -142,11 +170,16 @@ def random_plan(seed: int, minutes: int = 9) -> Plan:
     chaos_s = (minutes * MINUTE_MS - CALM_MS) / 1000
     chosen = list(symbols if rng.random() < 0.7 else rng.sample(symbols, max(1, len(symbols) - 1)))
     plan.at(rng.uniform(0, 50), "first start", lambda run: run.start(chosen))
-    kinds = _TRUTHFUL if rng.random() < 0.75 else _UNTRUTHFUL
+    kinds = rng.choice((_RIGHT_KLINES, _RIGHT_KLINES, _WRONG_KLINES, _EITHER, _EITHER))
+    if kinds is _EITHER:  # there are no klines at all, so that the feed's own proof decides
+        plan.fault(rng.choice((Kind.KLINE_MISSING, Kind.REFUSE_KLINES)), 0, chaos_s)
+        plan.fault(Kind.REST_NO_KLINES, 0, chaos_s)
+    if rng.random() < 0.5:
+        plan.fault(Kind.REST_SHORT, 0, chaos_s, None, rng.choice((20, 100, 300)))
     for _ in range(rng.choice((0, 1, 2, 4, 8))):
-        _add_fault(plan, rng.choice(kinds), rng, chaos_s, is_truthful=kinds is _TRUTHFUL)
+        _add_fault(plan, rng.choice(kinds), rng, chaos_s)
     at_s = 60.0
-    while (at_s := at_s + rng.expovariate(1 / 40)) < chaos_s - 30:
+    while (at_s := at_s + rng.expovariate(1 / rng.choice((10, 40)))) < chaos_s - 30:
         _add_event(plan, rng, at_s, symbols)
     # The calm end begins with a worker for all symbols.
     if rng.random() < 0.5:
@@ -156,20 +189,20 @@ def random_plan(seed: int, minutes: int = 9) -> Plan:
     return plan
 
 
-def _add_fault(plan: Plan, kind: Kind, rng: random.Random, chaos_s: float, *, is_truthful: bool) -> None:
+def _add_fault(plan: Plan, kind: Kind, rng: random.Random, chaos_s: float) -> None:
     from_s = rng.uniform(0, chaos_s - 5)
     length_s = rng.choice((0.5, 3, 10, 20, 45, 100))
-    symbol = rng.choice((None, *plan.symbols))
-    value = 0
+    symbol = None if kind in _OF_ALL else rng.choice((None, *plan.symbols))
+    value, times = 0, None
     match kind:
         case Kind.LATE:
             value = rng.choice((300, 600, LONGEST_MS - 700))
         case Kind.FRAME_TIME:
             value = 900
         case Kind.PHANTOM:
-            value = rng.choice(_AHEAD_MS[2:])
+            value, symbol = rng.choice(_AHEAD_MS), rng.choice(plan.symbols)
         case Kind.REST_TIME:
-            value, length_s = rng.choice((7_200_000, -7_200_000, 900)), min(length_s, 3)
+            value, times = rng.choice((7_200_000, -7_200_000, 900)), 1
         case Kind.REST_ODD:
             value = rng.choice((-86_400_000, -(10**13)))
         case Kind.KLINE_LATE | Kind.REST_SLOW:
@@ -177,17 +210,16 @@ def _add_fault(plan: Plan, kind: Kind, rng: random.Random, chaos_s: float, *, is
         case Kind.REST_LAG | Kind.REST_CACHED:
             value = rng.choice((1000, 3000))
         case Kind.REST_BAN:
-            value = rng.choice((0, 1))
-            length_s = 600 if value == 0 else length_s
-        case Kind.KLINE_MISSING | Kind.KLINE_MORE | Kind.KLINE_LESS:
+            length_s = rng.choice((20, 600))
+        case Kind.KLINE_MISSING | Kind.KLINE_MORE | Kind.KLINE_LESS | Kind.REFUSE_KLINES:
             length_s = rng.choice((20, 130))
         case _:
             pass
-    plan.fault(kind, from_s, min(from_s + length_s, chaos_s), symbol, value)
+    plan.fault(kind, from_s, min(from_s + length_s, chaos_s), symbol, value, times)
 
 
 def _add_event(plan: Plan, rng: random.Random, at_s: float, symbols: Sequence[str]) -> None:
-    match rng.randrange(6):
+    match rng.randrange(7):
         case 0 | 1:
             plan.at(at_s, "drop", lambda run: run.exchange.drop_all())
         case 2 | 3:
@@ -198,6 +230,9 @@ def _add_event(plan: Plan, rng: random.Random, at_s: float, symbols: Sequence[st
             listed = list(rng.sample(list(symbols), rng.randint(1, len(symbols))))
             plan.at(at_s, "deploy", lambda run: run.start(listed))
             plan.at(at_s + rng.uniform(1, 25), "deployed", Run.stop_old)
+        case 5:
+            length_ms = rng.choice((500, 3000, 15_000, 40_000))
+            plan.at(at_s, "the worker pauses", lambda run: run.pause(length_ms))
         case _:
             length_ms = rng.choice((300, 2000, 5000))
             plan.at(at_s, "broker stalls", lambda run: run.stall_broker(length_ms))

@@ -5,14 +5,26 @@ For tests only. It carries out the feed's actions as the producer does, and may 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bitcoin_pipeline.bybit.rest import EnvelopeError, parse_recent_trades, parse_server_time
+from bitcoin_pipeline.bybit.rest import (
+    EnvelopeError,
+    instrument_query,
+    klines_query,
+    parse_instrument_status,
+    parse_klines,
+    parse_recent_trades,
+    parse_server_time,
+    recent_trades_query,
+)
 from bitcoin_pipeline.live.actions import (
     Action,
+    AskKlines,
     AskRecentTrades,
     AskServerTime,
+    AskStatus,
     Broadcast,
     DeadLetter,
     Disconnect,
@@ -50,14 +62,17 @@ class Worker:
         self._connection: Connection | None = None
         self._clock_us = world.rng.randrange(10**12)
         self._attempt = 0
+        self._banned_until_ms = 0
+        self._paused_until_ms = 0
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def start(self, symbols: Sequence[str], window: int | None = None) -> None:
         """Read the end of the topic, and begin to connect."""
         tail = tail_of(self._topic, window)
         self._feed = LiveFeed(symbols, tail, token=self.name, uniform=self._world.rng.random)
         self._world.note(f"{self.name} starts with {' '.join(symbols)}")
-        self._world.after(self._world.rng.randrange(20, 400), self._connect)
-        self._world.after(_TICK_MS, self._tick)
+        self._world.after(self._world.rng.randrange(20, 400), lambda: self._awake(self._connect))
+        self._world.after(_TICK_MS, lambda: self._awake(self._tick))
 
     def kill(self) -> None:
         """End at once: of the records that wait to be sent, each partition gets the first few or none."""
@@ -70,6 +85,11 @@ class Worker:
         self._world.note(f"{self.name} is stopped")
         self._end()
         self._writer.flush_all()
+
+    def pause(self, milliseconds: int) -> None:
+        """Do nothing for so long; what arrives meanwhile waits."""
+        self._paused_until_ms = max(self._paused_until_ms, self._world.now_ms + milliseconds)
+        self._world.at(self._paused_until_ms, self._go_on)
 
     def stall_broker(self, milliseconds: int) -> None:
         """Let the broker take nothing for so long."""
@@ -85,20 +105,33 @@ class Worker:
     def _now(self) -> Instant:
         return Instant(self._clock_us + self._world.now_ms * 1000)
 
+    def _awake(self, event: Callable[[], None]) -> None:
+        """Let something happen now, or, in order, once the worker goes on, unless it is dead."""
+        if self._waiting or self._world.now_ms < self._paused_until_ms:
+            self._waiting.append(event)
+        elif self.is_alive:
+            event()
+
+    def _go_on(self) -> None:
+        """Let happen what waited for the end of the pause, unless another pause has begun."""
+        while self._waiting and self.is_alive and self._world.now_ms >= self._paused_until_ms:
+            self._waiting[0]()
+            self._waiting.popleft()
+
     def _connect(self) -> None:
-        if not self.is_alive:
-            return
         attempt = self._attempt
 
         def receive(text: str) -> None:
-            if self.is_alive and self._attempt == attempt:
+            if self._attempt == attempt:
                 self._do(self._feed.received(text, self._now()))
 
         def broken() -> None:
-            if self.is_alive and self._attempt == attempt:
+            if self._attempt == attempt:
                 self._disconnected("the connection broke")
 
-        self._connection = self._exchange.connect(receive, broken)
+        self._connection = self._exchange.connect(
+            lambda text: self._awake(lambda: receive(text)), lambda: self._awake(broken)
+        )
         if self._connection is None:
             self._disconnected("the connection was refused")
         else:
@@ -110,14 +143,13 @@ class Worker:
             self._connection.close()
             self._connection = None
         self._world.note(f"{self.name} disconnected: {reason}")
-        pause_us, actions = self._feed.disconnected(reason)
+        pause_us, actions = self._feed.disconnected(reason, self._now())
         self._do(actions)
-        self._world.after(pause_us // 1000 + self._world.rng.randrange(20, 200), self._connect)
+        self._world.after(pause_us // 1000 + self._world.rng.randrange(20, 200), lambda: self._awake(self._connect))
 
     def _tick(self) -> None:
-        if self.is_alive:
-            self._do(self._feed.tick(self._now()))
-            self._world.after(_TICK_MS, self._tick)
+        self._do(self._feed.tick(self._now()))
+        self._world.after(_TICK_MS, lambda: self._awake(self._tick))
 
     # The feed's actions.
 
@@ -137,17 +169,6 @@ class Worker:
             case SendText(text):
                 if self._connection is not None:
                     self._connection.send(text)
-            case AskServerTime(asked_at):
-                self._ask(
-                    "time", {}, parse_server_time, lambda found: self._feed.server_time(found, asked_at, self._now())
-                )
-            case AskRecentTrades(symbol, asked_at, limit):
-                self._ask(
-                    "recent-trade",
-                    {"symbol": symbol, "limit": str(limit)},
-                    lambda body: parse_recent_trades(symbol, body),
-                    lambda found: self._feed.recent_trades(symbol, found, asked_at, self._now()),
-                )
             case Disconnect(reason):
                 self._disconnected(reason)
             case Report(event, fields):
@@ -156,6 +177,38 @@ class Worker:
                 self._world.note(f"{self.name} gap {gap.state} {gap.gap_id} {gap.from_us}-{gap.to_us}")
             case DeadLetter(record):
                 self._world.note(f"{self.name} dead letter {record[:80]!r}")
+            case _:
+                self._request(action)
+
+    def _request(self, action: Action) -> None:
+        match action:
+            case AskServerTime(asked_at):
+                self._ask(
+                    "time", {}, parse_server_time, lambda found: self._feed.server_time(found, asked_at, self._now())
+                )
+            case AskRecentTrades(symbol, asked_at, limit):
+                self._ask(
+                    "recent-trade",
+                    recent_trades_query(symbol, limit),
+                    lambda body: parse_recent_trades(symbol, body),
+                    lambda found: self._feed.recent_trades(symbol, found, asked_at, self._now()),
+                )
+            case AskKlines(symbol, asked_at, start_us, limit):
+                self._ask(
+                    "kline",
+                    klines_query(symbol, start_us, limit),
+                    lambda body: parse_klines(symbol, body),
+                    lambda found: self._feed.klines(symbol, found, asked_at, self._now()),
+                )
+            case AskStatus(symbol):
+                self._ask(
+                    "instruments-info",
+                    instrument_query(symbol),
+                    lambda body: parse_instrument_status(symbol, body),
+                    lambda found: self._feed.status(symbol, found, self._now()),
+                )
+            case _:
+                raise AssertionError(action)
 
     def _ask(
         self, call: str, query: dict[str, str], parse: Callable[[Any], Any], pass_in: Callable[[Any], list[Action]]
@@ -164,19 +217,24 @@ class Worker:
 
         def answered(answer: Answer | None) -> None:
             nonlocal is_answered
-            if is_answered or not self.is_alive:
+            if is_answered:
                 return
             is_answered = True
             found = None
-            if answer is not None and answer.status == 200:
+            if answer is not None and answer.banned_until_ms:
+                self._banned_until_ms = answer.banned_until_ms
+            elif answer is not None:
                 try:
                     found = parse(answer.body)
                 except EnvelopeError:
                     found = None
             self._do(pass_in(found))
 
-        self._exchange.rest(call, query, answered)
-        self._world.after(_ANSWER_MS, lambda: answered(None))
+        if self._world.now_ms < self._banned_until_ms:
+            self._world.after(1, lambda: self._awake(lambda: answered(None)))
+            return
+        self._exchange.rest(call, query, lambda answer: self._awake(lambda: answered(answer)))
+        self._world.after(_ANSWER_MS, lambda: self._awake(lambda: answered(None)))
 
 
 class Writer:
@@ -225,10 +283,7 @@ class Writer:
 def tail_of(topic: Topic, window: int | None) -> Tail:
     """The end of the topic as a worker reads it that starts now: the last `window` records of each partition."""
     tail = Tail()
-    for number, partition in enumerate(topic.partitions):
-        records = partition if window is None else partition[-window:]
-        if records:
-            tail.begin(number)
-        for appended in records:
-            tail.add(number, appended.record)
+    for partition in topic.partitions:
+        for appended in partition if window is None else partition[-window:]:
+            tail.add(appended.record)
     return tail

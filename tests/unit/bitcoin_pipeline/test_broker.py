@@ -15,6 +15,7 @@ USER = {"sasl.username": "u", "sasl.password": "p", "sasl.mechanism": "SCRAM-SHA
     [
         ("", "", {}),
         ("ca.pem", "", {"security.protocol": "SSL", "ssl.ca.location": "ca.pem"}),
+        ("system", "", {"security.protocol": "SSL", "ssl.ca.location": "probe"}),
         ("", "u", {"security.protocol": "SASL_PLAINTEXT", **USER}),
         ("ca.pem", "u", {"security.protocol": "SASL_SSL", "ssl.ca.location": "ca.pem", **USER}),
     ],

@@ -62,6 +62,29 @@ def test_partial_minutes_without_trades_make_no_candle() -> None:
     assert [(candle.open_time_us, candle.status) for candle in candles] == [(MINUTE_US, Status.FINAL)]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "whole"),
+    [
+        ((True, True), True),
+        ((True, False), False),
+        ((True, None), None),
+        ((None, False), False),
+        ((None, None), None),
+    ],
+)
+def test_a_longer_candle_is_confirmed_when_each_of_its_minutes_is(
+    minutes: tuple[bool | None, bool | None], *, whole: bool | None
+) -> None:
+    candles = [
+        replace(ONE, open_time_us=place * MINUTE_US, confirmed=confirmed) for place, confirmed in enumerate(minutes)
+    ]
+    assert [candle.confirmed for candle in merge(candles, DAY_US)] == [whole]
+
+
+def test_candles_that_differ_in_confirmed_alone_are_equal() -> None:
+    assert replace(ONE, confirmed=True) == ONE
+
+
 def test_a_minute_that_comes_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="two candles of BTCUSDT archive open at 1970-01-01T00:00:00Z"):
         merge([ONE, replace(ONE, close=Decimal(3))], DAY_US)

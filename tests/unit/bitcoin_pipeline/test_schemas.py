@@ -292,7 +292,13 @@ def _fill(database: duckdb.DuckDBPyConnection, stored: str) -> None:
 
 
 def test_postgres_holds_the_columns_of_candles() -> None:
-    types = {"STRING": "text", "TIMESTAMP": "timestamptz", "NUMERIC": "numeric(38, 9)", "INTEGER": "bigint"}
+    types = {
+        "STRING": "text",
+        "TIMESTAMP": "timestamptz",
+        "NUMERIC": "numeric(38, 9)",
+        "INTEGER": "bigint",
+        "BOOLEAN": "boolean",
+    }
     body = re.search(r"TABLE IF NOT EXISTS candles \((.*?)\n\);", schemas.live_sql(), re.DOTALL)
     assert body
     found = re.findall(r"^  ([a-z_]+) ([a-z]+(?:\(38, 9\))?)( NOT NULL)?", body[1], re.MULTILINE)

@@ -1,10 +1,11 @@
 /* Requests to the server's API, and bars as the page holds them:
-   {time, open, high, low, close, volume, turnover, count, bought, doubt, source}; `time`: seconds when the bar opens;
-   `doubt`: the place of its status among the page's `statuses`. */
+   {time, open, high, low, close, volume, turnover, count, bought, doubt, source, confirmed}; `time`: seconds when the bar
+   opens; `doubt`: the place of its status among the page's `statuses`; `confirmed`: null where it was not compared. */
 
 const TIMEOUT_MS = 20000;
 /* A bar's fields in the order in which the stream sends them; `stream.bar_event` on the server writes them. */
-const FIELDS = ['time', 'open', 'high', 'low', 'close', 'volume', 'turnover', 'count', 'bought', 'doubt', 'source'];
+const AMOUNTS = ['open', 'high', 'low', 'close', 'volume', 'turnover'];
+const FIELDS = ['time', ...AMOUNTS, 'count', 'bought', 'doubt', 'source', 'confirmed'];
 
 /* The JSON of an answer. Throws an Error with the server's reason; its `isRefused` is true where the request was wrong
    and a second one would fail as well. */
@@ -29,6 +30,7 @@ export function barsOf(columns) {
     bought: columns.buy_volume[i],
     doubt: columns.doubt[i],
     source: columns.source[i],
+    confirmed: columns.confirmed[i],
   }));
 }
 

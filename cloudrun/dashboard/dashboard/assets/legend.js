@@ -11,6 +11,17 @@ function sourceOf(bar) {
   return made;
 }
 
+const AGREES = "The exchange's own closed candle has the same volume and turnover.";
+const DIFFERS = "The exchange's own closed candle has another volume or turnover, or did not come.";
+
+/* Whether the exchange's own candle agrees: nothing where it was not compared, or while the bar is open. */
+function agreement(bar, status) {
+  if (typeof bar.confirmed !== 'boolean' || status === 'forming') return [];
+  const made = element('span', bar.confirmed ? 'confirmed' : 'not confirmed', 'key');
+  made.title = bar.confirmed ? AGREES : DIFFERS;
+  return [made];
+}
+
 function pair(name, text, className) {
   const made = element('span', undefined, 'pair');
   made.append(element('span', name, 'key'), element('b', text, className));
@@ -52,6 +63,7 @@ export function drawLegend(chart, store, statuses) {
       element('b', format.percent(change / bar.open), format.sign(change)),
       element('b', status, `status ${status}`),
       sourceOf(bar),
+      ...agreement(bar, status),
       ...(gap > 0 ? [element('span', `no candles for ${format.age(gap)} before it`, 'key')] : []),
     ),
     line(

@@ -17,10 +17,14 @@ CREATE TABLE IF NOT EXISTS candles (
   first_trade_id text,
   last_trade_id text,
   status text NOT NULL CHECK (status IN ('forming', 'final', 'partial', 'repaired')),
+  confirmed boolean,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (symbol, open_time, source)
 );
+-- Tables of an older version lack it.
+ALTER TABLE candles ADD COLUMN IF NOT EXISTS confirmed boolean;
 CREATE INDEX IF NOT EXISTS candles_updated_at ON candles (updated_at);
+CREATE INDEX IF NOT EXISTS candles_open_time ON candles (open_time);
 
 -- The proof of each symbol's feed: every trade up to proven_until was sent.
 CREATE TABLE IF NOT EXISTS feed_status (
@@ -31,7 +35,7 @@ CREATE TABLE IF NOT EXISTS feed_status (
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The times in which trades may be missing: one row per gap, symbol and minute. to_time is NULL while the feed is away.
+-- The times in which trades may be missing: one row per gap, however long. to_time is NULL while the feed is away.
 CREATE TABLE IF NOT EXISTS gaps (
   gap_id text PRIMARY KEY,
   symbol text NOT NULL,
@@ -46,16 +50,20 @@ CREATE OR REPLACE FUNCTION status_rank(status text) RETURNS integer IMMUTABLE LA
   SELECT array_position(ARRAY['forming', 'final', 'partial', 'repaired'], status)
 $$;
 
--- No value goes back while a stream replays: the guard keeps the stored row where trade_count would fall, and the
--- stored status where its rank would fall, each independently. A write without a change leaves updated_at as it is.
+-- No value goes back while a stream replays: a smaller trade_count is refused, and at the same count a lower rank of
+-- status or the loss of confirmed. A gap that opens later makes any candle partial. A write without a change leaves
+-- updated_at as it is.
 CREATE OR REPLACE FUNCTION guard_candle() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  status text := CASE WHEN status_rank(NEW.status) < status_rank(OLD.status) THEN OLD.status ELSE NEW.status END;
 BEGIN
   IF NEW.trade_count < OLD.trade_count THEN
-    NEW := OLD;
+    RETURN NULL;
   END IF;
-  NEW.status := status;
+  IF NEW.trade_count IS NOT DISTINCT FROM OLD.trade_count AND NEW.status <> 'partial' THEN
+    IF status_rank(NEW.status) < status_rank(OLD.status) THEN
+      NEW.status := OLD.status;
+    END IF;
+    NEW.confirmed := COALESCE(OLD.confirmed OR NEW.confirmed, NEW.confirmed, OLD.confirmed);
+  END IF;
   NEW.updated_at := OLD.updated_at;
   IF NEW IS NOT DISTINCT FROM OLD THEN
     RETURN NULL;
@@ -94,7 +102,8 @@ END
 $$;
 CREATE OR REPLACE TRIGGER guard_gap BEFORE UPDATE ON gaps FOR EACH ROW EXECUTE FUNCTION guard_gap();
 
--- Roles without a login, for the users of the deployables. Flink writes by upsert only, so no role may delete a row.
+-- Roles without a login, for the users of the deployables. Flink writes by upsert only; the publisher copies rows to
+-- BigQuery and deletes old ones.
 DO $$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_writer') THEN
@@ -103,7 +112,11 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_reader') THEN
     CREATE ROLE live_reader;
   END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'live_publisher') THEN
+    CREATE ROLE live_publisher;
+  END IF;
 END
 $$;
 GRANT SELECT, INSERT, UPDATE ON candles, feed_status, gaps TO live_writer;
 GRANT SELECT ON candles, feed_status, gaps TO live_reader;
+GRANT SELECT, DELETE ON candles, gaps TO live_publisher;

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from bitcoin_pipeline.bybit.klines import Kline
 from bitcoin_pipeline.bybit.session import Session
 from bitcoin_pipeline.bybit.session_events import (
     Event,
+    KlineClosed,
+    KlinesRefused,
+    KlinesSubscribed,
     PingDue,
     Pong,
     ProvenUpTo,
@@ -54,10 +58,13 @@ def frame(symbol: str, *seconds: float) -> str:
 def opened(*symbols: str) -> Session:
     """A session whose subscriptions were answered at 0, and whose clock was measured then."""
     session = Session(symbols, START, uniform=lambda: 1.0)
-    [request] = session.subscribe(START)
+    request, klines = session.subscribe(START)
     assert session.receive(answer(request), START) == [Subscribed(symbol) for symbol in symbols]
+    assert session.receive(answer(klines), START) == [KlinesSubscribed(symbol) for symbol in symbols]
     assert session.tick(START) == [ServerTimeDue()]
-    assert session.server_time(at(0), START, START) == []
+    session.server_time(at(0), START, START)
+    assert session.tick(Instant(1)) == []
+    session.server_time(at(0.000001), START, Instant(1))  # a second answer that agrees
     return session
 
 
@@ -73,8 +80,11 @@ def pings(session: Session, second: float) -> list[str]:
 
 
 def test_one_request_carries_all_symbols() -> None:
-    [request] = Session(["BTCUSDT", "ETHUSDT"], START, uniform=lambda: 1.0).subscribe(START)
-    assert request == '{"req_id":"1","op":"subscribe","args":["publicTrade.BTCUSDT","publicTrade.ETHUSDT"]}'
+    requests = Session(["BTCUSDT", "ETHUSDT"], START, uniform=lambda: 1.0).subscribe(START)
+    assert requests == [
+        '{"req_id":"1","op":"subscribe","args":["publicTrade.BTCUSDT","publicTrade.ETHUSDT"]}',
+        '{"req_id":"2","op":"subscribe","args":["kline.1.BTCUSDT","kline.1.ETHUSDT"]}',
+    ]
 
 
 def test_very_many_symbols_take_more_requests() -> None:
@@ -82,13 +92,13 @@ def test_very_many_symbols_take_more_requests() -> None:
     requests = Session(symbols, START, uniform=lambda: 1.0).subscribe(START)
     assert all(len(request) < 21_000 for request in requests)
     assert [topic for request in requests for topic in json.loads(request)["args"]] == [
-        f"publicTrade.{s}" for s in symbols
+        f"{kind}.{s}" for kind in ("publicTrade", "kline.1") for s in symbols
     ]
 
 
 def test_a_refusal_of_many_requests_each_and_reports_the_bad_one() -> None:
     session = Session(["BTCUSDT", "NOUSDT"], START, uniform=lambda: 1.0)
-    [request] = session.subscribe(START)
+    request, _ = session.subscribe(START)
     refusal = "error:handler not found,topic:publicTrade.NOUSDT"
     singles = session.receive(answer(request, success=False, ret_msg=refusal), START)
     texts = [event.text for event in singles if isinstance(event, Resubscribe)]
@@ -106,7 +116,7 @@ def test_a_refusal_of_many_requests_each_and_reports_the_bad_one() -> None:
 
 def test_already_subscribed_is_as_good_as_accepted() -> None:
     session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
-    [request] = session.subscribe(START)
+    request, _ = session.subscribe(START)
     refusal = "error:already subscribed,topic:publicTrade.BTCUSDT"
     assert session.receive(answer(request, success=False, ret_msg=refusal), START) == [Subscribed("BTCUSDT")]
 
@@ -116,7 +126,10 @@ def test_a_subscription_that_is_not_answered_is_refused_and_asked_again() -> Non
     session.subscribe(START)
     session.receive("{}", instant(5))  # the exchange lives
     assert session.tick(instant(9.9)) == []
-    assert session.tick(instant(10)) == [Refused("BTCUSDT", "the subscription was not answered")]
+    assert session.tick(instant(10)) == [
+        Refused("BTCUSDT", "the subscription was not answered"),
+        KlinesRefused("BTCUSDT", "the subscription was not answered"),
+    ]
     assert isinstance(session.tick(instant(11))[0], Resubscribe)
 
 
@@ -129,7 +142,7 @@ def test_a_connection_that_has_answered_nothing_is_stale() -> None:
 
 def test_a_connection_that_dies_after_a_refusal_is_stale() -> None:
     session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
-    [request] = session.subscribe(START)
+    request, _ = session.subscribe(START)
     session.receive(answer(request, success=False, ret_msg="error:handler not found"), instant(0.1))
     assert isinstance(session.tick(instant(1.2))[0], Resubscribe)
     assert session.tick(instant(11.2)) == [Stale("no message came after a subscription was requested")]
@@ -181,49 +194,45 @@ def test_the_minutes_end_waits_for_no_second() -> None:
 
 def test_without_the_exchanges_clock_nothing_is_proven() -> None:
     session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
-    [request] = session.subscribe(START)
+    request, _ = session.subscribe(START)
     session.receive(answer(request), START)
     assert session.tick(START) == [ServerTimeDue()]
     assert proofs(session.receive(frame("BTCUSDT", 0.5), instant(0.5))) == []
     assert pings(session, 1.6) == ['{"op":"ping"}']
     assert proofs(session.receive(PONG, instant(1.7))) == []
-    assert proofs(session.server_time(at(1.8), instant(1.7), instant(1.8))) == [(0.499, "BTCUSDT"), (0.25, None)]
+    session.server_time(at(1.8), instant(1.7), instant(1.8))
+    assert proofs(session.receive(frame("BTCUSDT", 1.7), instant(1.9))) == [(1.699, "BTCUSDT"), (1.45, None)]
 
 
 def test_a_time_asked_before_the_first_answer_counts_for_nothing() -> None:
     """A market that is played back stands still before the first subscription."""
     session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
-    [request] = session.subscribe(START)
+    request, _ = session.subscribe(START)
     session.receive(answer(request), instant(5))
-    assert session.server_time(at(0), instant(4), instant(5.1)) == []
+    session.server_time(at(0), instant(4), instant(5.1))
+    session.server_time(at(0), instant(4), instant(5.1))
     assert session.exchange_time_us(instant(6)) is None
-    session.server_time(at(0.2), instant(5.1), instant(5.2))
+    for second in (0.2, 0.3):
+        session.server_time(at(second), instant(5 + second), instant(5 + second))
     assert session.exchange_time_us(instant(6)) == at(1)
 
 
-# f(T = 5.0 at 1.0)   1 s ahead of the clock is too much: REST is asked
-def test_a_frame_ahead_of_the_clock_waits_for_it() -> None:
-    session = opened("BTCUSDT")
-    assert proofs(session.receive(frame("BTCUSDT", 1.99), instant(1))) == [(1.989, "BTCUSDT"), (1.74, None)]
-    assert proofs(session.receive(frame("BTCUSDT", 5.0), instant(1))) == []
+# f(T = 1.9 at 1.0)   a frame ahead of the clock proves no more than the clock
+def test_no_proof_passes_the_clock() -> None:
+    session = opened("BTCUSDT", "ETHUSDT")
+    assert proofs(session.receive(frame("BTCUSDT", 1.9), instant(1))) == [(0.999, "BTCUSDT"), (0.75, None)]
+    assert proofs(session.receive(frame("BTCUSDT", 7200), instant(1))) == [(0.999, "BTCUSDT")]
     assert ServerTimeDue() in session.tick(instant(1.1))
-    assert session.server_time(at(1.2), instant(1.1), instant(1.2)) == []
-    assert ServerTimeDue() not in session.tick(instant(1.3))  # it was asked; the next one is a matter of routine
-    assert proofs(session.server_time(at(4.5), instant(4.4), instant(4.5))) == [(4.999, "BTCUSDT"), (4.75, None)]
 
 
-def test_an_absurd_time_is_asked_about_once_and_proves_nothing() -> None:
+# K(open)  K(closed)   klines that are still open are passed over
+def test_a_closed_kline_is_reported() -> None:
     session = opened("BTCUSDT")
-    session.receive(frame("BTCUSDT", 7200), instant(1))
-    asked = 0
-    for tenth in range(10, 290):
-        for event in session.tick(instant(tenth / 10)):
-            asked += event == ServerTimeDue()
-            if isinstance(event, PingDue):
-                session.receive(PONG, instant(tenth / 10))
-            if event == ServerTimeDue():
-                assert proofs(session.server_time(at(tenth / 10), instant(tenth / 10), instant(tenth / 10))) == []
-    assert asked == 1
+    item = {"start": at(-30) // MS_US, "volume": "1.5", "turnover": "3", "confirm": False}
+    message = {"topic": "kline.1.BTCUSDT", "data": [item]}
+    assert session.receive(json.dumps(message), instant(1)) == []
+    [event] = session.receive(json.dumps({**message, "data": [{**item, "confirm": True}]}), instant(30.2))
+    assert event == KlineClosed(Kline("BTCUSDT", at(-30), 1_500_000_000, 3_000_000_000, is_closed=True))
 
 
 def test_a_slow_answer_proves_less_and_a_clock_of_ours_that_is_wrong_changes_nothing() -> None:
@@ -250,7 +259,8 @@ def test_a_ping_without_answer_makes_it_stale() -> None:
         ('{"topic":"publicTrade.BTCUSDT","data":[]}', "ts must be milliseconds, got None", True),
         ('{"topic":"publicTrade.BTCUSDT","ts":1,"data":5}', "data must be a list of trades, got '5'", True),
         ('{"topic":"publicTrade.ETHUSDT","ts":1,"data":[]}', "trades of a symbol that was not requested", False),
-        ('{"topic":"kline.1.BTCUSDT"}', "a message of no expected kind", False),
+        ('{"topic":"kline.5.BTCUSDT"}', "a message of no expected kind", False),
+        ('{"topic":"kline.1.BTCUSDT"}', "data must be a list of klines, got 'None'", False),
         ('{"op":"subscribe","req_id":"77","success":true}', "an answer to no open subscription request", False),
         (PONG, "an answer to no open ping", False),
     ],
@@ -258,6 +268,19 @@ def test_a_ping_without_answer_makes_it_stale() -> None:
 def test_what_is_unknown(text: str, reason: str, may_hide_trades: bool) -> None:
     session = opened("BTCUSDT")
     assert session.receive(text, START) == [Unknown(text, reason, may_hide_trades)]
+
+
+def test_what_is_nested_too_deeply_is_unknown() -> None:
+    deep: list[Any] = []
+    for _ in range(1100):
+        deep = [deep]
+    for message in (
+        {"topic": "publicTrade.BTCUSDT", "ts": 1, "data": [{"s": "BTCUSDT", "T": 1, "S": deep}]},
+        {"op": "subscribe", "req_id": "1", "success": False, "ret_msg": deep},
+    ):
+        session = Session(["BTCUSDT"], START, uniform=lambda: 1.0, decode=lambda _, message=message: message)  # type: ignore[misc]
+        session.subscribe(START)
+        assert session.receive("...", START) == [Unknown("...", "nested too deeply", may_hide_trades=True)]
 
 
 def test_bytes_that_are_no_text() -> None:

@@ -28,11 +28,11 @@ def trade(number: int, offset_us: int) -> Trade:
 
 # second   0         1         2                        60
 # trades   .1 (0.5)  .2 (1.0)  .3 (2.25)
-# beats    ^0        ^1        ^2        ^3  ...        ^60: the minute is proven whole
+# beats    ^0        ^1        ^2        ^3  ...        ^60, after the record of the minute
 def test_heartbeats_stand_between_the_trades_and_close_the_last_minute() -> None:
     due = list(due_records([trade(1, 500_000), trade(2, SECOND_US), trade(3, 2_250_000)]))
     kinds = [json.loads(item.record)["type"] for item in due]
-    assert kinds == ["heartbeat", "trade", "heartbeat", "trade", "heartbeat", "trade", *["heartbeat"] * 58]
+    assert kinds == [*["heartbeat", "trade"] * 3, *["heartbeat"] * 57, "minute", "heartbeat"]
     assert [item.time_us for item in due] == sorted(item.time_us for item in due)
     assert json.loads(due[1].record) == {
         "type": "trade",
@@ -54,7 +54,33 @@ def test_heartbeats_stand_between_the_trades_and_close_the_last_minute() -> None
         "lag_ms": 0,
         "reconnects": 0,
     }
+    assert due[-2].key == "BTCUSDT"
+    assert json.loads(due[-2].record) == {
+        "type": "minute",
+        "symbol": "BTCUSDT",
+        "open_time": START,
+        "trade_count": 3,
+        "volume": "0.3",
+        "turnover": "30.15",
+        "confirmed": False,
+    }
     assert {item.key for item in due if json.loads(item.record)["type"] == "heartbeat"} == {None}
+
+
+# minute   0              1    2
+# trades   59.5           |    120.0
+def test_each_minute_with_trades_has_its_record_at_its_end() -> None:
+    due = list(due_records([trade(1, 59_500_000), trade(2, 2 * MINUTE_US)]))
+    assert [item.time_us for item in due] == sorted(item.time_us for item in due)
+    records = [json.loads(item.record) for item in due]
+    beats = [record["time"] for record in records if record["type"] == "heartbeat"]
+    assert beats == list(range(START + 59 * SECOND_US - 1, START + 3 * MINUTE_US, SECOND_US))
+    assert [
+        (item.time_us - START, record["open_time"] - START)
+        for item, record in zip(due, records, strict=True)
+        if record["type"] == "minute"
+    ] == [(MINUTE_US, 0), (3 * MINUTE_US, 2 * MINUTE_US)]
+    assert [item.is_trade for item in due].count(True) == 2
 
 
 def test_a_day_without_trades_sends_nothing() -> None:

@@ -35,6 +35,7 @@ def view(*amounts: Decimal | None) -> View:
             "buy_volume": amount,
             "trade_count": None if amount is None else number,
             "doubt": number % 4,
+            "confirmed": None if amount is None else bool(number),
         }
         for number, amount in enumerate(amounts)
     ]
@@ -67,6 +68,7 @@ def test_a_view_has_every_field() -> None:
             "buy_volume": [1e-9, None],
             "buy_turnover": [None, None],
             "doubt": [0, 1],
+            "confirmed": [False, None],
         },
     }
 
@@ -80,6 +82,7 @@ def test_an_export_is_exact(kind: str) -> None:
         assert [row["open_time"] for row in text][:2] == ["2026-08-09 21:26:00.000000Z", "2026-08-09 21:27:00.000000Z"]
         found = [Decimal(row["buy_volume"]) if row["buy_volume"] else None for row in text]
         statuses = [row["status"] for row in text]
+        assert [row["confirmed"] for row in text] == ["false", "true", "", "true"]
     else:
         table = pq.read_table(io.BytesIO(content))
         assert table.schema.field("open_time").type == pa.timestamp("us", "UTC")

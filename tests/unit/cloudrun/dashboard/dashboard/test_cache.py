@@ -146,7 +146,10 @@ def test_longer_bars_are_the_core_s_merge(word: str) -> None:
         minute(t, Source.ARCHIVE, close=f"{99 + t // 60 % 20 / 10}")
         for t in range(day - 4 * DAY_S, day - DAY_S, MINUTE_S)
     ]
-    live = [minute(t, close=f"{99 + t // 60 % 13 / 10}") for t in range(day - DAY_S, NOON, MINUTE_S)]
+    live = [
+        replace(minute(t, close=f"{99 + t // 60 % 13 / 10}"), confirmed=[True, None, t // 60 % 7 > 0][t // 14_400 % 3])
+        for t in range(day - DAY_S, NOON, MINUTE_S)
+    ]
     run = Harness(history)
     run.take(*live)
     interval_us = parse_interval(word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -36,6 +37,8 @@ def test_only_what_is_new_or_changed_is_taken() -> None:
     minutes = taken(minute(NOON))
     assert not minutes.take(minute(NOON))
     assert minutes.take(minute(NOON, "7"))
+    assert minutes.take(replace(minute(NOON, "7"), confirmed=True))
+    assert not minutes.take(replace(minute(NOON, "7"), confirmed=True))
 
 
 #   |--- day before ---|--- newest day ---|

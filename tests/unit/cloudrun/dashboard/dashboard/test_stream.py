@@ -100,7 +100,7 @@ def run(test: Callable[[Running], Awaitable[None]]) -> None:
 def test_a_bar_is_written_as_it_is() -> None:
     event = bar_event(NOON, minute(NOON), 1_234_567)
     assert event == (
-        f'{{"bar":[{NOON},100,101,0.0000123,100.5,1.5,150,3,0.5,{Status.FORMING.doubt},"live",1234]}}'.encode()
+        f'{{"bar":[{NOON},100,101,0.0000123,100.5,1.5,150,3,0.5,{Status.FORMING.doubt},"live",null,1234]}}'.encode()
     )
     kline = replace(minute(NOON), trade_count=None, buy_volume=None, buy_turnover=None, source=Source.KLINE)
     assert json.loads(bar_event(NOON, kline, 0))["bar"][7:9] == [None, None]

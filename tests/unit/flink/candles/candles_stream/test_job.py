@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from bitcoin_pipeline import names
 from bitcoin_pipeline.settings import SettingsError
 from candles_stream import job
 from candles_stream.job import plan, read_job_settings, statements
@@ -39,10 +42,29 @@ def test_the_brokers_password_is_named_by_its_file() -> None:
     assert "'properties.security.protocol' = 'SASL_SSL'" in text
 
 
+def test_the_system_s_authorities_need_no_file() -> None:
+    text = sql(KAFKA_SSL_CA_LOCATION="system")
+    assert "'properties.security.protocol' = 'SSL'" in text
+    assert "truststore" not in text
+
+
+def test_postgres_is_verified_by_the_authority_that_signs_it() -> None:
+    text = sql(PGSSLMODE="verify-ca", PGSSLROOTCERT="/s/postgres.pem")
+    assert "?user=flink&sslmode=verify-ca&reWriteBatchedInserts=true&sslrootcert=/s/postgres.pem'" in text
+
+
+def test_each_source_has_a_consumer_group_that_names_spells() -> None:
+    groups = re.findall(r"'properties.group.id' = '([^']+)'", sql())
+    assert groups == [names.CANDLES_GROUP, names.CANDLES_LINES_GROUP]
+
+
 @pytest.mark.parametrize(
     ("variables", "fault"),
     [
         ({"PGHOST": ""}, "PGHOST is not set"),
+        ({"PGHOST": "p'"}, "PGHOST: must be of letters"),
+        ({"PGSSLMODE": "on"}, "PGSSLMODE: must be one of disable, allow, "),
+        ({"PGSSLMODE": "verify-ca"}, "PGSSLROOTCERT is not set, and PGSSLMODE is verify-ca"),
         ({"KAFKA_BOOTSTRAP_SERVERS": "k'"}, "KAFKA_BOOTSTRAP_SERVERS: must be of letters"),
         ({"KAFKA_SSL_CA_LOCATION": "ca.pem"}, "KAFKA_SSL_CA_LOCATION: must be an absolute path"),
         (
@@ -63,5 +85,5 @@ def test_the_plan_follows_from_what_decides_the_state(monkeypatch: pytest.Monkey
     assert plan("trades", ["/elsewhere/flink-dist-2.2.1.jar", "/x/flink-connector-jdbc-4.0.jar", "/x/b.jar"]) == now
     assert plan("trades", [name.replace("2.2.1", "2.2.2") for name in CLASS_PATH]) != now
     assert plan("replay", CLASS_PATH) != now
-    monkeypatch.setattr(job, "CONFIGURATION", {**job.CONFIGURATION, "table.exec.mini-batch.enabled": "true"})
+    monkeypatch.setattr(job, "CONFIGURATION", {**job.CONFIGURATION, "table.exec.mini-batch.enabled": "false"})
     assert plan("trades", CLASS_PATH) != now

@@ -46,7 +46,17 @@ def test_a_checkpoint_that_fails_three_restores_is_unreadable() -> None:
     cause = "Caused by: java.io.FileNotFoundException: shared/7 (No such file or directory)"
     assert failed_restore([UNREADABLE] * 3) == cause
     assert failed_restore([UNREADABLE] * 3 + [AWAY]) == cause
-    assert failed_restore(["Exception while creating StreamOperatorStateContext"] * 3)
+    message = "Exception while creating StreamOperatorStateContext"
+    assert failed_restore([message] * 3) == message
+
+
+def test_a_checkpoint_whose_bytes_differ_is_unreadable() -> None:
+    """RocksDB finds that only when it reads a block."""
+    cause = "Caused by: org.rocksdb.RocksDBException: Corruption: block checksum mismatch"
+    corrupt = f"java.lang.RuntimeException: a task\n\tat org.apache.flink.Task\n{cause}\n"
+    assert failed_restore([corrupt] * 3) == cause
+    assert failed_restore([corrupt, UNREADABLE, corrupt]) == cause
+    assert failed_restore([corrupt, AWAY, corrupt]) is None
 
 
 @pytest.mark.parametrize(

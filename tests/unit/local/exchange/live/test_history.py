@@ -135,6 +135,12 @@ def test_stale_data_lack_the_newest_trades_and_their_volume(tmp_path: Path) -> N
     assert [kline[5] for kline in history.klines("BTCUSDT", 0, 60_500)] == ["1", "1.5"]
 
 
+def test_the_minute_within_which_a_recording_begins_has_no_kline_of_its_trades(tmp_path: Path) -> None:
+    history = TradeHistory(tmp_path, whole_from_ms=MINUTE_MS)
+    history.add([trade("a", 50_000, "10"), trade("b", MINUTE_MS, "20"), trade("c", 2 * MINUTE_MS, "30")])
+    assert [kline[0] for kline in history.klines("BTCUSDT", 0, 2 * MINUTE_MS)] == ["120000", "60000"]
+
+
 def test_a_played_kline_stands_where_the_recording_began_within_the_minute(tmp_path: Path) -> None:
     history = TradeHistory(tmp_path)
     history.add([trade("a", 50_000, "10"), trade("b", MINUTE_MS, "10")])

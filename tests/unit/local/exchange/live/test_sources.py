@@ -14,7 +14,7 @@ from local.checkout import ROOT
 from local.exchange.archive.folder import Folder
 from local.exchange.live.frames import Frame, frames_of, read_frame
 from local.exchange.live.sources import Capture, SyntheticMarket, read_days, symbols_of
-from local.exchange.synthetic.profiles import SYMBOLS
+from local.exchange.synthetic.profiles import SYMBOLS, further_symbols
 from local.exchange.synthetic.second import burst_around_price, synthetic_second
 
 REAL = ROOT / "tests" / "fixtures" / "bybit"
@@ -157,3 +157,15 @@ def test_a_capture_is_played_unchanged_and_never_back_in_time(tmp_path: Path) ->
     assert symbols_of(capture.topics) == ["A", "B"]
     assert capture.first_ms == 5
     assert [(frame.text, frame.time_ms) for frame in islice(capture.frames(0), 9)] == [(line, 5) for line in lines]
+
+
+def test_five_hundred_symbols_trade_in_frames_of_a_few_trades() -> None:
+    symbols = further_symbols(500)
+    market = SyntheticMarket(symbols, 5000.0, 0)
+    found = trade_frames(market, 1)
+    trades = [trade for frame in found for trade in frame.trades]
+    assert 4700 < len(trades) < 5300
+    assert len({trade["s"] for trade in trades}) > 480
+    assert len(trades) / len(found) < 3
+    assert {frame.topic for frame in found} <= {f"publicTrade.{symbol}" for symbol in symbols}
+    assert (symbols[0], symbols[-1]) == ("X001USDT", "X500USDT")

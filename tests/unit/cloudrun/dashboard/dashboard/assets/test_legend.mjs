@@ -47,6 +47,18 @@ test('the source in the legend says how it was chosen', async () => {
   assert.match(source.title, /a complete one goes before a partial one, then the archive before live/);
 });
 
+test('the legend shows whether the exchange agrees with a closed candle', async () => {
+  const shownFor = async (change) => {
+    const { texts, write } = await written([bar(MIDNIGHT, change)]);
+    write();
+    return texts('legend').filter((text) => text.includes('confirmed'));
+  };
+  assert.deepEqual(await shownFor({ confirmed: true }), ['confirmed']);
+  assert.deepEqual(await shownFor({ confirmed: false }), ['not confirmed']);
+  assert.deepEqual(await shownFor({ confirmed: null }), []);
+  assert.deepEqual(await shownFor({ confirmed: false, doubt: CONFIG.statuses.indexOf('forming') }), []);
+});
+
 test('what is not known is a dash in the legend', async () => {
   const { texts, write } = await written([bar(MIDNIGHT, { bought: null, count: null, volume: 0, turnover: 0 })]);
   write();
