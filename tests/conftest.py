@@ -33,8 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Create the store of what test files share."""
+    """Create the store of what test files share, and name the mode of stacks for `tests.support`."""
     config.stash[_KEPT] = Kept()
+    os.environ[runs.BACKING_VARIABLE] = config.getoption("--backing")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers

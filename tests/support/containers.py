@@ -18,8 +18,7 @@ _SECONDS: Final = 60
 def kill_container(home: Path, service: str) -> bool:
     """Kill the container of a service with SIGKILL once it runs; False where the service is a process."""
     state = read_state(home)
-    assert state is not None
-    if service not in state.config(home).containers():
+    if state is None or service not in state.config(home).containers():
         return False
     name = f"{network_of(home)}-{service}"
     with engine() as client:
