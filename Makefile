@@ -113,6 +113,10 @@ outdated: ## the pins that are behind, and known advisories: to look at once a m
 build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
 	@$(VENV)/bin/python -m local.build
 
+.PHONY: sbom
+sbom: ## the bill of materials of each image's packages (CycloneDX), in dist/ beside its context; needs no network
+	@$(SETUP) sbom
+
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays
 	@rm -rf .venv .venv-* .jars .uv_cache .setup.lock build dist .mypy_cache .ruff_cache .pytest_cache

@@ -129,7 +129,7 @@ MAIN = Environment(".venv", MAIN_LOCK, "libraries, Spark, Java, Postgres", 1700)
 BIGQUERY = Environment(".venv-bigquery", BIGQUERY_LOCK, "the BigQuery stand-in", 700)
 FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
-AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
+AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit, cyclonedx-py", 150)
 
 JARS = Preparation(
     ".jars", "Kafka and Flink's connectors", 60, "local.java.jars", ("fetch",), ("local/java/jars.toml",)

@@ -1,4 +1,4 @@
-"""Runs the end-to-end tests in containers; a part of `make test-containers`.
+"""Runs the tests of stacks in containers; a part of `make test-containers`.
 
 `python -m tests.containers [ARGUMENT of pytest ...]`. Where no registry answers, images that are built here stand in.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +14,23 @@ from pathlib import Path
 from typing import Final
 
 from local.backing.images import image
-from tests.containers.engine import engine
-from tests.containers.stand_ins import environ_with, images
+from local.stack.containers import ContainerError
+from tests.containers.engine import EngineError, engine
+from tests.containers.stand_ins import StandInError, images
 
-TESTS: Final = (*("tests/containers", "tests/e2e/test_live.py", "tests/e2e/test_archive_to_candles.py"),)
+TESTS: Final = (
+    "tests/containers",
+    "tests/e2e/test_live.py",
+    "tests/e2e/test_archive_to_candles.py",
+    # docker kill of each container at work.
+    "tests/e2e/test_live_kill.py",
+    "tests/e2e/test_kill.py::test_parts_killed_while_files_are_fetched_change_nothing",
+    "tests/e2e/test_kill.py::test_parts_killed_while_candles_are_computed_change_nothing",
+    "tests/integration/test_archive_live.py::test_a_call_killed_midway_is_made_good_by_the_next",
+    "tests/integration/test_publish_live.py::test_a_call_killed_midway_is_made_good_by_the_next",
+    "tests/integration/test_events.py::test_the_gap_of_a_refused_symbol_arrives",
+    "tests/integration/test_events.py::test_events_that_cannot_be_sent_hold_no_trade_back",
+)
 
 
 def registry_answers() -> bool:
@@ -28,8 +42,8 @@ def registry_answers() -> bool:
         return False
 
 
-def main() -> int:
-    """Make what the tests need, and run them; returns pytest's exit code."""
+def run(arguments: list[str]) -> int:
+    """Make what the tests need, and run them; returns pytest's exit code. Raises the errors of what is needed."""
     began = time.monotonic()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     with engine(cache / "bitcoin-pipeline-docker"):
@@ -37,8 +51,19 @@ def main() -> int:
         words = "those of registries" if not found else f"stand-ins ({', '.join(filter(None, found.values()))})"
         sys.stdout.write(f"images after {time.monotonic() - began:.0f} s: {words}\n")
         sys.stdout.flush()
-        command = (sys.executable, "-m", "pytest", "--backing=container", *(sys.argv[1:] or TESTS))
-        return subprocess.run(command, env=environ_with(found), check=False).returncode
+        command = (sys.executable, "-m", "pytest", "--backing=container", "-m", "not browser")
+        chosen = arguments or ["-n", "2", *TESTS]
+        return subprocess.run((*command, *chosen), env={**os.environ, **found}, check=False).returncode
+
+
+def main() -> int:
+    """The exit code of the tests, or 1 with a line of the reason where they cannot run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the engine ends with this process
+    try:
+        return run(sys.argv[1:])
+    except (EngineError, StandInError, ContainerError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
 
 
 if __name__ == "__main__":

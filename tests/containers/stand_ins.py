@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from local.backing.pubsub import installed_emulator
 from local.build import build
 from local.checkout import ROOT
 from local.stack.containers import build_image
+from local.stack.logs import reason
 
 RUNTIME: Final = (
     *("base-files", "netbase", "tzdata", "media-types", "ca-certificates"),
@@ -51,12 +53,22 @@ _USERS: Final = (
     "nobody:x:65534:65534",
     "nonroot:x:65532:65532",
 )
+_RELEASE: Final = "bookworm"
+"""The release of Debian that has the packages above."""
+
 _ENTRYPOINTS: Final = Path(__file__).parent / "entrypoints"
 _CERTIFICATES: Final = "etc/ssl/certs/ca-certificates.crt"
 
 
+class StandInError(RuntimeError):
+    """The stand-ins cannot be built on this machine; the message contains the reason."""
+
+
 def images() -> dict[str, str]:
-    """Build what is absent or has changed; returns the variables that make a stack run these images."""
+    """Build what is absent or has changed; returns the variables that make a stack run these images.
+
+    Raises StandInError, and ContainerError when one of our own images cannot be built.
+    """
     with tempfile.TemporaryDirectory(prefix="stand-ins-") as folder:
         work = Path(folder)
         _bases(work)
@@ -161,7 +173,7 @@ def _unpacked(packages: Sequence[str], root: Path) -> Path:
         (root / name).symlink_to(f"usr/{name}")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)  # apt downloads as a user of its own
-        subprocess.run(("apt-get", "-qq", "download", *packages), cwd=folder, check=True, stderr=subprocess.DEVNULL)
+        _download(packages, Path(folder))
         left_out = [f"--exclude=./usr/share/{name}" for name in ("man", "locale", "info", "doc/*/changelog*")]
         for archive in sorted(Path(folder).glob("*.deb")):
             files = subprocess.run(("dpkg-deb", "--fsys-tarfile", archive), capture_output=True, check=True).stdout
@@ -187,6 +199,23 @@ def _unpacked(packages: Sequence[str], root: Path) -> Path:
     return root
 
 
+def _download(packages: Sequence[str], folder: Path) -> None:
+    """Download packages of Debian, after an update of their lists where these are absent or too old."""
+    release = platform.freedesktop_os_release()
+    if release.get("VERSION_CODENAME") != _RELEASE:
+        name = release.get("PRETTY_NAME", "another system")
+        raise StandInError(
+            f"no image registry answers, and stand-ins are made on Debian {_RELEASE} only, not on {name}"
+        )
+    command = ("apt-get", "-qq", "download", *packages)
+    if subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0:
+        return
+    subprocess.run(("apt-get", "-qq", "update"), check=False)
+    outcome = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if outcome.returncode:
+        raise StandInError(f"Debian's packages cannot be downloaded ({reason(outcome.stderr)})")
+
+
 def _has(name: str, key: str) -> bool:
     form = '{{ index .Config.Labels "stand-in" }}'
     command = ("docker", "image", "inspect", "--format", form, f"stand-in/{name}")
@@ -206,8 +235,3 @@ def _key(*parts: str) -> str:
 
 def _newest(path: Path) -> int:
     return path.stat().st_mtime_ns
-
-
-def environ_with(found: Mapping[str, str]) -> dict[str, str]:
-    """This process' environment with the variables in `found`."""
-    return {**os.environ, **found}

@@ -32,13 +32,18 @@ from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
 from tests.support.containers import kill_container
+from tests.support.runs import in_containers
 from tests.support.whole_path import ServedPage, StoredGap, TopicContent, WholeStack
 
-TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
-SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
-"""Duration of the kills; trades come before and after, too."""
+TARGETS: Final = (
+    *("producer", "kafka", "postgres"),
+    *(("dashboard",) if in_containers() else ("taskmanager", "jobmanager")),
+)
+"""What is killed; in a stack of containers, these alone."""
 PAUSE: Final = 20.0
 """Seconds between two kills."""
+SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", PAUSE * len(TARGETS) + 5))
+"""Duration of the kills; trades come before and after, too."""
 FORMING: Final = Status.FORMING
 
 

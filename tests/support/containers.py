@@ -31,11 +31,12 @@ def kill_container(home: Path, service: str) -> bool:
     return True
 
 
-def remove_leftovers() -> list[str]:
+def remove_leftovers(folder: Path | None = None) -> list[str]:
     """Remove what killed test runs have left in Docker; returns the names of the containers.
 
-    It belongs to a stack in a temporary folder of which no process runs any more.
+    It belongs to a stack in `folder`, by default the folder of temporary files, of which no process runs any more.
     """
+    folder = folder or Path(tempfile.gettempdir())
     removed = []
     try:
         with engine() as client:
@@ -45,7 +46,7 @@ def remove_leftovers() -> list[str]:
             labels = [item.attrs.get("Labels") or item.attrs["Config"]["Labels"] for item in kept]
             homes = {Path(its[HOME_LABEL]) for its in labels}
             for home in sorted(homes):
-                if home.is_relative_to(tempfile.gettempdir()) and not stack_processes(home):
+                if home.is_relative_to(folder) and not stack_processes(home):
                     left = client.containers.list(all=True, filters={"label": f"{HOME_LABEL}={home}"})
                     removed += [container.name or "" for container in left]
                     remove_left(client, home, data=True)

@@ -27,6 +27,7 @@ from local.stack.ports import free_ports
 from local.stack.progress import Silent
 from local.stack.state import StackState, write_state
 from local.stack.stores import set_up
+from local.stack.supervision import HOME_VARIABLE
 from local.waiting import answers, wait_for
 from tests.support.containers import kill_container
 from tests.support.runs import in_containers
@@ -104,7 +105,7 @@ class RunningStack:
             process = subprocess.Popen(
                 service.command,
                 cwd=ROOT,
-                env={**self.environ, **service.environ},
+                env={**self.environ, **service.environ, HOME_VARIABLE: str(self.stack.home)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
