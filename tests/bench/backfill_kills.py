@@ -40,9 +40,9 @@ _COUNTS: Final = """
 SELECT (SELECT count(*) FROM ingests) AS ingests,
        (SELECT count(DISTINCT (symbol, date)) FROM ingests WHERE status = 'loaded') AS loaded,
        (SELECT sum(row_count) FROM ingests) AS trades,
-       (SELECT count(*) FROM candles) AS candles,
-       (SELECT count(DISTINCT (symbol, open_time)) FROM candles) AS keys,
-       (SELECT sum(trade_count) FROM candles) AS counted,
+       (SELECT count(*) FROM candles WHERE source = 'archive') AS candles,
+       (SELECT count(DISTINCT (symbol, open_time)) FROM candles WHERE source = 'archive') AS keys,
+       (SELECT sum(trade_count) FROM candles WHERE source = 'archive') AS counted,
        (SELECT count(*) FROM candle_history) AS changed
 """
 

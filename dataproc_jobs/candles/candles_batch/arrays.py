@@ -44,13 +44,13 @@ def strings(values: Sequence[str]) -> pa.Array:
 
 def characters(column: pa.StringArray) -> bytes:
     """All texts of a column without nulls, concatenated."""
-    data = column.buffers()[2]
-    return bytes(data)[: offsets(column)[-1]] if data else b""
+    data, places = column.buffers()[2], offsets(column)
+    return bytes(memoryview(data)[places[0] : places[-1]]) if data else b""
 
 
 def offsets(column: pa.StringArray) -> npt.NDArray[np.int32]:
-    """Where each text of a column starts in `characters`, and last where they end."""
-    return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1)
+    """Where each text of a column starts in its buffer of characters, and last where they end."""
+    return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
 
 
 def codes(column: pa.DictionaryArray) -> npt.NDArray[np.int32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bitcoin_pipeline import names
@@ -28,12 +29,10 @@ def schema() -> pa.Schema:
 def minute_candles(day: Day) -> pa.Table:
     """The 1-minute candles of a day, with the columns of `schema`."""
     trades = day.trades
-    minutes = trades.time_us // MINUTE_US
-    first = np.flatnonzero(np.diff(minutes, prepend=-1))
+    first, open_times = _minutes(trades.time_us)
     last = np.append(first, len(trades))[1:] - 1
     turnover = turnovers(day.symbol, trades.price, trades.size)
     partial = partial_minutes(day.rejected)
-    open_times = minutes[first] * MINUTE_US
     columns = {
         "symbol": strings([day.symbol] * len(first)),
         "open_time": fixed_width(open_times, pa.timestamp("us", "UTC")),
@@ -56,9 +55,19 @@ def minute_candles(day: Day) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in wanted.names], schema=wanted)
 
 
+def _minutes(time_us: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The position of the first trade of each minute that has trades, and the minute's open time in microseconds."""
+    if not len(time_us):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    edges = np.arange(time_us[0] // MINUTE_US, time_us[-1] // MINUTE_US + 2) * MINUTE_US
+    places = np.searchsorted(time_us, edges)
+    has_trades = places[1:] > places[:-1]
+    return places[:-1][has_trades], edges[:-1][has_trades]
+
+
 def gap_rows(day: Day) -> list[dict[str, Any]]:
     """The rows of `market.gaps` for the minutes that lack all of their rows, in JSON's types."""
-    with_trades = set((np.unique(day.trades.time_us // MINUTE_US) * MINUTE_US).tolist())
+    with_trades = set(_minutes(day.trades.time_us)[1].tolist())
     return [
         {
             "symbol": day.symbol,

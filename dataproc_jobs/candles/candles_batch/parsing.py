@@ -6,7 +6,6 @@ that pyarrow could read differently is parsed again by the core's `parse_row`, w
 
 from __future__ import annotations
 
-import binascii
 import datetime as dt
 import uuid
 from typing import Final
@@ -24,8 +23,9 @@ from bitcoin_pipeline.bybit.rejected_rows import RejectedRow
 from bitcoin_pipeline.times import DAY_US, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade
 from candles_batch.arithmetic import integers
-from candles_batch.arrays import characters, codes, offsets
+from candles_batch.arrays import characters, codes
 from candles_batch.columns import UNKNOWN, Columns
+from candles_batch.words import microseconds, uuids
 
 _TIME: Final = pa.decimal128(18, 6)
 _DIGITS_AND_POINT: Final = b"0123456789."
@@ -34,8 +34,6 @@ _PLAIN_EXPONENT: Final = r"^[0-9]*\.?[0-9]*([eE][+-]?[0-9]{1,3})?$"
 _BUY: Final = TakerSide.BUY.encode()
 _SIDES: Final = frozenset(side.encode() for side in TakerSide)
 _FLAGS: Final = {text.encode(): int(flag) for text, flag in RPI_FLAGS.items()}
-_UUID_LENGTH: Final = 36
-_UUID_DASHES: Final = [8, 13, 18, 23]
 
 
 class _UnusualBlockError(Exception):
@@ -51,7 +49,7 @@ def parse_block(
     """
     try:
         columns = _parse_whole(block, header, symbol, day)
-    except (pa.ArrowInvalid, binascii.Error, _UnusualBlockError):
+    except (pa.ArrowInvalid, _UnusualBlockError):
         return _parse_lines(block, header, symbol, day, row)
     return columns, [], row + len(columns)
 
@@ -62,7 +60,7 @@ def line_text(line: bytes) -> str:
 
 
 def _parse_whole(block: bytes, header: Header, symbol: str, day: dt.date) -> Columns:
-    """All rows of a block without unusual ones. Raises _UnusualBlockError, ArrowInvalid or binascii.Error."""
+    """All rows of a block without unusual ones. Raises _UnusualBlockError or ArrowInvalid."""
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         raise _UnusualBlockError("a lone carriage return, which pyarrow takes for a line end")
     if b"\0" in block or block.startswith(b"\xef\xbb\xbf"):
@@ -87,12 +85,15 @@ def _parse_whole(block: bytes, header: Header, symbol: str, day: dt.date) -> Col
     sides = side.dictionary.to_pylist()
     if not _SIDES.issuperset(sides):
         raise _UnusualBlockError("an unknown side")
+    time_us, ids = microseconds(timestamp), uuids(trade_id)
+    if ids is None:
+        raise _UnusualBlockError("an id that is not a UUID")
     trades = Columns(
-        _units(timestamp, _TIME),
+        _units(timestamp, _TIME) if time_us is None else time_us,
         _units(price.dictionary, NUMERIC)[codes(price)],
         _units(size.dictionary, NUMERIC)[codes(size)],
         np.array([each == _BUY for each in sides])[codes(side)],
-        _uuid_bytes(trade_id),
+        ids,
         _flags(rpi[0]) if rpi else np.full(len(table), UNKNOWN, np.int8),
     )
     start_us = day_start_us(day)
@@ -140,16 +141,3 @@ def _units(column: pa.StringArray, kind: pa.DataType) -> npt.NDArray[np.int64]:
 
 def _flags(column: pa.DictionaryArray) -> npt.NDArray[np.int8]:
     return np.array([_FLAGS.get(text, UNKNOWN) for text in column.dictionary.to_pylist()], np.int8)[codes(column)]
-
-
-def _uuid_bytes(column: pa.StringArray) -> npt.NDArray[np.void]:
-    """UUIDs as 16 bytes each. Raises _UnusualBlockError or binascii.Error for a text that is not a UUID."""
-    text = characters(column)
-    lengths = np.diff(offsets(column))
-    letters = np.frombuffer(text, np.uint8)
-    if (lengths != _UUID_LENGTH).any() or (letters.reshape(-1, _UUID_LENGTH)[:, _UUID_DASHES] != ord("-")).any():
-        raise _UnusualBlockError("an id that is not a UUID")
-    ids = binascii.unhexlify(text.translate(None, b"-"))
-    if len(ids) != 16 * len(column):
-        raise _UnusualBlockError("an id with too many dashes")
-    return np.frombuffer(ids, "V16")

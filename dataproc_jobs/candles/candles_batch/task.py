@@ -148,7 +148,8 @@ def _write(files: fs.FileSystem, staging: str, item: SymbolDay, day: Day, figure
     if not day.rows:
         empty = empty_day(item)
         return replace(empty, ingest=empty.ingest | figures)
-    parquet, candles, gaps = trades_parquet(day), minute_candles(day), gap_rows(day)
+    candles, gaps = minute_candles(day), gap_rows(day)  # before the Parquet file, which is memory too
+    parquet = trades_parquet(day)
     if len(day.trades):
         figures["first_time"] = iso(int(day.trades.time_us[0]))
         figures["last_time"] = iso(int(day.trades.time_us[-1]))
