@@ -13,7 +13,6 @@ from local.stack.config import StackConfig
 from local.stack.deployables import artifacts_in
 
 _NETWORK = "stack"
-_LOOPBACK = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
 
 
 def described(config: StackConfig) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def described(config: StackConfig) -> dict[str, Any]:
             # A job is tried until it succeeds; what needs its tables and topics tries again, too.
             **{name: _service(config, name, item, password, "on-failure") for name, item in config.jobs().items()},
         },
-        "networks": {_NETWORK: {"driver": "bridge", "driver_opts": _LOOPBACK}},
+        "networks": {_NETWORK: {"driver": "bridge"}},
         "volumes": {name: {"name": name} for name in sorted(named)},
     }
 

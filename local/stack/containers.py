@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import docker
 
 _START_SECONDS: Final = 120
-_LOOPBACK: Final = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
 
 
 class ContainerError(RuntimeError):
@@ -68,7 +67,7 @@ def prepare(config: StackConfig, report: Report) -> None:
                 build_image(name, artifacts_in(config.home))
         name = network_of(config.home)
         labels = {HOME_LABEL: str(config.home)}
-        client.networks.create(name, driver="bridge", options=_LOOPBACK, labels=labels, check_duplicate=True)
+        client.networks.create(name, driver="bridge", labels=labels, check_duplicate=True)
 
 
 def build_image(name: str, artifacts: Path, arguments: Sequence[str] = (), tag: str = "") -> None:
@@ -154,7 +153,7 @@ def _started(
         network.name = network_of(config.home)
         started.with_network(network).with_network_aliases(name)
         for inside, outside in container.ports.items():
-            started.with_bind_ports(inside, outside)
+            started.ports[str(inside)] = ("127.0.0.1", outside)  # type: ignore[assignment]  # as Docker's client takes it
     else:
         options |= {"network": "host", "read_only": True, "cap_drop": ["ALL"]}
     return started.with_kwargs(**options).start().get_wrapped_container()
