@@ -23,7 +23,7 @@ def kept_for(home: Path) -> list[str]:
     """The kinds of what Docker keeps for the stack in `home`."""
     mine: Any = {"label": f"{HOME_LABEL}={home}"}
     with engine() as client:
-        kinds = {
+        kinds: dict[str, list[Any]] = {
             "container": client.containers.list(all=True, filters=mine),
             "network": client.networks.list(filters=mine),
             "volume": client.volumes.list(filters=mine),

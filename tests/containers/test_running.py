@@ -40,7 +40,7 @@ def inspected(home: Path) -> dict[str, dict[str, Any]]:
     """What Docker has about each container of the stack, by the name of its service."""
     with engine() as client:
         found = client.containers.list(filters={"label": f"{HOME_LABEL}={home}"})
-        return {item.name.removeprefix(f"{network_of(home)}-"): item.attrs for item in found}
+        return {str(item.name).removeprefix(f"{network_of(home)}-"): item.attrs for item in found}
 
 
 def test_every_service_that_has_an_image_is_a_container(home: Path, config: StackConfig) -> None:
@@ -79,10 +79,10 @@ def test_everything_listens_on_127_0_0_1_alone(home: Path, config: StackConfig) 
     listening = [
         place.laddr
         for place in psutil.net_connections("tcp")
-        if place.status == psutil.CONN_LISTEN and (place.pid in pids or place.laddr.port in ports)
+        if place.status == psutil.CONN_LISTEN and place.laddr and (place.pid in pids or place.laddr.port in ports)
     ]
-    assert {place.port for place in listening} >= {config.ports[name] for name in running}
-    assert {place.ip.removeprefix("::ffff:") for place in listening} <= {"127.0.0.1", "::1"}
+    assert {port for _, port in listening} >= {config.ports[name] for name in running}
+    assert {ip.removeprefix("::ffff:") for ip, _ in listening} <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize("name", LARGEST)
