@@ -42,7 +42,7 @@ def listening(answer: bytes) -> Iterator[str]:
         ("postgresql", CLOSED, False),
     ],
 )
-def test_a_service_answers_in_its_own_protocol(scheme: str, answer: bytes, is_ready: bool) -> None:  # noqa: FBT001
+def test_a_service_answers_in_its_own_protocol(scheme: str, answer: bytes, is_ready: bool) -> None:
     with listening(answer) as address:
         assert answers(f"{scheme}://{address}") is is_ready
 
