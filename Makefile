@@ -48,6 +48,19 @@ test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install
 test-containers: setup ## the end-to-end tests with stores, functions, producer and dashboard in containers (TESTS=...)
 	@$(VENV)/bin/python -m tests.containers $(TESTS)
 
+.PHONY: setup-airflow
+setup-airflow: setup ## installs Airflow for `pipeline up --airflow` (2.0 GB, 340 MB to download, about a minute)
+	@$(SETUP) airflow
+
+.PHONY: test-airflow
+test-airflow: setup-airflow ## the DAGs on a real scheduler and triggerer, against the stand-ins; pictures need Chromium
+	@$(VENV)/bin/pytest -m airflow tests/airflow
+
+.PHONY: test-airflow-oldest
+test-airflow-oldest: setup ## that the DAGs load on the oldest Airflow 3 of Composer, too
+	@$(SETUP) oldest-airflow
+	@AIRFLOW_ENVIRONMENT=.venv-airflow-oldest $(VENV)/bin/pytest -m airflow tests/airflow/test_integrity.py
+
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
 	@CHAOS_SECONDS=600 CHAOS_RATE=1000 $(VENV)/bin/pytest -s tests/e2e/test_live_kill.py
@@ -71,6 +84,7 @@ lint: setup ## ruff, mypy, and oxlint of the dashboard's scripts
 	@$(VENV)/bin/ruff check --quiet .
 	@found=$$($(VENV)/bin/oxlint --deny-warnings) || { echo "$$found"; exit 1; }
 	@$(VENV)/bin/mypy --no-error-summary src local tests $(PACKAGES)
+	@$(VENV)/bin/mypy --no-error-summary composer_dags
 	@for main in $(MAINS); do $(VENV)/bin/mypy --no-error-summary "$$main"; done
 
 .PHONY: format
@@ -116,6 +130,23 @@ build: setup ## every artifact that ships, in dist/: the same commit gives the s
 .PHONY: sbom
 sbom: ## the bill of materials of each image's packages (CycloneDX), in dist/ beside its context; needs no network
 	@$(SETUP) sbom
+
+# Deploying to Google Cloud: PROJECT=my-project REGION=europe-west1 ENV=history|small|full; YES=1 answers the question.
+ENV ?= small
+REGION ?= europe-west1
+DEPLOY = $(VENV)/bin/python -m local.deploy --project "$(PROJECT)" --region "$(REGION)" --environment "$(ENV)" $(if $(YES),--yes) $(if $(VALUES),--values "$(VALUES)")
+
+.PHONY: bootstrap
+bootstrap: setup ## an empty Google Cloud project gets its APIs, buckets of state and artifacts, registry (PROJECT=, REGION=)
+	@$(DEPLOY) bootstrap
+
+.PHONY: publish
+publish: build ## stores the artifacts of `make build` in the project (PROJECT=, REGION=)
+	@$(DEPLOY) publish
+
+.PHONY: deploy
+deploy: setup ## Terraform applies an environment; a second time it changes nothing (PROJECT=, REGION=, ENV=history|small|full)
+	@$(DEPLOY) deploy
 
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays

@@ -10,11 +10,12 @@ without compression, whose output depends on the version of zlib. The wheel alon
                            which Google's builder gives to pip: the core is source beside main.py, as no hash can be
                            given for a path, and every further package is pinned
     functions/NAME.zip     the same without the Dockerfile, as Cloud Functions takes it
-    cloudrun/NAME/         the same for a container
+    cloudrun/NAME/         the same for a container; cloudrun/command/ holds the `pipeline` command's data commands
     flink/NAME/            the same for the master of a Flink cluster
     flink/NAME.zip         the same with the connectors' jars in jars/
     dataproc_jobs/NAME/    the files of a batch: main.py, and as zips, which Spark imports from, its package, the core
                            and the packages that the runtime lacks
+    composer_dags/         the DAGs as Composer's bucket holds them: their files and packages, and the core beside them
     bitcoin_pipeline-*.whl the core and its adapters as a wheel
     SHA256SUMS             of all these, to be checked by `sha256sum -c`
 
@@ -41,6 +42,7 @@ KINDS: Final = ("functions", "cloudrun", "flink", "dataproc_jobs")
 
 CORE: Final = "bitcoin_pipeline"
 BATCHES: Final = "dataproc_jobs"
+DAGS: Final = "composer_dags"
 ARCHIVED: Final = ("functions", "flink")
 """Kinds that are deployed as one zip."""
 
@@ -49,6 +51,12 @@ IMAGES: Final = ("functions", "cloudrun")
 
 CARRIED: Final = {"dataproc_jobs/candles": ("isal",)}
 """Packages that a batch carries, as they are installed here: for the Python and the platform of Dataproc's runtime."""
+
+COMMAND: Final = "cloudrun/command"
+"""The image of the `pipeline` command's data commands, which a scheduled job runs; it is no folder of the sources."""
+
+_COMMAND_GROUNDS: Final = ("__init__.py", "checkout.py", "environment.py")
+"""The modules of `local` that the command imports."""
 
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
@@ -65,18 +73,19 @@ def main() -> None:
     for name in deployables():
         if name.partition("/")[0] in ARCHIVED:
             (target / f"{name}.zip").write_bytes(zip_of({**artifact(name), **_jars(name)}))
+    _write(target / COMMAND, {**command_context(), **image_files(COMMAND)})
     build_wheel(target)
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in _read(target).items()}
     (target / "SHA256SUMS").write_text("".join(f"{digest}  {path}\n" for path, digest in sums.items()))
-    for path in sorted(item for item in target.glob("*/*") if item.is_dir()):
-        sys.stdout.write(f"{path.relative_to(ROOT)}/\n")
+    for name in deployables():
+        sys.stdout.write(f"{(target / name).relative_to(ROOT)}/\n")
     for path in sorted((*target.glob("*/*.zip"), *target.glob("*.whl"))):
         sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes\n")
 
 
 def deployables() -> list[str]:
     """The deployables of this checkout, such as `functions/fetch_archive`."""
-    return [f"{kind}/{path.parent.name}" for kind in KINDS for path in sorted((ROOT / kind).glob("*/main.py"))]
+    return [*(f"{kind}/{path.parent.name}" for kind in KINDS for path in sorted((ROOT / kind).glob("*/main.py"))), DAGS]
 
 
 def build(target: Path) -> None:
@@ -86,6 +95,16 @@ def build(target: Path) -> None:
     """
     for name in deployables():
         _write(target / name, {**artifact(name), **image_files(name)})
+
+
+def command_context() -> Files:
+    """The files of the command's image: its modules without the stack, and the core."""
+    command = {f"local/command/{path}": content for path, content in _read(ROOT / "local" / "command").items()}
+    grounds = {f"local/{name}": (ROOT / "local" / name).read_bytes() for name in _COMMAND_GROUNDS}
+    core = {f"{CORE}/{path}": content for path, content in _read(ROOT / "src" / CORE).items()}
+    requirements = command.pop("local/command/requirements.txt")
+    main = b"from local.command.__main__ import main\n\nmain()\n"
+    return {**command, **grounds, **core, "main.py": main, "requirements.txt": requirements}
 
 
 def image_files(name: str) -> Files:
@@ -104,6 +123,8 @@ def artifact(name: str) -> Files:
     """The files of a deployable as they ship, the jars of Flink's connectors aside."""
     own = _read(ROOT / name)
     core = {f"{CORE}/{path}": content for path, content in _read(ROOT / "src" / CORE).items()}
+    if name == DAGS:
+        return {**{path: own[path] for path in own if path != "requirements.txt"}, **core}  # Composer brings Airflow
     if not name.startswith(f"{BATCHES}/"):
         return {**own, **core}
     packages = {path.partition("/")[0] for path in own if path.endswith("/__init__.py")}
@@ -149,7 +170,7 @@ def _jars(name: str) -> Files:
 
 
 def _is_left_out(name: str) -> bool:
-    return name == "__pycache__" or name.startswith(".")
+    return name == "__pycache__" or (name.startswith(".") and name != ".airflowignore")
 
 
 def _read(folder: Path) -> Files:

@@ -1,6 +1,6 @@
 """The entry point of the `pipeline` command; `main` is also the console script of an installation.
 
-No module imports it. Exit codes: 0 done, 1 not done (the one line on stderr is the reason), 2 wrong usage.
+No module imports it. Exit codes: 0 done, 1 not done (stderr has the reason), 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -11,34 +11,35 @@ import sys
 import typer
 
 from bitcoin_pipeline.ingests import UnknownSymbolError
+from bitcoin_pipeline.planning import BackfillError
 from bitcoin_pipeline.settings import SettingsError
-from local.command import data, stack
+from local.command import data, operate, stack
 from local.command.arguments import CommandError
 from local.command.output import STDERR
 from local.command.replay import ReplayError
-from local.command.steps import BackfillError
 
 app = typer.Typer(
-    no_args_is_help=False,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Bybit's trades as candles that can be trusted: a stack on this machine, and its data.",
 )
 app.add_typer(stack.app)
 app.add_typer(data.app)
+app.add_typer(operate.app)
 
 _INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command; every foreseen error becomes one line."""
+    """Run the command; a foreseen error becomes its message, which has one line, but for an error in SQL."""
+    if "_PIPELINE_COMPLETE" in os.environ:  # a shell completes a command line, and needs none of the imports below
+        app(prog_name="pipeline")
     import psycopg
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
 
     try:
         # Outside of its standalone mode typer returns the code of typer.Exit, and 130 after an interrupt.
-        code = app(prog_name="pipeline", standalone_mode=False) or 0
+        code = app(sys.argv[1:] or ["--help"], prog_name="pipeline", standalone_mode=False) or 0
         _end_interrupted() if code == _INTERRUPTED else sys.exit(code)
     except typer.TyperException as error:
         _end_with(f"{_usage_message(error)} (see `pipeline --help`)", code=2)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bitcoin_pipeline.ingests import BatchDays, Fetched, IngestStatus, Recorded, SymbolDay
-from bitcoin_pipeline.listings import DayRequest, ListingRequest
+from bitcoin_pipeline.adapters.fetch_archive import Fetcher, end
+from bitcoin_pipeline.ingests import BatchDays, Fetched, Ingest, IngestStatus, Recorded, SymbolDay
 from bitcoin_pipeline.planning import Plan
-from local.command.fetching import Fetcher, FetchError
-from local.command.queries import Ingest
+from bitcoin_pipeline.summary import Summary
 from local.command.steps import Progress, rate_text
 
 if TYPE_CHECKING:
@@ -65,24 +65,6 @@ class Services(Protocol):
         """Number of 1-minute archive candles of days."""
 
 
-@dataclass(slots=True)
-class Summary:
-    """The outcome of one backfill.
-
-    `ingests`: the rows that its batches wrote; `candles`: number of candles of the days that they loaded. `unchanged`:
-    days that are settled and whose files are the same. `still_failed`: the rows of days that failed before and whose
-    files are the same, so that they were not computed again.
-    """
-
-    planned: list[SymbolDay] = field(default_factory=list)
-    not_fetched: dict[SymbolDay, str] = field(default_factory=dict)
-    not_published: list[SymbolDay] = field(default_factory=list)
-    unchanged: list[SymbolDay] = field(default_factory=list)
-    still_failed: list[Ingest] = field(default_factory=list)
-    ingests: list[Ingest] = field(default_factory=list)
-    candles: int = 0
-
-
 class Backfill:
     """The backfill of the days from `start` to `end`, both included, of some symbols."""
 
@@ -96,12 +78,12 @@ class Backfill:
         self._progress = progress
         limits = services.limits
         self._size = limits.days_per_batch
-        self._fetcher = Fetcher(services.call, limits.requests_per_second, limits.concurrent_fetches, progress)
+        self._fetcher = Fetcher(services.call, limits.requests_per_second, limits.concurrent_fetches, progress.note)
         self._ingests: dict[SymbolDay, Ingest] = {}
         self._known: dict[SymbolDay, Recorded] = {}
 
-    async def run(self, *, again: bool = False) -> Summary:
-        """Load the days that `ingests` lacks or has as failed, and with `again` those whose files have changed.
+    async def run(self, *, again: bool = False, revised: bool = False) -> Summary:
+        """Load the days that `ingests` lacks or has as failed, and those that have changed with `again` or `revised`.
 
         A day that failed is computed again when its file has changed, and with `again` in any case. Raises
         UnknownSymbolError, and BackfillError when a service does not answer or a batch fails repeatedly. A day that
@@ -112,11 +94,11 @@ class Backfill:
             # Their batches, left by another run, may be about to finish the days, which are then not computed again.
             await asyncio.gather(*map(self._services.ended, sorted(unfinished)))
             await self._read_ingests()
-        plan = Plan(self._symbols, self._start, self._end, self._known, again=again, size=self._size)
+        plan = Plan(self._symbols, self._start, self._end, self._known, again=again, revised=revised, size=self._size)
         summary = Summary(planned=plan.days, not_fetched=plan.not_fetched)
         if not plan.days:
             return summary
-        await _together(*(self._list(plan, request) for request in plan.listings()))
+        await self._fetcher.list_days(plan)
         planned = set(plan.days)
         self._progress.step(FETCHED, len(planned))
         self._progress.advance(FETCHED, len(planned & plan.answers.keys()))
@@ -135,8 +117,8 @@ class Backfill:
         try:
             for number, batch in enumerate(plan.batches):
                 for ahead in plan.batches[len(fetches) : number + BATCHES_AHEAD + 1]:
-                    requests = plan.to_fetch(ahead)
-                    fetches.append(asyncio.create_task(_together(*(self._fetch(plan, each) for each in requests))))
+                    fetching = self._fetcher.fetch_days(plan, ahead, partial(self._progress.advance, FETCHED))
+                    fetches.append(asyncio.create_task(fetching))
                 await fetches[number]
                 await self._load(plan, batch, summary)
                 done += len(batch)
@@ -145,21 +127,7 @@ class Backfill:
                     rate = rate_text(done, len(plan.days), asyncio.get_running_loop().time() - began)
                     self._progress.note(f"{done} of {len(plan.days)} days done, to {batch[-1].day}; {rate}")
         finally:
-            await _end(fetches)
-
-    async def _list(self, plan: Plan, request: ListingRequest) -> None:
-        try:
-            plan.take_listing(request, await self._fetcher.listing(request))
-        except FetchError as error:
-            # The function can fetch a day without the listing, if the file is there.
-            self._progress.note(f"no listing of {request.symbol}, each day is requested alone: {error}")
-
-    async def _fetch(self, plan: Plan, request: DayRequest) -> None:
-        try:
-            plan.answers[request.item] = await self._fetcher.day(request)
-        except FetchError as error:
-            plan.not_fetched[request.item] = str(error)
-        self._progress.advance(FETCHED)
+            await end(fetches)
 
     async def _load(self, plan: Plan, batch: Sequence[SymbolDay], summary: Summary) -> None:
         """Compute what the fetched days of a batch need, and add the outcome to the summary."""
@@ -178,19 +146,3 @@ class Backfill:
         summary.ingests += rows.values()
         loaded = [item for item, ingest in rows.items() if ingest.status is IngestStatus.LOADED]
         summary.candles += await self._services.candle_count(loaded)
-
-
-async def _together(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines at the same time; an error of one, or a cancellation, ends all."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        await _end(tasks)
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks, and wait until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

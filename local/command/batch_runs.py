@@ -15,9 +15,10 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from bitcoin_pipeline.backoff import backoff_us
+from bitcoin_pipeline.planning import BackfillError
 from bitcoin_pipeline.times import SECOND_US
 from local.command.cloud import Cloud
-from local.command.steps import BackfillError, Progress, through_outages
+from local.command.steps import Progress, through_outages
 
 BATCH_TRIES: Final = 3
 """Number of batches that one run of the command sees fail before it gives up."""

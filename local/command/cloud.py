@@ -11,28 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitcoin_pipeline.batches import CandlesJob
-from bitcoin_pipeline.pace import BYBIT_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND
-from bitcoin_pipeline.planning import CONCURRENT_FETCHES, DAYS_PER_BATCH
-from bitcoin_pipeline.settings import SettingsError, read_settings, setting, whole
+from bitcoin_pipeline.deployment import PROJECT_VARIABLE, BackfillSettings, WarehouseSettings
+from bitcoin_pipeline.settings import SettingsError, read_settings, setting
 from local.command.id_tokens import IMPERSONATED_ACCOUNT_VARIABLE, IdTokens
 from local.environment import beside_a_stack, env_file, read_env_file
 
-PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
-
-
-def _uris(text: str) -> tuple[str, ...]:
-    return tuple(uri for uri in text.split(",") if uri)
-
 
 @dataclass(frozen=True, slots=True)
-class CloudSettings:
-    """The project and the addresses of its data."""
+class CloudSettings(WarehouseSettings):
+    """The addresses of the live plane, of stand-ins and of the simulator beside those of the warehouse."""
 
-    project: str = setting(PROJECT_VARIABLE, "the Google Cloud project")
-    region: str = setting("PIPELINE_REGION", "where batches run, such as europe-west1")
-    lake: str = setting("PIPELINE_LAKE", "the lake's bucket")
-    location: str = setting("BIGQUERY_LOCATION", "the location of the dataset market, such as EU")
     dataproc_emulator: str = setting("DATAPROC_EMULATOR_HOST", "host:port of Dataproc's stand-in", default="")
     bigquery_storage_emulator: str = setting(
         "BIGQUERY_STORAGE_EMULATOR_HOST", "host:port of the stand-in of BigQuery's storage API", default=""
@@ -42,57 +30,8 @@ class CloudSettings:
     impersonated_account: str = setting(
         IMPERSONATED_ACCOUNT_VARIABLE, "service account in whose name a person calls functions", default=""
     )
+    airflow_url: str = setting("PIPELINE_AIRFLOW_URL", "address of Airflow, for `backfill --via airflow`", default="")
     simulator_url: str = setting("PIPELINE_SIMULATOR_URL", "address of the exchange simulator", default="")
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillSettings:
-    """The function and the batch job that only a backfill needs."""
-
-    fetch_archive_url: str = setting("PIPELINE_FETCH_ARCHIVE_URL", "address of the function fetch_archive")
-    staging: str = setting("PIPELINE_STAGING", "the bucket of temporary objects, which has no soft delete")
-    candles_job: str = setting("PIPELINE_CANDLES_JOB", "gs:// address of the candles job's main.py")
-    candles_job_files: tuple[str, ...] = setting(
-        "PIPELINE_CANDLES_JOB_FILES", "gs:// addresses of its further files, comma-separated", _uris
-    )
-    rejected_share: float | None = setting(
-        "PIPELINE_REJECTED_SHARE", "share of rejected rows above which a file fails", float, None
-    )
-    rejected_rows: int | None = setting(
-        "PIPELINE_REJECTED_ROWS",
-        "rows up to which a file may have any share of rejected rows",
-        whole("rows", 10**9),
-        None,
-    )
-    requests_per_second: int = setting(
-        "PIPELINE_EXCHANGE_REQUESTS_PER_SECOND",
-        "the rate of requests to Bybit's archive by all instances of fetch_archive",
-        whole("requests", MOST_REQUESTS_PER_SECOND, 1),
-        BYBIT_REQUESTS_PER_SECOND,
-    )
-    concurrent_fetches: int = setting(
-        "PIPELINE_CONCURRENT_FETCHES", "concurrent calls of fetch_archive", whole("calls", 200, 1), CONCURRENT_FETCHES
-    )
-    days_per_batch: int = setting(
-        "PIPELINE_DAYS_PER_BATCH", "symbol-days of one batch", whole("days", 2000, 1), DAYS_PER_BATCH
-    )
-    job_account: str = setting("PIPELINE_JOB_ACCOUNT", "service account of batches", default="")
-    job_subnetwork: str = setting("PIPELINE_JOB_SUBNET", "subnetwork of batches", default="")
-
-    def candles_batch_job(self, cloud: CloudSettings) -> CandlesJob:
-        """The job as the core describes it."""
-        return CandlesJob(
-            project=cloud.project,
-            lake=cloud.lake,
-            staging=self.staging,
-            rejected_share=self.rejected_share,
-            rejected_rows=self.rejected_rows,
-            location=cloud.location,
-            main_uri=self.candles_job,
-            file_uris=self.candles_job_files,
-            service_account=self.job_account,
-            subnetwork=self.job_subnetwork,
-        )
 
 
 def environment(home: Path | None, environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,24 +6,46 @@ Imported by `local.command.__main__`. They work on a running stack or on Google 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import time
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bitcoin_pipeline.ingests import IngestStatus, SymbolDay
+from bitcoin_pipeline.daily import first_checked, overdue
 from bitcoin_pipeline.names import REPLAY_TOPIC
-from bitcoin_pipeline.symbols import parse_symbol
-from bitcoin_pipeline.times import parse_interval
-from local.command.arguments import CommandError, End, OutputFormat, Start, Symbol, parsed, span_of, symbols_and_days
-from local.command.backfill import Backfill, Summary
+from bitcoin_pipeline.summary import Summary
+from bitcoin_pipeline.symbols import parse_symbols
+from bitcoin_pipeline.times import parse_day, parse_interval
+from local.command.arguments import (
+    CommandError,
+    End,
+    OutputFormat,
+    Start,
+    Symbol,
+    parsed,
+    span_of,
+    symbol_in,
+    symbols_and_days,
+)
+from local.command.backfill import Backfill
 from local.command.cloud import Cloud, environment
-from local.command.output import STDERR, Format, write_rows
+from local.command.completion import INTERVALS, PLANES, intervals_from, planes_from, symbols_from
+from local.command.output import BINARY, STDERR, Format, write_batches, write_rows
 from local.command.progress import shown_progress
-from local.command.queries import CANDLE_COLUMNS, TRADE_COLUMNS, candle_row, lake_trades
+from local.command.queries import (
+    CANDLE_COLUMNS,
+    TRADE_COLUMNS,
+    candle_row,
+    candle_schema,
+    lake_trades,
+    rows_of,
+    trade_schema,
+)
 from local.command.queries import candles as read_candles
 from local.command.queries import trades as read_trades
 from local.command.services import CloudServices
@@ -36,6 +58,13 @@ _NAMED_SYMBOLS = 5
 """Number of symbols up to which a summary names them."""
 
 
+class Via(StrEnum):
+    """What runs a backfill."""
+
+    COMMAND = "command"
+    AIRFLOW = "airflow"
+
+
 @app.command()
 def backfill(
     words: Annotated[
@@ -43,6 +72,7 @@ def backfill(
         typer.Argument(
             metavar="[SYMBOLS] START [END]",
             help="Such as BTCUSDT,ETHUSDT 2024-01-01 2024-01-31; UTC days, both included, END is START by default.",
+            autocompletion=symbols_from,
         ),
     ],
     symbols_file: Annotated[
@@ -53,16 +83,48 @@ def backfill(
         bool,
         typer.Option("--again", help="Also check loaded days for changed files, and compute failed days again."),
     ] = False,
+    via: Annotated[
+        Via, typer.Option(help="Run it in this command, or as a run of the DAG bybit_backfill.")
+    ] = Via.COMMAND,
 ) -> None:
     """Load the days that are missing: fetch their files, compute candles, publish."""
     symbols, start, end = symbols_and_days(words, symbols_file)
     cloud = _cloud()
     began = time.monotonic()
+    if via is Via.AIRFLOW:
+        _backfill_by_airflow(cloud, symbols, start, end, again=again)
+        return
     with shown_progress() as progress, CloudServices(cloud, progress) as services:
         summary = asyncio.run(Backfill(services, symbols, start, end, progress).run(again=again))
     _print_summary(symbols, f"from {start} to {end}", summary, time.monotonic() - began)
-    failed = any(ingest.status is IngestStatus.FAILED for ingest in summary.ingests)
-    if summary.not_fetched or summary.still_failed or failed:
+    if not summary.is_whole:
+        raise typer.Exit(1)
+
+
+@app.command()
+def daily(
+    symbols: Annotated[
+        str, typer.Argument(metavar="SYMBOLS", envvar="PIPELINE_SYMBOLS", help="Such as BTCUSDT,ETHUSDT.")
+    ],
+    day: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The newest day, YYYY-MM-DD; yesterday by default.")
+    ] = None,
+) -> None:
+    """Load yesterday, and what is new or revised of the week before; for a scheduler that calls it every hour.
+
+    A day that is not published yet is left to the next call; after 36 hours the command ends with code 1.
+    """
+    chosen = parsed("SYMBOLS", parse_symbols, symbols)
+    now = dt.datetime.now(dt.UTC)
+    newest = parsed("--day", parse_day, day) if day else now.date() - dt.timedelta(days=1)
+    start, began = first_checked(newest), time.monotonic()
+    with shown_progress() as progress, CloudServices(_cloud(), progress) as services:
+        summary = asyncio.run(Backfill(services, chosen, start, newest, progress).run(revised=True))
+    _print_summary(list(chosen), f"from {start} to {newest}", summary, time.monotonic() - began)
+    absent = overdue(summary.not_published, now)
+    for item in absent:
+        STDERR.print(f"not published 36 hours after its end: {item.symbol} {item.day}")
+    if absent or summary.failed or summary.not_fetched:
         raise typer.Exit(1)
 
 
@@ -72,27 +134,35 @@ def candles(  # noqa: PLR0913, PLR0917  # a command's options
     start: Start,
     end: End = None,
     interval: Annotated[
-        str, typer.Option(metavar="1m|5m|15m|1h|4h|1d", help="Length of a candle; any that divides a day.")
+        str,
+        typer.Option(
+            metavar="|".join(INTERVALS),
+            help="Length of a candle; any that divides a day.",
+            autocompletion=intervals_from,
+        ),
     ] = "1m",
-    plane: Annotated[str, typer.Option(metavar="best|archive|live", help="The plane of the candles.")] = "best",
+    plane: Annotated[
+        str,
+        typer.Option(metavar="|".join(PLANES), help="The plane of the candles.", autocompletion=planes_from),
+    ] = "best",
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
     """Print candles."""
-    if plane not in ("best", "archive", "live"):
+    if plane not in PLANES:
         raise typer.BadParameter(f"must be best, archive or live, got {plane}", param_hint="--plane")
     span = span_of(symbol, start, end)
     interval_us = parsed("--interval", parse_interval, interval)
     rows = map(candle_row, read_candles(_cloud(), span, plane, interval_us))
-    if not write_rows(CANDLE_COLUMNS, rows, output_format):
-        STDERR.print(f"No candles; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+    if not write_rows(CANDLE_COLUMNS, rows, output_format, schema=candle_schema):
+        STDERR.print(f"No candles; load the days with `pipeline backfill {span.symbol} {span.start} {span.end}`.")
 
 
 @app.command()
 def trades(symbol: Symbol, start: Start, end: End = None, output_format: OutputFormat = Format.TABLE) -> None:
     """Print the trades in the lake, in matching order."""
     span = span_of(symbol, start, end)
-    if not write_rows(TRADE_COLUMNS, read_trades(_cloud(), span), output_format):
-        STDERR.print(f"No trades; load the days with `pipeline backfill {symbol} {span.start} {span.end}`.")
+    if not write_rows(TRADE_COLUMNS, read_trades(_cloud(), span), output_format, schema=trade_schema):
+        STDERR.print(f"No trades; load the days with `pipeline backfill {span.symbol} {span.start} {span.end}`.")
 
 
 @app.command()
@@ -102,14 +172,17 @@ def sql(
     ],
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
-    """Run a query on the lake's trades, the candles and the ingests."""
+    """Run a query on the lake's trades, the candles and the ingests; vwap(symbol, volume, turnover) fits any symbol."""
     import duckdb
 
     try:
-        names, rows = run_sql(_cloud(), query)
-        write_rows(names, rows, output_format)
+        reader = run_sql(_cloud(), query)
+        if output_format in BINARY:
+            write_batches(reader.schema, reader, output_format)
+        else:
+            write_rows(reader.schema.names, rows_of(reader), output_format)
     except duckdb.Error as error:
-        raise CommandError(str(error).strip().replace("\n", " | ")) from error
+        raise CommandError(str(error).strip()) from error
 
 
 @app.command()
@@ -139,7 +212,7 @@ def tail(symbol: Symbol) -> None:
     """Show the forming candle and the latest trades until interrupted."""
     from local.command.tail import show
 
-    show(parsed("SYMBOL", parse_symbol, symbol), _cloud().kafka())
+    show(parsed("SYMBOL", symbol_in, symbol), _cloud().kafka())
 
 
 def _cloud() -> Cloud:
@@ -149,37 +222,30 @@ def _cloud() -> Cloud:
     return Cloud(environ)
 
 
+def _backfill_by_airflow(cloud: Cloud, symbols: list[str], start: dt.date, end: dt.date, *, again: bool) -> None:
+    from local.command.airflow import AirflowApi, run_backfill
+
+    if not cloud.settings.airflow_url:
+        raise CommandError("no Airflow is up; start one with `pipeline up --airflow`")
+    params = {"symbols": symbols, "start": start.isoformat(), "end": end.isoformat(), "force": again}
+    began = time.monotonic()
+    with shown_progress() as progress:
+        result = run_backfill(AirflowApi(cloud.settings.airflow_url), params, progress)
+    rows = [*map(tuple, result["rows"]), ("seconds", round(time.monotonic() - began, 1))]
+    _print_table(symbols, f"from {start} to {end}", rows, result["remarks"])
+    if not result["is_whole"]:
+        raise typer.Exit(1)
+
+
 def _print_summary(symbols: list[str], days: str, summary: Summary, seconds: float) -> None:
+    _print_table(symbols, days, [*summary.rows(), ("seconds", round(seconds, 1))], summary.remarks())
+
+
+def _print_table(symbols: list[str], days: str, rows: list[tuple[Any, ...]], remarks: list[str]) -> None:
     subject = ",".join(symbols) if len(symbols) <= _NAMED_SYMBOLS else f"{len(symbols)} symbols"
-    if not summary.planned:
+    if not dict(rows)["days planned"]:
         STDERR.print(f"Nothing is missing of {subject} {days}.")
         return
-    loaded = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.LOADED]
-    failed = [ingest for ingest in summary.ingests if ingest.status is IngestStatus.FAILED]
-    rows = [
-        ("days planned", len(summary.planned)),
-        ("days loaded", len(loaded)),
-        ("days without trades", sum(ingest.status is IngestStatus.NO_TRADES for ingest in summary.ingests)),
-        ("days unchanged", len(summary.unchanged)),
-        ("days not published yet", len(summary.not_published)),
-        ("days not fetched", len(summary.not_fetched)),
-        ("days failed", len(failed) + len(summary.still_failed)),
-        ("trades", sum(ingest.trades for ingest in loaded)),
-        ("duplicates dropped", sum(ingest.duplicates for ingest in loaded)),
-        ("rows quarantined", sum(ingest.quarantined for ingest in loaded)),
-        ("candles", summary.candles),
-        ("seconds", round(seconds, 1)),
-    ]
     write_rows((f"{subject} {days}", ""), rows, Format.TABLE)
-
-    def named(item: SymbolDay) -> str:
-        return item.day.isoformat() if len(symbols) == 1 else f"{item.symbol} {item.day}"
-
-    for item in summary.not_published:
-        STDERR.print(f"not published yet: {named(item)}")
-    for item, reason in sorted(summary.not_fetched.items()):
-        STDERR.print(f"not fetched: {named(item)}: {reason}")
-    for ingest in failed:
-        STDERR.print(f"failed: {named(ingest.item)}: {ingest.reason}")
-    for ingest in summary.still_failed:
-        STDERR.print(f"still failed, file unchanged, not computed again: {named(ingest.item)}: {ingest.reason}")
+    for remark in remarks:
+        STDERR.print(remark)

@@ -10,12 +10,13 @@ import heapq
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.candle import Candle, Source, Status, merge, precedence
-from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
+from bitcoin_pipeline.ingests import INGESTS_BETWEEN, Ingest, SymbolDay, parse_ingest
 from bitcoin_pipeline.settings import SettingsError
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us, days, floor_us, from_datetime, to_datetime
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
@@ -42,12 +43,6 @@ TRADE_COLUMNS: Final = ("time", "symbol", "side", "price", "size", "trade_id", "
 
 _TICK_COLUMNS: Final = ("time", "match_order", "price", "size", "side", "id", "block_trade", "rpi")
 
-_INGESTS = f"""
-SELECT * FROM `{names.INGESTS}`
-WHERE symbol IN UNNEST(@symbols) AND date BETWEEN @start AND @end
-ORDER BY symbol, date
-"""  # noqa: S608  # the names are our own, the values bound
-
 _IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
 
 _GAPS = f"""
@@ -60,12 +55,6 @@ SELECT * FROM candles
 WHERE symbol = %(symbol)s AND open_time >= %(lo)s AND open_time < %(hi)s AND source = 'live'
 ORDER BY open_time
 """
-
-_COUNT = f"""
-SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}` AS stored
-WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND ({{in_days}})
-GROUP BY symbol, date
-"""  # noqa: S608  # the names are our own, the values bound
 
 QUERY_TIMEOUT_S: Final = 300
 """Upper bound on the time that a command waits for a query of BigQuery; a year of candles takes some seconds."""
@@ -87,62 +76,17 @@ class Span:
         return {"symbol": self.symbol, "lo": to_datetime(day_start_us(self.start)), "hi": _end(self.end)}
 
 
-@dataclass(frozen=True, slots=True)
-class Ingest:
-    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless its file could be read."""
-
-    item: SymbolDay
-    recorded: Recorded
-    reason: str
-    row_count: int
-    duplicates: int
-    quarantined: int
-    zero_size_rows: int
-
-    @property
-    def status(self) -> IngestStatus:
-        """The state of the day."""
-        return self.recorded.status
-
-    @property
-    def trades(self) -> int:
-        """Number of trades that the day has in the lake."""
-        return self.row_count - self.duplicates - self.quarantined - self.zero_size_rows
-
-
 def ingests(cloud: Cloud, symbols: Sequence[str], start: dt.date, end: dt.date) -> dict[SymbolDay, Ingest]:
     """The rows of the table `ingests` for these symbols and days, `end` included."""
-    found = (
-        Ingest(
-            SymbolDay(row["symbol"], row["date"]),
-            Recorded(
-                IngestStatus(row["status"]),
-                row["sha256"] or "",
-                row["etag"] or "",
-                row["batch_id"],
-                unfinished=bool(row["unfinished"]),
-            ),
-            row["reason"] or "",
-            row["row_count"] or 0,
-            row["duplicates"] or 0,
-            row["quarantined"] or 0,
-            row["zero_size_rows"] or 0,
-        )
-        for row in run_query(cloud, _INGESTS, symbols=list(symbols), start=start, end=end)
-    )
-    return {ingest.item: ingest for ingest in found}
+    rows = run_query(cloud, INGESTS_BETWEEN, symbols=list(symbols), start=start, end=end)
+    return {ingest.item: ingest for ingest in map(parse_ingest, rows)}
 
 
 def candle_count(cloud: Cloud, loaded: Collection[SymbolDay]) -> int:
     """Number of 1-minute archive candles of the days `loaded`."""
-    from bitcoin_pipeline.adapters.bigquery import open_in_days
+    from bitcoin_pipeline.adapters.bigquery import count_candles
 
-    if not loaded:
-        return 0
-    in_days, times = open_in_days(item.day for item in loaded)
-    symbols = sorted({item.symbol for item in loaded})
-    rows = run_query(cloud, _COUNT.format(in_days=in_days), symbols=symbols, **times)
-    return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
+    return count_candles(partial(run_query, cloud), loaded)
 
 
 def _end(day: dt.date) -> dt.datetime:
@@ -207,6 +151,28 @@ def _best(*planes: Iterator[Candle]) -> Iterator[Candle]:
     in_order = heapq.merge(*planes, key=lambda candle: candle.open_time_us)
     for _, same_minute in groupby(in_order, key=lambda candle: candle.open_time_us):
         yield min(same_minute, key=precedence)
+
+
+def candle_schema() -> Any:
+    """The Arrow schema of CANDLE_COLUMNS."""
+    import pyarrow as pa
+
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    stored = table_schema(names.CANDLES)
+    return pa.schema([stored.field(name) for name in CANDLE_COLUMNS])
+
+
+def trade_schema() -> Any:
+    """The Arrow schema of TRADE_COLUMNS; ids are texts."""
+    import pyarrow as pa
+
+    from bitcoin_pipeline.adapters.arrow import table_schema
+
+    stored = table_schema("lake.trades")
+    texts = [pa.field(name, pa.string(), nullable=False) for name in ("symbol", "trade_id")]
+    by_name = {field.name: field for field in (*stored, *texts)}
+    return pa.schema([by_name[name] for name in TRADE_COLUMNS])
 
 
 def candle_row(candle: Candle) -> tuple[Any, ...]:

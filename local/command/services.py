@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bitcoin_pipeline import schemas
 from bitcoin_pipeline.batches import candles_batch, candles_batch_id, manifest_json, manifest_object, manifest_of
-from bitcoin_pipeline.ingests import BatchDays, Fetched, Recorded, SymbolDay
+from bitcoin_pipeline.ingests import BatchDays, Fetched, Ingest, Recorded, SymbolDay
 from local.command.backfill import Limits
 from local.command.batch_runs import run_batch, wait_until_ended
 from local.command.cloud import Cloud
-from local.command.queries import Ingest, candle_count, ingests
+from local.command.queries import candle_count, ingests
 from local.command.steps import Progress, through_outages
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class CloudServices:
         self, work: BatchDays, answers: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]
     ) -> None:
         """See local.command.backfill.Services."""
-        job = self._settings.candles_batch_job(self._cloud.settings)
+        job = self._settings.batch_job()
         symbols = sorted({item.symbol for item in work.of_batch})
         dates = [item.day for item in work.of_batch]
 

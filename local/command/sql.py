@@ -6,17 +6,17 @@ Imported by `local.command.data`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from bitcoin_pipeline import names, schemas
+from bitcoin_pipeline.symbols import INVERSE
 from local.command.cloud import Cloud
-from local.command.queries import rows_of, run_query
+from local.command.queries import run_query
 
 
-def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of a DuckDB query over trades, candles, candles_best, candle_history, gaps and ingests.
+def sql(cloud: Cloud, query: str) -> Any:
+    """The result of a DuckDB query over trades and the tables of BigQuery, as a reader of Arrow batches.
 
     Only the columns are read that the query needs, and of BigQuery's tables the rows that its conditions on symbol and
     open_time select, in constant memory. Raises duckdb.Error when the query is wrong or reads too many rows.
@@ -37,12 +37,18 @@ def sql(cloud: Cloud, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]
         connection.execute(_TRADES_VIEW)
     for name in (*schemas.tables(), *schemas.views()):
         connection.register(name.rpartition(".")[2], _warehouse_dataset(cloud, name))
+    connection.execute(_VWAP_MACRO)
     relation = connection.sql(query)
     if relation is None:
         raise duckdb.InvalidInputException("the query must return rows")
-    reader = relation.to_arrow_reader(10_000)
-    return reader.schema.names, rows_of(reader)
+    return relation.to_arrow_reader(10_000)
 
+
+_VWAP_MACRO = f"""
+CREATE MACRO vwap(symbol, volume, turnover) AS
+CASE WHEN regexp_full_match(symbol, '{INVERSE.pattern}') THEN volume / turnover ELSE turnover / volume END
+"""
+"""The volume-weighted average price; an inverse symbol has its turnover in the base coin and its volume in USD."""
 
 _TRADES_VIEW = """
 CREATE VIEW trades AS

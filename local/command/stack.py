@@ -5,11 +5,15 @@ Imported by `local.command.__main__`. Only a checkout has a stack, so its packag
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bitcoin_pipeline.settings import read_settings
-from local.checkout import IS_CHECKOUT
+from local.checkout import IS_CHECKOUT, ROOT
 from local.command.arguments import CommandError
 from local.command.cloud import CloudSettings, environment
+from local.command.operate import names_a_project, print_cloud_status
 from local.command.output import STDERR, Format, write_rows
-from local.environment import stack_home
+from local.environment import read_env_file, stack_home
 
 if TYPE_CHECKING:
     from local.stack.lifecycle import LocalStack
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     from local.stack.status import ServiceStatus
 
 app = typer.Typer()
+
+_FIRST_DAYS = 3
+"""Number of finished days that a stack without options loads, so that its chart has a history."""
 
 
 class MarketSource(StrEnum):
@@ -46,7 +54,7 @@ class Backing(StrEnum):
 
 
 @app.command()
-def up(  # noqa: PLR0913, PLR0917  # its options
+def up(  # noqa: PLR0913, PLR0917  # a command's options
     archive_dir: Annotated[
         Path | None,
         typer.Option(help="Folder of Bybit's daily files, flat or as SYMBOL/FILE; the synthetic market by default."),
@@ -68,25 +76,44 @@ def up(  # noqa: PLR0913, PLR0917  # its options
     print_compose: Annotated[
         bool, typer.Option("--print-compose", help="Start nothing; print the containers as a file of docker compose.")
     ] = False,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    ] = False,
+    add_files: Annotated[
+        Path | None, typer.Option(help="Folder of Bybit's daily files, for the synthetic market in place of its own.")
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            envvar="PIPELINE_DAYS",
+            help="Number of finished days of the synthetic market to load in the background; 3 without other options.",
+        ),
+    ] = None,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
     if print_compose and backing is not Backing.CONTAINER:
         raise typer.BadParameter("goes with --backing container", param_hint="--print-compose")
     with _local_stack() as stack:
+        if airflow:
+            _install_airflow()
         from local.stack.progress import reported
         from local.stack.stores import preparations
 
-        options = _options(archive_dir, capture, speed, source, backing)
+        options = _options(archive_dir, capture, speed, source, add_files)
+        options = replace(options, airflow=airflow, images=_images() if backing is Backing.CONTAINER else None)
         if print_compose:
             typer.echo(stack.compose(options))
             return
+        days = _days_to_load(options, days)
         with reported(STDERR, "up") as report:
             started = stack.up(options, preparations, report)
         if not started:
             STDERR.print(f"The stack in {stack.home} is up already.")
         _print_stack(stack.status())
     if started:
+        _load_last_days(stack, days)
         STDERR.print(f"The stack is up after {time.monotonic() - began:.1f} s.")
 
 
@@ -109,7 +136,10 @@ def down(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
-    """Show every service; exit code 1 unless all of them work."""
+    """Show every service, or every part on Google Cloud; exit code 1 unless all of them work."""
+    if names_a_project(os.environ):
+        print_cloud_status(as_json=as_json)
+        return
     with _local_stack() as stack:
         services = stack.status()
         is_up = stack.is_up()
@@ -170,14 +200,25 @@ def _local_stack() -> Iterator[LocalStack]:
         raise CommandError(str(error)) from error
 
 
+def _install_airflow() -> None:
+    """Install Airflow unless it is installed. Raises CommandError."""
+    from local.checkout import ROOT
+
+    if subprocess.run((sys.executable, "-m", "local.setup", "airflow"), cwd=ROOT, check=False).returncode:
+        raise CommandError("Airflow cannot be installed; `make setup-airflow` tries it again")
+
+
 def _options(
-    archive_dir: Path | None, capture: Path | None, speed: float | None, source: MarketSource, backing: Backing
+    archive_dir: Path | None, capture: Path | None, speed: float | None, source: MarketSource, add_files: Path | None
 ) -> Options:
     """The options of `up`. Raises CommandError, typer.BadParameter and SettingsError."""
     from local.stack.options import Options, bybit_chosen, synthetic_chosen
 
-    if archive_dir is not None and not archive_dir.is_dir():
-        raise CommandError(f"--archive-dir must be a folder, got {archive_dir}")
+    for name, folder in (("--archive-dir", archive_dir), ("--add-files", add_files)):
+        if folder is not None and not folder.is_dir():
+            raise CommandError(f"{name} must be a folder, got {folder}")
+    if add_files is not None and (archive_dir or source is MarketSource.BYBIT):
+        raise typer.BadParameter("goes with the synthetic market's archive", param_hint="--add-files")
     if capture is not None and not capture.is_file():
         raise CommandError(f"--capture must be a file, got {capture}")
     if speed is not None and capture is None:
@@ -191,8 +232,45 @@ def _options(
         speed,
         {} if capture or is_real else synthetic_chosen(os.environ),
         bybit_chosen(os.environ) if is_real else None,
-        _images() if backing is Backing.CONTAINER else None,
+        add_files=str(add_files.resolve()) if add_files else None,
     )
+
+
+def _days_to_load(options: Options, days: int | None) -> int:
+    """The number of days that `up` loads. Raises typer.BadParameter where `days` does not go with the options."""
+    from local.stack.options import Options
+
+    is_synthetic = not (options.archive_dir or options.capture or options.bybit is not None)
+    if days and not is_synthetic:
+        raise typer.BadParameter("goes with the synthetic market", param_hint="--days")
+    if days is None:
+        # The days of a market with another rate may be large.
+        return _FIRST_DAYS if replace(options, add_files=None, airflow=False, images=None) == Options() else 0
+    return days
+
+
+def _load_last_days(stack: LocalStack, days: int) -> None:
+    """Begin to load the last finished days of the synthetic market, by a process that `down` ends."""
+    if not days:
+        return
+    from local.exchange.archive.synthetic import last_published
+    from local.stack.supervision import HOME_VARIABLE
+
+    last = last_published(dt.datetime.now(dt.UTC))
+    first = last - dt.timedelta(days=days - 1)
+    symbols = read_env_file(stack.env_file)["PIPELINE_SYMBOLS"]
+    log = stack.home / "logs" / "backfill.log"
+    with log.open("wb") as output:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "local.command", "backfill", symbols, str(first), str(last)],
+            cwd=ROOT,
+            env={**os.environ, "PIPELINE_HOME": str(stack.home), HOME_VARIABLE: str(stack.home)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    STDERR.print(f"The days {first} to {last} of {symbols} are being loaded; progress: {log}", markup=False)
 
 
 def _images() -> dict[str, str]:
@@ -218,6 +296,8 @@ def _print_stack(services: Sequence[ServiceStatus]) -> None:
     for item in services:
         if item.name == "dashboard" and item.answers:
             STDERR.print(f"The dashboard: {item.address}", markup=False)
+        if item.name == "airflow" and item.answers:
+            STDERR.print(f"Airflow, which needs no login: {item.address}", markup=False)
 
 
 def _print_services(services: Sequence[ServiceStatus]) -> None:

@@ -1,4 +1,4 @@
-"""Definitions that the steps of a backfill share: its error, its progress, and retries of calls that fail for a while.
+"""Definitions that the steps of a backfill share: its progress, and retries of calls that fail for a while.
 
 Imported by `local.command.backfill` and the modules of its steps.
 """
@@ -9,6 +9,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
+from bitcoin_pipeline.planning import BackfillError
+
 OUTAGE_S: Final = 120
 """Time of failing calls after which the command gives up; a supervisor restarts a service within seconds."""
 
@@ -16,10 +18,6 @@ QUOTA_S: Final = 3600
 """Time of calls that exceed a quota after which the command gives up; Google's quotas are of a minute or of a day."""
 
 _T = TypeVar("_T")
-
-
-class BackfillError(RuntimeError):
-    """The backfill cannot go on; the message contains the reason."""
 
 
 class Progress(Protocol):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from local.dataproc.batches import Batches, Limits
 from local.dataproc.driver import SPARK_VERSION, Drivers
+from local.dataproc.proxy import Proxy, certificate_in
 from local.dataproc.server import serve
 from local.dataproc.validation import SHORTEST_TTL
 
@@ -25,6 +26,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="local.dataproc", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--proxy-port", type=int, default=0, help="of the proxy for Google's own clients; 0 for none")
     parser.add_argument("--folder", type=Path, required=True, help="state, and each batch's driver output")
     parser.add_argument("--cores", type=int, default=min(4, os.cpu_count() or 1), help="tasks of a batch at a time")
     parser.add_argument("--at-once", type=int, default=1, help="batches that run at the same time")
@@ -45,7 +47,10 @@ def main() -> None:
             Drivers(options.cores),
             Limits(SPARK_VERSION, options.at_once, dt.timedelta(seconds=options.shortest_ttl)),
         )
-        server = serve(batches, options.port)
+        certificate = certificate_in(options.folder) if options.proxy_port else None
+        server, tls_port = serve(batches, options.port, certificate)
+        if options.proxy_port:
+            Proxy(options.proxy_port, tls_port).start()
         while not stopping.wait(0.1):
             batches.step()
         server.stop(grace=1).wait()

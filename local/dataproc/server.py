@@ -17,6 +17,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import empty_pb2
 
 from local.dataproc.batches import Batches
+from local.dataproc.proxy import Certificate
 from local.dataproc.validation import RefusedError
 
 _LONGEST_WAIT: Final = 20.0
@@ -26,15 +27,22 @@ _THREADS: Final = 16
 _T = TypeVar("_T")
 
 
-def serve(batches: Batches, port: int) -> grpc.Server:
-    """A server that answers on 127.0.0.1. Raises RuntimeError when the port is taken."""
+def serve(batches: Batches, port: int, certificate: Certificate | None = None) -> tuple[grpc.Server, int]:
+    """A server that answers on 127.0.0.1. Raises RuntimeError when the port is taken.
+
+    With a certificate it also answers over TLS, at the port that is returned beside it, which is else 0.
+    """
     # With SO_REUSEPORT, gRPC's default, two servers would share a port without an error.
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((_batch_controller(batches),))
     operations_pb2_grpc.add_OperationsServicer_to_server(_Operations(batches), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
+    tls_port = 0
+    if certificate:
+        credentials = grpc.ssl_server_credentials([(certificate.key, certificate.chain)])
+        tls_port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
-    return server
+    return server, tls_port
 
 
 def _batch_controller(batches: Batches) -> grpc.GenericRpcHandler:

@@ -33,7 +33,14 @@ class RefusedError(Exception):
 
     def __init__(
         self,
-        code: Literal["INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "UNIMPLEMENTED"],
+        code: Literal[
+            "INVALID_ARGUMENT",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "FAILED_PRECONDITION",
+            "RESOURCE_EXHAUSTED",
+            "UNIMPLEMENTED",
+        ],
         message: str,
     ) -> None:
         super().__init__(message)

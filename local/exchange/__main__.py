@@ -22,7 +22,7 @@ from bitcoin_pipeline.names import archive_file
 from bitcoin_pipeline.symbols import parse_symbol, symbols_among
 from bitcoin_pipeline.times import parse_day
 from local.exchange.archive.folder import Folder
-from local.exchange.archive.publication import Publication
+from local.exchange.archive.publication import Overlay, Publication
 from local.exchange.archive.synthetic import SyntheticArchive
 from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_playback
 from local.exchange.live.playback import Playback
@@ -44,9 +44,13 @@ def main() -> None:
         if arguments.archive_dir:
             publication = Folder(arguments.archive_dir)
         else:
+            symbols = () if arguments.capture or arguments.play_day else _live_symbols(arguments)
+            rates = {symbol: arguments.trades_per_second / len(symbols) for symbol in symbols}
             publication = SyntheticArchive(
-                cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC)
+                cache, arguments.seed, arguments.trades_per_day, lambda: dt.datetime.now(dt.UTC), rates
             )
+            if arguments.add_files:
+                publication = Overlay(Folder(arguments.add_files), publication)
         try:
             asyncio.run(_run(arguments, publication, cache / "played"))
         except OSError as error:
@@ -74,9 +78,12 @@ async def _playback(arguments: argparse.Namespace, publication: Publication, his
     if arguments.play_day:
         days = await read_days(publication.path, arguments.play_day)
         return recorded_playback(days, arguments.speed, history_folder, time.monotonic)
-    symbols = (*arguments.symbols, *further_symbols(arguments.further_symbols))
-    market = SyntheticMarket(symbols, arguments.trades_per_second, arguments.seed)
+    market = SyntheticMarket(_live_symbols(arguments), arguments.trades_per_second, arguments.seed)
     return synthetic_playback(market, arguments.clock_offset_ms, history_folder, time.time)
+
+
+def _live_symbols(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return (*arguments.symbols, *further_symbols(arguments.further_symbols))
 
 
 async def _serve(application: web.Application, port: int, started: dict[str, Any]) -> None:
@@ -101,7 +108,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=_number(int, 1), required=True)
     parser.add_argument("--requests-per-second", type=_number(int, 1), default=40, help="more get an address banned")
     parser.add_argument("--ban-seconds", type=_number(float, 0), default=300.0)
-    parser.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--archive-dir", type=_folder, help="serve these files, flat or as SYMBOL/FILE, and no others")
+    files.add_argument("--add-files", type=_folder, help="serve these files in place of the synthetic market's own")
     parser.add_argument("--cache-dir", type=Path, help="folder of generated files; by default a temporary one")
     recording = parser.add_argument_group("a recorded market", "played from the first subscription on")
     what = recording.add_mutually_exclusive_group()
@@ -112,8 +121,10 @@ def _arguments() -> argparse.Namespace:
         "the synthetic market", "archive without --archive-dir, live market without a recording"
     )
     market.add_argument("--seed", type=_number(int, 0), default=0)
-    market.add_argument("--trades-per-day", type=_number(int, 0), default=20_000, help="of a symbol in the archive")
-    market.add_argument("--trades-per-second", type=_number(float, 0.001), default=20.0, help="of all symbols live")
+    market.add_argument(
+        "--trades-per-day", type=_number(int, 0), default=20_000, help="of a symbol in the archive before 2026"
+    )
+    market.add_argument("--trades-per-second", type=_number(float, 0.001), default=10.0, help="of all symbols live")
     market.add_argument(
         "--symbols", type=_symbols, default=SYMBOLS, help="symbols that trade live, with commas between"
     )

@@ -10,7 +10,7 @@ import os
 import sys
 
 from local.setup import doctor, install, locks
-from local.setup.environments import AUDIT, PEER, ROOT, WHOLE, SetupError
+from local.setup.environments import AIRFLOW, AUDIT, OLDEST_AIRFLOW, PEER, ROOT, TERRAFORM, WHOLE, SetupError
 
 
 def main() -> int:
@@ -19,6 +19,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="installs all that the demo and the tests need")
     commands.add_parser("peer", help="installs the peer of `make bench-live`, which needs a C compiler")
+    commands.add_parser("airflow", help="installs Airflow, for `pipeline up --airflow` and `make test-airflow`")
+    commands.add_parser("oldest-airflow", help="installs the oldest Airflow on which the DAGs are tested")
+    commands.add_parser("terraform", help="installs Terraform and the programs that examine its files")
     lock = commands.add_parser("lock", help="compiles every lock")
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
     lock.add_argument("--only", help="compile a single lock, given by its file")
@@ -32,6 +35,12 @@ def main() -> int:
             install.install(WHOLE, os.environ)
         elif options.command == "peer":
             install.install([PEER], os.environ)
+        elif options.command == "airflow":
+            install.install([AIRFLOW], os.environ)
+        elif options.command == "oldest-airflow":
+            install.install([OLDEST_AIRFLOW], os.environ)
+        elif options.command == "terraform":
+            install.install([TERRAFORM], os.environ)
         elif options.command == "lock":
             install.install([], os.environ)
             locks.compile_all(os.environ, upgrade=options.upgrade, only=options.only)
@@ -40,8 +49,7 @@ def main() -> int:
             return int(locks.outdated(os.environ))
         elif options.command == "sbom":
             install.install([AUDIT], os.environ)
-            for bill in locks.write_bills(ROOT / "dist"):
-                sys.stdout.write(f"{bill.relative_to(ROOT)}\n")
+            locks.write_bills(ROOT / "dist")
         else:
             return int(not doctor.examine(os.environ))
     except SetupError as error:

@@ -37,8 +37,8 @@ class Finding:
     for_: tuple[str, ...] = ()
 
 
-SETUP = ("setup", "demo", "unit", "test", "test-browser", "test-containers", "bench")
-STACK = ("demo", "test", "test-browser", "test-containers", "bench")
+SETUP = ("setup", "demo", "unit", "test", "test-airflow", "test-browser", "test-containers", "bench")
+STACK = ("demo", "test", "test-airflow", "test-browser", "test-containers", "bench")
 
 
 def examine(environ: Mapping[str, str]) -> bool:
@@ -114,7 +114,7 @@ def _programs(environ: Mapping[str, str]) -> list[Finding]:
             "chromium",
             chromium or "not found",
             "" if chromium else "Debian: apt-get install chromium; elsewhere CHROMIUM=/path/to/it",
-            ("test-browser",),
+            ("test-airflow", "test-browser"),
         ),
         Finding(
             "docker",

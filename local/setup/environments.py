@@ -109,11 +109,16 @@ BIGQUERY_LOCK = Lock(
     override="local/backing/bigquery/overrides.txt",
 )
 FLINK_LOCK = Lock("flink/candles/requirements.txt", "3.11", ("flink",), excludes="flink/candles/excludes.txt")
+AIRFLOW_LOCK = Lock("composer_dags/requirements.txt", "3.11", ("airflow",))
+OLDEST_AIRFLOW_LOCK = Lock("tests/airflow/oldest.txt", "3.11", ("airflow-oldest",))
 PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
 AUDIT_LOCK = Lock("local/setup/audit.txt", "3.11", ("audit",))
+TERRAFORM_LOCK = Lock("tests/terraform/requirements.txt", "3.11", ("terraform",))
 
 LOCKS = (
-    *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, PEER_LOCK, AUDIT_LOCK),
+    *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, AIRFLOW_LOCK, OLDEST_AIRFLOW_LOCK, PEER_LOCK),
+    AUDIT_LOCK,
+    TERRAFORM_LOCK,
     _deployable("functions/fetch_archive", "fetch-archive"),
     _deployable("dataproc_jobs/candles", "candles-job"),
     _deployable("cloudrun/producer", "producer"),
@@ -128,8 +133,11 @@ UV = Environment(".venv-uv", UV_LOCK, "uv", 80)
 MAIN = Environment(".venv", MAIN_LOCK, "libraries, Spark, Java, Postgres", 1700)
 BIGQUERY = Environment(".venv-bigquery", BIGQUERY_LOCK, "the BigQuery stand-in", 700)
 FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
+AIRFLOW = Environment(".venv-airflow", AIRFLOW_LOCK, "Airflow and its Google provider", 2000)
+OLDEST_AIRFLOW = Environment(".venv-airflow-oldest", OLDEST_AIRFLOW_LOCK, "the oldest Airflow 3 of Composer", 2000)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit, cyclonedx-py", 150)
+TERRAFORM = Environment(".venv-terraform", TERRAFORM_LOCK, "Terraform, checkov and shellcheck", 500)
 
 JARS = Preparation(
     ".jars", "Kafka and Flink's connectors", 60, "local.java.jars", ("fetch",), ("local/java/jars.toml",)

@@ -64,12 +64,11 @@ def outdated(environ: Mapping[str, str]) -> bool:
     return is_unsafe
 
 
-def write_bills(folder: Path) -> list[Path]:
-    """Write the bill of materials of each image's packages, by CycloneDX, from its lock; returns the files.
+def write_bills(folder: Path) -> None:
+    """Write the bill of materials of each image's packages, by CycloneDX, from its lock, and print the files.
 
     It needs no network. The packages of the image's base are not in it. Raises SetupError when one cannot be written.
     """
-    found = []
     for lock in (lock for lock in LOCKS if lock.file.startswith(("cloudrun/", "functions/"))):
         bill = (folder / lock.file).parent.with_suffix(".cdx.json")
         bill.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +76,7 @@ def write_bills(folder: Path) -> list[Path]:
         outcome = subprocess.run((*command, str(lock.path)), capture_output=True, text=True, check=False)
         if outcome.returncode:
             raise SetupError(f"the bill of materials of {lock.file} failed: {outcome.stderr.strip()[-500:]}")
-        found.append(bill)
-    return found
+        _print(str(bill))
 
 
 def _audit(lock: Lock) -> bool:

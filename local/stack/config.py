@@ -19,7 +19,7 @@ from local.backing.containers import Container, containers
 from local.backing.flink import service as flink
 from local.backing.images import BUILT, image
 from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec, module_command
-from local.stack import deployables, stand_ins
+from local.stack import airflow, deployables, stand_ins
 from local.stack.options import BybitSettings, SyntheticMarket
 
 REGION: Final = "europe-west1"
@@ -39,6 +39,7 @@ def backing_services(emulator: Path | None) -> list[BackingService]:
 PORTS: Final = (
     *(port for service in backing_services(None) for port in service.ports),
     *stand_ins.PORTS,
+    *airflow.PORTS,
     *deployables.PORTS,
 )
 """The names of the ports on which a stack listens."""
@@ -50,8 +51,10 @@ class StackConfig:
 
     `ports`: a port for each of PORTS. `archive_dir`: real files that the simulated archive serves, or None. `capture`:
     recorded frames that the simulator plays at `speed` (0: as fast as possible), or None for the synthetic `market`.
+    `add_files`: real files that the synthetic archive serves in place of its own, or None.
     `bybit`: the variables of the real exchange, which is then not simulated. `pubsub`: the jar of the Pub/Sub emulator;
-    without it, events are off. `images`: the images that replace others, of a stack in containers; None for processes.
+    without it, events are off. `airflow`: whether the DAGs run, too. `images`: the images that replace others, of a
+    stack in containers; None for processes.
     """
 
     home: Path
@@ -62,6 +65,8 @@ class StackConfig:
     market: SyntheticMarket = field(default_factory=SyntheticMarket)
     bybit: Mapping[str, str] | None = None
     pubsub: Path | None = None
+    airflow: bool = False
+    add_files: Path | None = None
     images: Mapping[str, str] | None = None
 
     @property
@@ -96,6 +101,7 @@ class StackConfig:
             **stand_ins.dataproc_environ(self.place),
             **deployables.client_environ(self.place),
             **exchange,
+            **({"PIPELINE_AIRFLOW_URL": self.url("airflow")} if self.airflow else {}),
             "PIPELINE_SYMBOLS": ",".join(self.symbols()),
         }
 
@@ -107,6 +113,7 @@ class StackConfig:
             stand_ins.dataproc(self.place),
             *deployables.deployables(self.place),
             stand_ins.schedule(self.place),
+            *(airflow.services(self.place) if self.airflow else ()),
         ]
         own = self.containers()
         command = ("local.stack.containers", str(self.home))
@@ -145,7 +152,8 @@ class StackConfig:
 
     def _market(self) -> tuple[str, ...]:
         """The simulator's arguments that choose what is published and traded."""
-        published = (f"--archive-dir={self.archive_dir}",) if self.archive_dir else ()
+        folders = {"archive-dir": self.archive_dir, "add-files": self.add_files}
+        published = tuple(f"--{name}={folder}" for name, folder in folders.items() if folder)
         if self.capture:
             return (*published, f"--capture={self.capture}", f"--speed={self.speed:g}")
         return (

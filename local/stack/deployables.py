@@ -19,6 +19,7 @@ _ARTIFACTS: Final = {
     **{name: f"cloudrun/{name}" for name in ("producer", "dashboard", "store_setup")},
     "candles_job": "flink/candles",
     "candles_batch": "dataproc_jobs/candles",
+    "dags": "composer_dags",
 }
 
 _THREADS: Final = {"fetch_archive": 8, "publish_live": 2, "archive_live": 2}

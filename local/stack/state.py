@@ -52,6 +52,8 @@ class StackState:
             read_settings(SyntheticMarket, options.synthetic),
             options.bybit,
             Path(self.pubsub) if self.pubsub else None,
+            options.airflow,
+            Path(options.add_files) if options.add_files else None,
             options.images,
         )
 

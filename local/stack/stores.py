@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from local.environment import beside_a_stack, replace_process_environ
+from local.stack import airflow
 from local.stack.config import ARTIFACTS, LAKE, STAGING, StackConfig
 from local.stack.containers import run_once
 from local.stack.deployables import artifact_of
@@ -28,7 +29,9 @@ def preparations(stack: StackConfig) -> list[Preparation]:
     """
     environ = {**beside_a_stack(os.environ), **stack.environ()}
     replace_process_environ(environ)
+    tables = Preparation(airflow.TABLES, (), partial(airflow.make_tables, stack.place))
     return [
+        *((tables,) if stack.airflow else ()),
         Preparation("topics", ("kafka",), partial(set_up, stack, "topics", environ)),
         Preparation("tables", ("postgres",), partial(set_up, stack, "tables", environ)),
         Preparation("buckets", ("gcs", "metadata"), partial(_make_buckets, artifact_of(stack.home, "candles_batch"))),

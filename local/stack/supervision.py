@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,8 @@ _ENDED = ("STOPPED", "EXITED", "FATAL")
 """The states of a service that neither runs nor is being started."""
 
 _ALREADY_STARTED = 60
-"""Code of supervisord's fault for a service that runs."""
+_NOT_RUNNING = 70
+"""Codes of supervisord's faults for a service that runs, and for one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,14 @@ class Supervisor:
             if fault.faultCode != _ALREADY_STARTED:
                 raise OSError(f"{name} cannot be started: {fault.faultString}") from fault
 
+    def stop_process(self, name: str) -> None:
+        """Stop a service, which stays stopped, and wait for its end. Raises OSError when it cannot be stopped."""
+        try:
+            self._server().supervisor.stopProcess(name, True)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != _NOT_RUNNING:
+                raise OSError(f"{name} cannot be stopped: {fault.faultString}") from fault
+
     def is_up(self) -> bool:
         """True when this stack's supervisord answers."""
         try:
@@ -115,6 +124,10 @@ class Supervisor:
         Stores end last, so that the services that write into them can finish.
         """
         if self.is_up():
+            # What it did not start, such as a backfill in the background, is ended first.
+            with suppress(OSError, xmlrpc.client.Error, psutil.NoSuchProcess):
+                own = psutil.Process(int(str(self._server().supervisor.getPID())))
+                end_leftovers(self.home, but=[own, *own.children(recursive=True)])
             # A supervisord that ends meanwhile ends its services itself; `shutdown` ends services that take too long.
             with suppress(OSError, xmlrpc.client.Error):
                 for of_stores in (False, True):
@@ -205,9 +218,9 @@ def stack_processes(home: Path) -> list[psutil.Process]:
     return [process for process in found if process.pid != os.getpid()]
 
 
-def end_leftovers(home: Path) -> None:
-    """End the processes of the stack in `home`, of which no supervisor takes care any more."""
-    leftovers = stack_processes(home)
+def end_leftovers(home: Path, but: Collection[psutil.Process] = ()) -> None:
+    """End the processes of the stack in `home`, of which no supervisor takes care (any more), other than `but`."""
+    leftovers = [process for process in stack_processes(home) if process not in but]
     for process in leftovers:
         with suppress(psutil.NoSuchProcess):
             process.terminate()

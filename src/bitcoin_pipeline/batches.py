@@ -154,10 +154,21 @@ def candles_batch(job: CandlesJob, batch_id: str, days: int) -> dict[str, Any]:
 def candles_batch_id(
     items: BatchDays, fetched: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded], attempt: int
 ) -> str:
-    """`candles-20240101-0123456789abcdef-1`: the first day, a digest of the batch's work, and the number of the try.
+    """`candles-20240101-0123456789abcdef-1`: the name of a batch's work, and the number of the try."""
+    return id_of_try(work_name(items, fetched, known), attempt)
+
+
+def id_of_try(work: str, attempt: int) -> str:
+    """The id of a batch by the name of its work and the number of the try, counted from 1."""
+    return batch_id("candles", f"{work}-{attempt}")
+
+
+def work_name(items: BatchDays, fetched: Mapping[SymbolDay, Fetched], known: Mapping[SymbolDay, Recorded]) -> str:
+    """`20240101-0123456789abcdef`: the first day of a batch, and a digest of its work.
 
     The work is the days with the versions of their files, and the batches whose rows of `ingests` it replaces. The same
-    work therefore has the same id in every run of a command, and Dataproc accepts an id only once.
+    work therefore has the same name, and its tries the same ids, in every run of a command or a DAG, and Dataproc
+    accepts an id only once.
     """
     lines = [
         f"{kind} {item} {fetched[item].version} {known[item].batch_id if item in known else ''}"
@@ -166,4 +177,4 @@ def candles_batch_id(
     ]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
     first = min(item.day for item in items.of_batch)
-    return batch_id("candles", f"{first.isoformat().replace('-', '')}-{digest}-{attempt}")
+    return f"{first.isoformat().replace('-', '')}-{digest}"

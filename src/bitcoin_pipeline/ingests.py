@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from bitcoin_pipeline import names
 from bitcoin_pipeline.errors import FinalError
 from bitcoin_pipeline.symbols import parse_symbol
 from bitcoin_pipeline.times import days, parse_day
@@ -44,6 +45,13 @@ class IngestStatus(StrEnum):
         """True when the day needs no further batch."""
         return self is not IngestStatus.FAILED
 
+
+INGESTS_BETWEEN: Final = f"""
+SELECT * FROM `{names.INGESTS}`
+WHERE symbol IN UNNEST(@symbols) AND date BETWEEN @start AND @end
+ORDER BY symbol, date
+"""  # noqa: S608  # the names are our own, the values bound
+"""Query of the rows of `ingests`, with parameters for symbols and for the first and the last day."""
 
 NO_TRADES_AFTER: Final = dt.timedelta(days=3)
 """Time after the end of a day from which an absent file means a day without trades (Bybit publishes within a day)."""
@@ -123,6 +131,48 @@ class Recorded:
         if self.sha256 and fetched.sha256:
             return self.sha256 == fetched.sha256
         return bool(self.etag) and self.etag == fetched.etag
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """The outcome of one symbol-day, as the batch recorded it; the counts are 0 unless its file could be read."""
+
+    item: SymbolDay
+    recorded: Recorded
+    reason: str
+    row_count: int
+    duplicates: int
+    quarantined: int
+    zero_size_rows: int
+
+    @property
+    def status(self) -> IngestStatus:
+        """The state of the day."""
+        return self.recorded.status
+
+    @property
+    def trades(self) -> int:
+        """Number of trades that the day has in the lake."""
+        return self.row_count - self.duplicates - self.quarantined - self.zero_size_rows
+
+
+def parse_ingest(row: Mapping[str, Any]) -> Ingest:
+    """A row of the table `ingests`."""
+    return Ingest(
+        SymbolDay(row["symbol"], row["date"]),
+        Recorded(
+            IngestStatus(row["status"]),
+            row["sha256"] or "",
+            row["etag"] or "",
+            row["batch_id"],
+            unfinished=bool(row["unfinished"]),
+        ),
+        row["reason"] or "",
+        row["row_count"] or 0,
+        row["duplicates"] or 0,
+        row["quarantined"] or 0,
+        row["zero_size_rows"] or 0,
+    )
 
 
 def missing_days(symbol: str, start: dt.date, end: dt.date, known: Mapping[SymbolDay, Recorded]) -> list[SymbolDay]:

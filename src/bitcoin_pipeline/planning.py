@@ -42,11 +42,15 @@ rows of all symbols (cloud.google.com/bigquery/docs/best-practices-costs): 500 d
 """
 
 
+class BackfillError(RuntimeError):
+    """The backfill cannot go on; the message contains the reason."""
+
+
 class Plan:
     """The days of a backfill in its batches, and the answers so far.
 
-    `known`: the rows of `ingests`. `again`: days that are settled are planned too, and days that failed are computed
-    again although their files have not changed.
+    `known`: the rows of `ingests`. `revised`: days that are settled are planned too, since their files may have
+    changed. `again`: as well, and days that failed are computed again although their files have not changed.
     """
 
     def __init__(  # noqa: PLR0913  # one of each
@@ -57,9 +61,10 @@ class Plan:
         known: Mapping[SymbolDay, Recorded],
         *,
         again: bool = False,
+        revised: bool = False,
         size: int = DAYS_PER_BATCH,
     ) -> None:
-        missing_of = {} if again else known
+        missing_of = {} if again or revised else known
         self.days: Final = [item for symbol in symbols for item in missing_days(symbol, start, end, missing_of)]
         self.batches: Final = in_batches(self.days, start, end, len(symbols), size)
         self.not_fetched: Final[dict[SymbolDay, str]] = {}

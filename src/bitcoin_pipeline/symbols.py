@@ -12,8 +12,11 @@ from typing import Final
 SYMBOL: Final = re.compile(r"[A-Z0-9]{3,30}(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
 """The form of a symbol, as a regular expression of Python and of Java; the Flink job validates records with it."""
 
-# BTCUSD and its dated futures (BTCUSDM24: month letter and year); BTCUSDT, BTCPERP and BTCUSDT-26DEC25 are linear.
-_INVERSE = re.compile(r"[A-Z0-9]+USD(?:[FGHJKMNQUVXZ][0-9]{2})?")
+INVERSE: Final = re.compile(r"[A-Z0-9]+USD(?:[FGHJKMNQUVXZ][0-9]{2})?")
+"""The form of an inverse symbol, as a regular expression of Python and of DuckDB: BTCUSD and its dated futures.
+
+BTCUSDM24 has a month letter and a year; BTCUSDT, BTCPERP and BTCUSDT-26DEC25 are linear.
+"""
 
 
 def parse_symbol(text: str) -> str:
@@ -28,7 +31,7 @@ def parse_symbol(text: str) -> str:
 
 def is_inverse(symbol: str) -> bool:
     """True when size counts contracts of 1 USD and turnover is in the base coin."""
-    return _INVERSE.fullmatch(symbol) is not None
+    return INVERSE.fullmatch(symbol) is not None
 
 
 def symbols_among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:

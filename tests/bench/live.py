@@ -1,6 +1,6 @@
 """`make bench-live`: the live path from the exchange's frames to rows in Postgres, in parts, each with its goals.
 
-`python -m tests.bench.live [--only producer|frames|catch-up|latency|memory] [--seconds N]`. Kafka, Flink,
+`python -m tests.bench.live [--only producer|frames|symbols|catch-up|latency|memory] [--seconds N]`. Kafka, Flink,
 Postgres and the producer are real; the exchange is the simulator. Every figure that it prints was measured in that run.
 """
 
@@ -15,9 +15,11 @@ from tests.bench.live_catch_up import compare_catch_up
 from tests.bench.live_frames import measure_frames
 from tests.bench.live_market import LEAST_SECONDS, latency_goals, latency_table, memory_table, run_market
 from tests.bench.live_producer import compare_producers
+from tests.bench.live_symbols import measure_symbols
 from tests.bench.measuring import Goal, goals_table
 
-PRODUCER, FRAMES, CATCH_UP, LATENCY, MEMORY = PARTS = ("producer", "frames", "catch-up", "latency", "memory")
+PARTS: Final = ("producer", "frames", "symbols", "catch-up", "latency", "memory")
+PRODUCER, FRAMES, SYMBOLS, CATCH_UP, LATENCY, MEMORY = PARTS
 CALM: Final = 1_000
 """Trades a second of the run that has goals."""
 BUSY: Final = 5_000
@@ -35,6 +37,8 @@ def main() -> None:
         goals += compare_producers(console)
     if FRAMES in parts:
         goals += measure_frames(console)
+    if SYMBOLS in parts:
+        goals += measure_symbols(console)
     if CATCH_UP in parts:
         goals += compare_catch_up(console)
     if parts & {LATENCY, MEMORY}:

@@ -54,10 +54,12 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
-    """The stack of the next five tests, in their order, and another one, which the second of them takes down."""
+    """The stack of the next six tests, in their order, and another one, which the third of them takes down."""
+    # A small market, of which a stack loads one finished day.
+    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_DAYS": "1"}
     # A machine without Docker: no engine answers at that address.
-    mine = Pipeline(tmp_path_factory.mktemp("mine") / "home", DOCKER_HOST="unix:///nowhere")
-    other = Pipeline(tmp_path_factory.mktemp("other"))
+    mine = Pipeline(tmp_path_factory.mktemp("mine") / "home", DOCKER_HOST="unix:///nowhere", **market)
+    other = Pipeline(tmp_path_factory.mktemp("other"), **market)
     (other.home / "mine.txt").write_text("not the stack's")
     try:
         starting = [pipeline.start("up") for pipeline in (mine, mine, other)]
@@ -78,6 +80,16 @@ def test_two_at_once_make_one_stack(begun: Begun) -> None:
     assert "docker" not in printed.lower()
     assert printed.count("\n") < 60  # one line per event, not one per check
     assert begun.mine.status()["up"] is True
+
+
+def test_a_finished_day_is_loaded_in_the_background(begun: Begun) -> None:
+    query = "SELECT status, row_count FROM ingests WHERE symbol = 'DOGEUSDT'"
+
+    def loaded() -> list[dict[str, str]]:
+        return begun.mine.done("sql", query, "--format", "csv").rows
+
+    rows = wait_for("the finished day, see logs/backfill.log", loaded, STARTING_SECONDS, 1)
+    assert rows == [{"status": "loaded", "row_count": "17280"}]
 
 
 def test_two_stacks_do_not_meet_and_leave_nothing(begun: Begun) -> None:

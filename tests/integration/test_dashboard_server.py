@@ -42,6 +42,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
                 """,
                 {"newest": NEWEST_S},
             )
+            connection.execute(
+                """
+                INSERT INTO candles (symbol, open_time, open, high, low, close, volume, turnover, trade_count, status)
+                SELECT 'XRPUSDT', to_timestamp(%(newest)s + at), 1, 1, 1, 1, 1, 1, 1, 'forming'
+                FROM unnest(ARRAY[-60, 0, 60, 172800]) AS at
+                """,
+                {"newest": NEWEST_S},
+            )
+            connection.execute("INSERT INTO feed_status VALUES ('XRPUSDT', to_timestamp(%s + 30), 0, 0)", (NEWEST_S,))
         running.start("dashboard")
         yield running
 
@@ -59,6 +68,12 @@ def test_live_candles_are_served_while_history_is_away(stack: RunningStack) -> N
     assert answer["newest"] == NEWEST_S
     assert answer["age_s"] is None
     assert answer["fault"]
+
+
+def test_a_minute_of_the_future_is_not_the_newest(stack: RunningStack) -> None:
+    answer = get(stack, "/api/candles", symbol="XRPUSDT", span=3600).json()
+    assert answer["newest"] == NEWEST_S + 60
+    assert answer["bars"]["t"] == [NEWEST_S - 60, NEWEST_S, NEWEST_S + 60]
 
 
 def test_longer_bars_are_served(stack: RunningStack) -> None:

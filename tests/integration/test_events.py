@@ -5,60 +5,23 @@ Skipped where the Cloud SDK's emulator is not installed: `gcloud components inst
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
-import grpc
 import pytest
-from google.pubsub_v1 import SubscriberClient
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from local.backing.interface import PROJECT
 from local.backing.pubsub import INSTALL, installed_emulator
 from local.waiting import wait_for
 from tests.integration.test_producer import SECONDS, Live
 from tests.support.processes import RunningStack
+from tests.support.subscription import Event, Subscription
 
 EMULATOR = installed_emulator()
 
 pytestmark = pytest.mark.skipif(
     EMULATOR is None, reason=f"NOT TESTED: events, for there is no Pub/Sub emulator here ({INSTALL})"
 )
-
-Event = tuple[str, dict[str, Any]]
-"""The attribute `type`, and the data."""
-
-
-class Subscription:
-    """A subscription that receives the gap events only."""
-
-    def __init__(self, live: Live, name: str) -> None:
-        stack = live.stack.stack
-        channel = grpc.insecure_channel(stack.environ()["PUBSUB_EMULATOR_HOST"])
-        self._client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-        self._path = self._client.subscription_path(PROJECT, name)
-        self._client.create_subscription(
-            request={
-                "name": self._path,
-                "topic": stack.environ()["PIPELINE_EVENTS_TOPIC"],
-                "filter": 'hasPrefix(attributes.type, "gap.")',
-            },
-            timeout=SECONDS,
-        )
-        self.events: list[Event] = []
-
-    def receive(self) -> list[Event]:
-        """All events so far."""
-        answer = self._client.pull(request={"subscription": self._path, "max_messages": 100}, timeout=SECONDS)
-        for item in answer.received_messages:
-            self.events.append((item.message.attributes["type"], json.loads(item.message.data)))
-        if answer.received_messages:
-            ids = [item.ack_id for item in answer.received_messages]
-            self._client.acknowledge(request={"subscription": self._path, "ack_ids": ids}, timeout=SECONDS)
-        return self.events
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +55,7 @@ def lose_a_symbol(live: Live, lost: str) -> None:
 
 
 def test_the_gap_of_a_refused_symbol_arrives(live: Live) -> None:
-    subscription = Subscription(live, "start")
+    subscription = Subscription(live.stack.stack, "start", "gap.")
     live.stack.start("producer")
     symbols = live.stack.stack.symbols()
     live.wait_until_proven(*symbols)
@@ -116,7 +79,7 @@ def test_events_that_cannot_be_sent_hold_no_trade_back(live: Live) -> None:
 
     # The emulator keeps nothing, so its start makes the topic again.
     live.stack.start("pubsub")
-    subscription = Subscription(live, "gaps-after-a-kill")
+    subscription = Subscription(live.stack.stack, "gaps-after-a-kill", "gap.")
     lose_a_symbol(live, symbols[2])
     wait_for(
         "the next gap's event",
@@ -129,7 +92,7 @@ def test_events_that_cannot_be_sent_hold_no_trade_back(live: Live) -> None:
 def test_a_gap_is_opened_and_closed(live: Live) -> None:
     symbols = live.stack.stack.symbols()
     lost = symbols[0]
-    subscription, earlier = Subscription(live, "refusal"), gaps_in_topic(live)
+    subscription, earlier = Subscription(live.stack.stack, "refusal", "gap."), gaps_in_topic(live)
     lose_a_symbol(live, lost)
     live.clear_faults()
     live.wait_until_proven(*symbols)

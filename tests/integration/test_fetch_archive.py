@@ -13,10 +13,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import requests
 
+from bitcoin_pipeline import schemas
 from local.stack.config import LAKE, STAGING
 from local.waiting import wait_for
 from tests.support.fetching import DAY, HEADER, REAL, REAL_CSV, World, busy_day, of_file, peak_rss, processes, raw_name
@@ -368,11 +370,17 @@ def test_a_ban_pauses_the_instance_and_is_reported(world: World) -> None:
     assert world.fetch("BANNEDUSDT") == of_file("BANNEDUSDT", "stored", REAL)
 
 
-def test_a_busy_day_of_90_mb_takes_at_most_128_mib(world: World) -> None:
+def test_busy_days_of_90_mb_at_once_fit_in_the_memory_of_an_instance(world: World) -> None:
     content = busy_day("BUSYUSDT", 90 << 20)
-    world.publish("BUSYUSDT", content)
-    assert world.fetch("BUSYUSDT") == of_file("BUSYUSDT", "stored", content)
-    assert max(peak_rss(pid) for pid in processes(world.running.processes["fetch_archive"].pid)) <= 128 << 20
+    limits = schemas.function_limits("fetch_archive")
+    days = [f"2020-03-{number}" for number in range(25, 25 + limits.concurrency)]
+    for day in days:
+        world.publish("BUSYUSDT", content, day)
+    with ThreadPoolExecutor(len(days)) as pool:
+        answers = list(pool.map(partial(world.fetch, "BUSYUSDT"), days))
+    assert answers == [of_file("BUSYUSDT", "stored", content, day) for day in days]
+    peak = max(peak_rss(pid) for pid in processes(world.running.processes["fetch_archive"].pid))
+    assert peak <= limits.memory_mib * 3 / 4 * (1 << 20)
 
 
 def test_all_faults_of_the_settings_come_at_once_when_the_server_starts(world: World) -> None:

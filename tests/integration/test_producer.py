@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
@@ -25,6 +26,7 @@ from bitcoin_pipeline.bybit.frames import PlainTrade, parse_trade
 from bitcoin_pipeline.live.records import encoded_trade
 from local.checkout import ROOT
 from local.stack.options import SyntheticMarket
+from local.stack.ports import free_ports
 from local.waiting import wait_for
 from tests.support.processes import RunningStack
 from tests.support.simulated.judge import Appended, Made, judge
@@ -311,6 +313,35 @@ def test_wrong_settings_are_told_at_once() -> None:
     assert done.returncode == 2
     for name in ("PIPELINE_SYMBOLS", "PORT", "BYBIT_WS_URL", "KAFKA_BOOTSTRAP_SERVERS"):
         assert name in done.stdout
+
+
+def test_without_a_broker_it_lives_is_not_ready_and_ends_at_once() -> None:
+    ports = free_ports(("health", "kafka"))
+    address = f"http://127.0.0.1:{ports['health']}"
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PIPELINE_SYMBOLS": "BTCUSDT",
+        "PORT": str(ports["health"]),
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['kafka']}",
+    }
+    command = [sys.executable, str(ROOT / "cloudrun" / "producer" / "main.py")]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for("/live", lambda: _status(f"{address}/live") == 200, SECONDS)
+            assert _status(f"{address}/ready") == 503
+            process.terminate()
+            assert process.wait(8) == 0
+        finally:
+            process.kill()
+        assert process.stdout is not None
+        assert process.stdout.read().count('"the broker does not answer"') <= 1
+
+
+def _status(url: str) -> int:
+    try:
+        return requests.get(url, timeout=5).status_code
+    except requests.ConnectionError:
+        return 0
 
 
 def test_a_taken_port_is_an_error(live: Live) -> None:

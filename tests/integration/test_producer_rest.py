@@ -8,6 +8,8 @@ import json
 import pytest
 from aiohttp import web
 
+from bitcoin_pipeline.live.actions import AskServerTime
+from bitcoin_pipeline.times import Instant
 from producer.rest import SPACING_S, RestClient, ban_seconds
 
 
@@ -27,7 +29,7 @@ async def _answered_at(calls: int) -> list[float]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         async with RestClient(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
-            times = await asyncio.gather(*(rest.server_time() for _ in range(calls)))
+            times = await asyncio.gather(*(rest.answer(AskServerTime(Instant(0))) for _ in range(calls)))
         assert times == [1_700_000_000_123_456] * calls
     finally:
         await runner.cleanup()
@@ -63,7 +65,7 @@ async def _answers(*responses: Response, calls: int | None = None) -> tuple[list
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with RestClient(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
-            found = [await rest.server_time() for _ in range(calls or len(responses))]
+            found = [await rest.answer(AskServerTime(Instant(0))) for _ in range(calls or len(responses))]
             return found, len(responses) - len(left), rest.banned_s
     finally:
         await runner.cleanup()

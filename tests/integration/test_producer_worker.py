@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection, serve
 
+from bitcoin_pipeline.live.actions import AskServerTime, Request
 from bitcoin_pipeline.live.feed import LiveFeed
 from bitcoin_pipeline.live.tail import Tail
 from producer.connections import Connections
@@ -53,14 +54,8 @@ class Rest:
 
     banned_s = 0
 
-    async def server_time(self) -> int:
-        return BASE_MS * 1000
-
-    async def recent_trades(self, symbol: str, limit: int) -> None:
-        return None
-
-    async def klines(self, symbol: str, start_us: int, limit: int) -> None:
-        return None
+    async def answer(self, request: Request) -> int | None:
+        return BASE_MS * 1000 if isinstance(request, AskServerTime) else None
 
 
 def workers_of(url: str, writer: Kept, *lists: tuple[str, ...]) -> Connections:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import subprocess
 import sys
@@ -202,3 +205,56 @@ def test_the_start_of_a_stack_reports_the_reason(stack: RunningStack) -> None:
     port = str(free_ports(["nothing"])["nothing"])
     with pytest.raises(StartError, match=r"tables cannot be set up \(.*Connection refused"):
         set_up(stack.stack, "tables", {**stack.environ, "PGPORT": port})
+
+
+LOGINS: Final = {
+    "POSTGRES_LOGINS": "flink_candles=live_writer,page=live_reader",
+    "POSTGRES_PASSWORD_FLINK_CANDLES": "first-of-flink",
+    "POSTGRES_PASSWORD_PAGE": "of-the-page",
+}
+
+
+@pytest.mark.usefixtures("first")
+def test_each_login_has_its_password_and_one_role(stack: RunningStack) -> None:
+    done = {"severity": "INFO", "message": "logins are set up", "logins": ["flink_candles", "page"]}
+    assert run(stack, "tables", **LOGINS)[1][-1] == done
+    with psycopg.connect(conninfo(stack)) as connection:
+        members = connection.execute(
+            "SELECT member::regrole::text, roleid::regrole::text FROM pg_auth_members"
+            " WHERE member::regrole::text IN ('flink_candles', 'page') ORDER BY 1"
+        ).fetchall()
+        plain = "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname IN ('flink_candles', 'page')"
+        assert set(connection.execute(plain).fetchall()) == {(False, False, False)}
+    assert members == [("flink_candles", "live_writer"), ("page", "live_reader")]
+    assert verifies(stack, "flink_candles", "first-of-flink")
+    changed = {
+        **LOGINS,
+        "POSTGRES_LOGINS": "flink_candles=live_writer,page=live_publisher",
+        "POSTGRES_PASSWORD_FLINK_CANDLES": "second-of-flink",
+    }
+    assert run(stack, "tables", **changed)[0] == 0
+    assert verifies(stack, "flink_candles", "second-of-flink")
+    assert not verifies(stack, "flink_candles", "first-of-flink")
+    with psycopg.connect(conninfo(stack)) as connection:
+        query = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member::regrole::text = 'page'"
+        assert connection.execute(query).fetchall() == [("live_publisher",)]
+
+
+def verifies(stack: RunningStack, login: str, password: str) -> bool:
+    """Whether the stored verifier (RFC 5803) is that of the password."""
+    with psycopg.connect(conninfo(stack)) as connection:
+        [(stored,)] = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [login]).fetchall()
+    _, parameters, keys = stored.split("$")
+    iterations, salt = parameters.split(":")
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    return base64.b64encode(hashlib.sha256(client_key).digest()).decode() == keys.split(":")[0]
+
+
+@pytest.mark.usefixtures("first")
+def test_a_wrong_or_incomplete_login_is_named(stack: RunningStack) -> None:
+    code, [line] = run(stack, "tables", POSTGRES_LOGINS="page=postgres")
+    assert (code, line["message"]) == (1, "set-up failed")
+    assert "must be LOGIN=ROLE with a role of live_reader, live_writer, live_publisher" in line["reason"]
+    code, [line] = run(stack, "tables", POSTGRES_LOGINS="page=live_reader")
+    assert line["reason"] == "POSTGRES_PASSWORD_PAGE is not set (the password of a login)"

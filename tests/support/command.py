@@ -50,7 +50,8 @@ class Pipeline:
             for name, value in os.environ.items()
             if name == RUN_VARIABLE or name.startswith(PREFIX) or not name.startswith(ours)
         }
-        return {**environ, **self.variables, "PIPELINE_HOME": str(self.home)}
+        # A test that needs days of the synthetic market loads them itself.
+        return {**environ, "PIPELINE_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command and leave it running."""

@@ -125,7 +125,7 @@ class Stores:
         return self.stack.stack.url("dashboard")
 
     def write(self, candles: Iterable[Candle]) -> None:
-        """Upsert rows as Flink does."""
+        """Upsert rows as Flink does; the feed is proven up to the newest of them at least."""
         columns = [name for name in Candle.__slots__ if name != "open_time_us"]
         values = ", ".join(f"%({name})s" for name in columns)
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in ("symbol", "source"))
@@ -139,6 +139,8 @@ class Stores:
         ]
         with psycopg.connect(conninfo(self.stack)) as connection, connection.cursor() as cursor:
             cursor.executemany(query, rows)
+            newest = max(row["open_time"] for row in rows)
+            cursor.execute("UPDATE feed_status SET proven_until = GREATEST(proven_until, %s)", (newest,))
 
     def prove(self, until_us: int) -> None:
         """Write how far the feed is proven."""

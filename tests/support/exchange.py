@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from local.checkout import ROOT
 from local.exchange.archive.folder import Folder
+from local.exchange.archive.publication import Publication
 from local.exchange.live.frames import frames_of, kline_topic, trade_topic
 from local.exchange.live.market import LiveMarket, recorded_playback, synthetic_playback
 from local.exchange.live.playback import Playback
@@ -83,13 +84,15 @@ class Exchange:
             return [json.loads(line) for line in (await response.text()).splitlines()]
 
 
-def play(playback: Playback, body: Body) -> None:
-    """Run `body` against a simulator of this market."""
+def play(playback: Playback, body: Body, publication: Publication | None = None) -> None:
+    """Run `body` against a simulator of this market, whose archive has the files of `publication`."""
 
     async def run() -> None:
         live = LiveMarket(playback)
         rate_limit = RateLimit(1000, 300, time.monotonic)
-        runner = web.AppRunner(exchange(Folder(Path("/nowhere")), rate_limit, live), shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            exchange(publication or Folder(Path("/nowhere")), rate_limit, live), shutdown_timeout=0.1
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -16,7 +16,6 @@ from uuid import UUID
 from bitcoin_pipeline.amounts import from_units, parse_decimal, plain, plain_units
 from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.bybit.klines import KLINE_PREFIX
-from bitcoin_pipeline.bybit.rest import parse_klines, parse_recent_trades
 from bitcoin_pipeline.live.actions import (
     Action,
     AskKlines,
@@ -29,10 +28,12 @@ from bitcoin_pipeline.live.actions import (
     GapChanged,
     Publish,
     Report,
+    Request,
     SendText,
 )
 from bitcoin_pipeline.live.feed import FeedState, LiveFeed
 from bitcoin_pipeline.live.feed_times import FeedTimes
+from bitcoin_pipeline.live.rest_calls import call_of
 from bitcoin_pipeline.live.symbol_feed import Stage
 from bitcoin_pipeline.live.tail import Tail
 from bitcoin_pipeline.times import Instant
@@ -50,7 +51,8 @@ class World:
 
     `answers_pings`, `answers_rest`, `refused` and `refused_klines` (symbols), `reach` (trades in an answer of REST),
     `sends_klines`, `rest_has_klines`, `rest_lag_ms` (age of REST's data), `rest_off_ms` (error of REST's time) and
-    `status` (of every symbol, by REST) are the switches. `kline_off` is added to the volume of every kline of the
+    `status` (of every symbol, by REST) are the switches; while `holds_times` is set, REST's times come with
+    `release_times` only. `kline_off` is added to the volume of every kline of the
     websocket, in units of 10**-9. `topic`, `records`, `dead`, `reports` and `events` hold what the feed has sent, and
     `asked` the requests to REST.
     """
@@ -101,6 +103,8 @@ class World:
                 {**self._item(symbol), "T": BASE_MS + self.now_ms - age_ms, "i": str(UUID(int=10**6 * number + place))}
                 for number, age_ms in ((3, 3_600_000), (2, 3_590_000), (1, 20_000))
             ]
+        self.holds_times = False
+        self.held_times: deque[Callable[[], list[Action]]] = deque()
         self._later: deque[Callable[[], list[Action]]] = deque()
         self._is_doing = False
 
@@ -151,6 +155,12 @@ class World:
         volume = sum(plain_units(item["v"]) for item in items) + off
         turnover = sum(plain_units(item["v"]) * plain_units(item["p"]) // 10**9 for item in items)
         return [str(start_ms), "1", "1", "1", "1", plain(from_units(volume)), plain(from_units(turnover))]
+
+    def release_times(self) -> None:
+        """REST's times come that were held back."""
+        self._later.extend(self.held_times)
+        self.held_times.clear()
+        self._do([])
 
     def receive(self, text: str) -> None:
         """A message with this text arrives."""
@@ -229,23 +239,22 @@ class World:
                 self.dead.append(json.loads(record))
             case SendText(text):
                 self._hear(json.loads(text))
-            case AskServerTime(asked_at):
+            case AskServerTime():
                 server_us = (BASE_MS + self.now_ms + self.rest_off_ms) * 1000 if self.answers_rest else None
-                self._later.append(lambda: self.feed.server_time(server_us, asked_at, self.clock()))
-            case AskRecentTrades(symbol, asked_at, limit):
+                answers = self.held_times if self.holds_times else self._later
+                answers.append(lambda: self.feed.answered(action, server_us, self.clock()))
+            case AskRecentTrades(symbol, _, limit):
                 name = symbol.removesuffix("USDT")
                 self.asked.append(f"{name} {self.now_ms / 1000:.3f}")
-                page = parse_recent_trades(symbol, self._page(name, limit)) if self.answers_rest else None
-                self._later.append(lambda: self.feed.recent_trades(symbol, page, asked_at, self.clock()))
-            case AskKlines(symbol, asked_at, start_us, limit):
+                self._answer(action, self._page(name, limit) if self.answers_rest else None)
+            case AskKlines(symbol, _, start_us, limit):
                 name = symbol.removesuffix("USDT")
                 self.asked.append(f"{name} klines {seconds(start_us)}")
                 has_klines = self.answers_rest and self.rest_has_klines
-                klines = parse_klines(symbol, self._klines(name, start_us // 1000, limit)) if has_klines else None
-                self._later.append(lambda: self.feed.klines(symbol, klines, asked_at, self.clock()))
-            case AskStatus(symbol):
+                self._answer(action, self._klines(name, start_us // 1000, limit) if has_klines else None)
+            case AskStatus():
                 status = self.status if self.answers_rest else None
-                self._later.append(lambda: self.feed.status(symbol, status, self.clock()))
+                self._later.append(lambda: self.feed.answered(action, status, self.clock()))
             case Disconnect(reason):
                 self.reports.append(f"disconnecting: {reason}")
                 self.disconnect()
@@ -253,6 +262,10 @@ class World:
                 self.reports.append(f"{event} {fields.get('symbol', '')}".strip())
             case GapChanged(gap):
                 self.events.append(f"gap.{gap.state} {gap.symbol.removesuffix('USDT')}")
+
+    def _answer(self, request: Request, envelope: dict[str, Any] | None) -> None:
+        found = None if envelope is None else call_of(request).parse(envelope)
+        self._later.append(lambda: self.feed.answered(request, found, self.clock()))
 
     def _page(self, name: str, limit: int) -> dict[str, Any]:
         until_ms = BASE_MS + self.now_ms - self.rest_lag_ms

@@ -50,9 +50,12 @@ class RunningStack:
         *,
         market: SyntheticMarket = SyntheticMarket(),  # noqa: B008  # frozen
         variables: Mapping[str, str] | None = None,
+        airflow: bool = False,
     ) -> None:
         images = chosen(os.environ) if in_containers() else None
-        self.stack = StackConfig(home, free_ports(PORTS), archive_dir, capture, speed, market, images=images)
+        self.stack = StackConfig(
+            home, free_ports(PORTS), archive_dir, capture, speed, market, airflow=airflow, images=images
+        )
         self.names = names
         self.variables = dict(variables or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

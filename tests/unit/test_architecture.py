@@ -14,7 +14,6 @@ from local.checkout import ROOT
 from tests.support.house import (
     ADAPTERS,
     CORE,
-    DEPLOYABLE_KINDS,
     FLOORS,
     LIBRARIES,
     LOCK_NAMES,
@@ -150,7 +149,7 @@ def test_deployables_install_what_they_import(
 def test_every_tool_finds_the_packages_of_deployables(
     sources: dict[PurePosixPath, str], project: dict[str, Any]
 ) -> None:
-    folders = {str(part_of(path)) for path in sources if path.parts[0] in DEPLOYABLE_KINDS}
+    folders = {str(part_of(path)) for path in sources if is_deployable(part_of(path))}
     tools = project["tool"]
     for paths in (tools["ruff"]["src"], tools["mypy"]["mypy_path"], tools["pytest"]["ini_options"]["pythonpath"]):
         assert set(paths) - {".", "src"} == folders

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from bitcoin_pipeline.adapters.stdout import log
+from bitcoin_pipeline.times import SECOND_US
 from dashboard.cache import Cache
 from dashboard.clock import Clock, elapsed_s
 from dashboard.coverage import Coverage
@@ -110,7 +111,8 @@ class Backend:
 
     def _push(self) -> None:
         for symbol, trades in self._trades.taken().items():
-            self.hub.put_trades(symbol, trades)
+            if shown := [trade for trade in trades if self.cache.is_proven(symbol, trade.time_us // SECOND_US)]:
+                self.hub.put_trades(symbol, shown)
         self.hub.send()
         self._pushed_at = self._clock()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,12 @@ from dashboard.tables import BarQuery, CandleTables
 
 FIRST_S: Final = 1_546_300_800
 """2019-01-01: the exchange's archive begins in that year, so no search goes further back."""
+
+
+AHEAD_S: Final = MINUTE_S
+"""How far a live minute may open after the proven time of its symbol's feed to be shown."""
+MAX_WAITING_ROWS: Final = 3000
+"""Upper bound on a symbol's rows that wait for a proof, two days of minutes; the latest beyond it are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class Cache:
         self.history = History(source, self._tables, max_rows, self.newest_s, clock, patience_s)
         self._read_ahead = read_ahead
         self._minutes: dict[str, LiveMinutes] = {}
+        self._proven_s: dict[str, int] = {}
+        self._waiting: dict[str, dict[tuple[int, Source], StoredCandle]] = {}
         # The next view writes to DuckDB what came since the last one. Views write one after the other; the event loop
         # shares only the second lock with them, which is held for moments.
         self._writing, self._taking = threading.Lock(), threading.Lock()
@@ -75,10 +83,16 @@ class Cache:
         self.history.close()
 
     def take(self, rows: Iterable[StoredCandle]) -> list[StoredCandle]:
-        """Add rows of Postgres; returns those that are new or changed, and of the live days."""
+        """Add rows of Postgres; returns those that are new or changed, and of the live days.
+
+        A minute after the proven time waits for `prove`, as a trade with a time in the future may have opened it.
+        """
         changed = []
         for row in rows:
             candle = row.candle
+            if not self.is_proven(candle.symbol, candle.open_time_us // SECOND_US):
+                self._wait(row)
+                continue
             minutes = self._minutes.setdefault(candle.symbol, LiveMinutes())
             since_s = minutes.since_s
             if not minutes.take(candle):
@@ -92,6 +106,27 @@ class Cache:
                     for key in [key for key in unwritten if key[0] < minutes.since_s]:
                         del unwritten[key]
         return changed
+
+    def prove(self, proven_s: Mapping[str, int]) -> list[StoredCandle]:
+        """Set up to where each symbol's feed is proven; returns the rows that have waited for it and are new."""
+        self._proven_s |= proven_s
+        due = []
+        for symbol in proven_s.keys() & self._waiting.keys():
+            waiting = self._waiting[symbol]
+            due += [waiting.pop(key) for key in sorted(waiting) if self.is_proven(symbol, key[0])]
+        return self.take(due)
+
+    def is_proven(self, symbol: str, time_s: int) -> bool:
+        """Whether a time is not after the proven time of the symbol's feed, or no feed of it is known."""
+        proven_s = self._proven_s.get(symbol)
+        return proven_s is None or time_s <= proven_s + AHEAD_S
+
+    def _wait(self, row: StoredCandle) -> None:
+        candle = row.candle
+        waiting = self._waiting.setdefault(candle.symbol, {})
+        waiting[candle.open_time_us // SECOND_US, candle.source] = row
+        if len(waiting) > MAX_WAITING_ROWS:
+            del waiting[max(waiting)]
 
     def live(self, symbol: str) -> LiveMinutes | None:
         """The live minutes of a symbol; None without any."""

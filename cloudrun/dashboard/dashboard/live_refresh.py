@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.times import Instant
+from bitcoin_pipeline.times import SECOND_US, Instant
 from dashboard.cache import Cache
 from dashboard.clock import Clock, elapsed_s
 from dashboard.feed_state import FeedStates
@@ -79,8 +79,10 @@ class LiveRefresh:
             began_at = self._clock()
             try:
                 rows, feeds = await loop.run_in_executor(self._thread, self._read, began_at)
-                await self._take(rows)
                 self._feeds.take(feeds)
+                proven_s = {symbol: feed.proven_us // SECOND_US for symbol, feed in feeds.items()}
+                self._hub.put_candles(self._cache.prove(proven_s))
+                await self._take(rows)
                 self._push()
                 if self.fault:
                     log("INFO", "postgres answers again")

@@ -29,10 +29,16 @@ SELECT symbol, open_time, source, open, high, low, close, volume, turnover, trad
 FROM candles
 """
 
-# Each symbol's newest two UTC days; older minutes are history.
+# Each symbol's newest two UTC days; older minutes are history. A minute well after the proven time is not the newest: a
+# trade with a time in the future has opened it.
 _RECENT: Final = f"""
 WITH newest AS (
-  SELECT symbol AS of, date_trunc('day', max(open_time), 'UTC') - interval '1 day' AS since FROM candles GROUP BY symbol
+  SELECT candles.symbol AS of, date_trunc('day', COALESCE(
+      max(open_time) FILTER (WHERE proven_until IS NULL OR open_time <= proven_until + interval '1 minute'),
+      min(open_time)
+    ), 'UTC') - interval '1 day' AS since
+  FROM candles LEFT JOIN feed_status ON feed_status.symbol = candles.symbol
+  GROUP BY candles.symbol
 )
 {_COLUMNS} JOIN newest ON symbol = of AND open_time >= since ORDER BY updated_at
 """  # noqa: S608  # the SQL is constant

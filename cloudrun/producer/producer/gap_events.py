@@ -38,7 +38,12 @@ class GapEvents:
             self._client.stop()
 
     def publish(self, gap: Gap) -> None:
-        """Publish that a gap was opened, changed or closed."""
+        """Log and publish that a gap was opened, changed or closed."""
+        fields = {"symbol": gap.symbol, "gap_id": gap.gap_id, "from_us": gap.from_us, "to_us": gap.to_us}
+        if gap.state == "closed":
+            log("INFO", "gap closed", **fields)
+        else:
+            log("WARNING", "gap opened", **fields)
         if self._topic:
             self._thread.submit(self._publish, gap).add_done_callback(_log_failure)
 

@@ -1,11 +1,11 @@
 """The health port: /live answers 200 while the process works, /ready while trades are proven.
 
-Part of the producer.
+Part of the producer. It is served from the start on, also while the broker is away.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -14,13 +14,19 @@ from producer.connections import Connections
 
 
 @asynccontextmanager
-async def serve_health(connections: Connections, host: str, port: int) -> AsyncIterator[None]:
-    """Serve on host and port as long as the context lasts. Raises OSError when the port is taken."""
+async def serve_health(found: Callable[[], Connections | None], host: str, port: int) -> AsyncIterator[None]:
+    """Serve on host and port as long as the context lasts. Raises OSError when the port is taken.
+
+    `found` returns the connections, None before there are any.
+    """
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     async def ready(request: web.Request) -> web.Response:
+        connections = found()
+        if connections is None:
+            return web.json_response({"status": "the broker does not answer"}, status=503)
         return web.json_response(connections.state(), status=200 if connections.is_ready() else 503)
 
     application = web.Application()

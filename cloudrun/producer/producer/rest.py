@@ -17,23 +17,9 @@ import aiohttp
 import orjson
 
 from bitcoin_pipeline.adapters.stdout import log
-from bitcoin_pipeline.bybit.klines import Kline
-from bitcoin_pipeline.bybit.rest import (
-    INSTRUMENT_PATH,
-    KLINE_PATH,
-    RECENT_TRADES_PATH,
-    SERVER_TIME_PATH,
-    TOO_MANY_VISITS,
-    EnvelopeError,
-    RecentTrades,
-    instrument_query,
-    klines_query,
-    parse_instrument_status,
-    parse_klines,
-    parse_recent_trades,
-    parse_server_time,
-    recent_trades_query,
-)
+from bitcoin_pipeline.bybit.rest import TOO_MANY_VISITS, EnvelopeError
+from bitcoin_pipeline.live.actions import Request
+from bitcoin_pipeline.live.rest_calls import call_of
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 CONCURRENT_CALLS: Final = 10
@@ -76,24 +62,9 @@ class RestClient:
     ) -> None:
         await self._session.close()
 
-    async def server_time(self) -> int | None:
-        """The exchange's time, in microseconds UTC."""
-        return await self._call(SERVER_TIME_PATH, {}, parse_server_time)
-
-    async def recent_trades(self, symbol: str, limit: int) -> RecentTrades | None:
-        """A symbol's last trades, at most `limit`."""
-        query = recent_trades_query(symbol, limit)
-        return await self._call(RECENT_TRADES_PATH, query, lambda envelope: parse_recent_trades(symbol, envelope))
-
-    async def klines(self, symbol: str, start_us: int, limit: int) -> list[Kline] | None:
-        """A symbol's one-minute klines, at most `limit`, from `start_us` on."""
-        query = klines_query(symbol, start_us, limit)
-        return await self._call(KLINE_PATH, query, lambda envelope: parse_klines(symbol, envelope))
-
-    async def status(self, symbol: str) -> str | None:
-        """A symbol's status; None also if it is not listed."""
-        query = instrument_query(symbol)
-        return await self._call(INSTRUMENT_PATH, query, lambda envelope: parse_instrument_status(symbol, envelope))
+    async def answer(self, request: Request) -> Any:
+        """What `LiveFeed.answered` takes as the answer to the request."""
+        return await self._call(*call_of(request))
 
     async def _call(self, path: str, query: Mapping[str, str], parse: Callable[[Any], T]) -> T | None:
         try:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.adapters.kafka import BrokerError, SilentBrokerError, partitions, read
 from bitcoin_pipeline.live.tail import Tail
 
 _TIMEOUT_S: Final = 30.0
+_FIND_S: Final = 3.0
+"""Time limit of the first answer of the broker; the end of the process waits for it."""
+_AWAY: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 _FETCH_WAIT_MS: Final = 10
 _WINDOWS: Final = (2_000, 20_000, 200_000)
 """Records per partition to read back; the next number is tried where a symbol's open minute begins further back."""
@@ -23,7 +26,8 @@ _WINDOWS: Final = (2_000, 20_000, 200_000)
 def read_tail(client: Mapping[str, str], symbols: Sequence[str]) -> tuple[Tail, int]:
     """The state at the topic's end, as far back as every symbol's open minute, and the number of partitions.
 
-    `client`: the options of librdkafka that find the broker. Raises BrokerError.
+    `client`: the options of librdkafka that find the broker. Raises SilentBrokerError if the broker is away, and
+    BrokerError.
     """
     consumer = Consumer(
         {
@@ -37,16 +41,25 @@ def read_tail(client: Mapping[str, str], symbols: Sequence[str]) -> tuple[Tail, 
         }
     )
     try:
-        found = partitions(consumer, names.TRADES_TOPIC, _TIMEOUT_S)
+        found = _partitions(consumer)
         for window in _WINDOWS:
             tail, is_whole = _read_back(consumer, found, window)
             if is_whole or tail.is_read_back(symbols):
                 break
-    except (KafkaException, SilentBrokerError) as error:
+    except KafkaException as error:
         raise BrokerError(f"the topic {names.TRADES_TOPIC} cannot be read: {error}") from error
     finally:
         consumer.close()
     return tail, len(found)
+
+
+def _partitions(consumer: Consumer) -> list[int]:
+    try:
+        return partitions(consumer, names.TRADES_TOPIC, _FIND_S)
+    except KafkaException as error:
+        if error.args[0].code() in _AWAY:
+            raise SilentBrokerError(str(error)) from error
+        raise
 
 
 def _read_back(consumer: Consumer, numbers: Sequence[int], window: int) -> tuple[Tail, bool]:

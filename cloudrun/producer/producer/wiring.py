@@ -9,12 +9,14 @@ import asyncio
 import random
 import secrets
 import signal
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
 import orjson
 
+from bitcoin_pipeline.adapters.kafka import SilentBrokerError
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.bybit.session_times import SessionTimes
 from bitcoin_pipeline.live.feed import LiveFeed
@@ -41,22 +43,39 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    connections: Connections | None = None
     async with AsyncExitStack() as at_exit:
+        await at_exit.enter_async_context(serve_health(lambda: connections, settings.host, settings.port))
         client = {**settings.client_config(), "client.id": CLIENT_ID}
-        tail, partitions = await asyncio.to_thread(read_tail, client, settings.symbols)
+        found = await _topic(client, settings.symbols, stop)
+        if found is None:
+            return
+        tail, partitions = found
         writer = TopicWriter(client, partitions)
         rest = await at_exit.enter_async_context(RestClient(settings.rest_url.rstrip("/")))
         gap_events = at_exit.enter_context(GapEvents(settings.events_topic))
         url = settings.ws_url.rstrip("/")
         workers = [Worker(feed, writer, rest, gap_events, url) for feed in feeds_of(settings, tail)]
         connections = Connections(workers, writer, rest)
-        await at_exit.enter_async_context(serve_health(connections, settings.host, settings.port))
         log("INFO", "producer started", symbols=settings.symbols, partitions=partitions, port=settings.port)
         try:
             await connections.run(stop)
         finally:
             unsent = await asyncio.to_thread(writer.flush, FLUSH_SECONDS)
             log("ERROR" if unsent else "INFO", "producer stopped", unsent=unsent)
+
+
+async def _topic(client: Mapping[str, str], symbols: Sequence[str], stop: asyncio.Event) -> tuple[Tail, int] | None:
+    """The topic's tail and number of partitions, once the broker answers; None if `stop` is set before."""
+    is_away = False
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(read_tail, client, symbols)
+        except SilentBrokerError as error:
+            if not is_away:
+                log("ERROR", "the broker does not answer", reason=str(error))
+            is_away = True
+    return None
 
 
 def feeds_of(settings: Settings, tail: Tail) -> list[LiveFeed]:

@@ -27,6 +27,7 @@ from bitcoin_pipeline.live.actions import (
     GapChanged,
     Publish,
     Report,
+    Request,
     SendText,
 )
 from bitcoin_pipeline.live.feed import FeedState, LiveFeed
@@ -152,17 +153,8 @@ class Worker:
         except (OSError, WebSocketException):
             return  # the loop that reads the socket handles its end
 
-    async def _ask(self, request: AskServerTime | AskRecentTrades | AskKlines | AskStatus) -> None:
-        feed, rest = self._feed, self._rest
-        match request:
-            case AskServerTime(asked_at):
-                await self._do(feed.server_time, await rest.server_time(), asked_at)
-            case AskRecentTrades(symbol, asked_at, limit):
-                await self._do(feed.recent_trades, symbol, await rest.recent_trades(symbol, limit), asked_at)
-            case AskKlines(symbol, asked_at, start_us, limit):
-                await self._do(feed.klines, symbol, await rest.klines(symbol, start_us, limit), asked_at)
-            case AskStatus(symbol):
-                await self._do(feed.status, symbol, await rest.status(symbol))
+    async def _ask(self, request: Request) -> None:
+        await self._do(self._feed.answered, request, await self._rest.answer(request))
 
 
 async def _read_in_batches(transport: asyncio.Transport) -> None:

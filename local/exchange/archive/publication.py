@@ -45,6 +45,31 @@ class Publication(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """The files of two publications; where both have a day, the file of `over` is published."""
+
+    over: Publication
+    under: Publication
+
+    @property
+    def keys_per_page(self) -> int:
+        """The smaller one of both numbers."""
+        return min(self.over.keys_per_page, self.under.keys_per_page)
+
+    def symbols(self) -> list[str]:
+        """Every symbol with a file, in order."""
+        return sorted({*self.over.symbols(), *self.under.symbols()})
+
+    def days(self, symbol: str) -> list[dt.date]:
+        """Every day of `symbol` that has a file, in order."""
+        return sorted({*self.over.days(symbol), *self.under.days(symbol)})
+
+    async def path(self, symbol: str, day: dt.date) -> Path | None:
+        """The file of a day; None when it is not published."""
+        return await self.over.path(symbol, day) or await self.under.path(symbol, day)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenFile:
     """A published file that is held open, so that its replacement on disk does not change what is read.
 

@@ -6,11 +6,11 @@ Part of the exchange simulator.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import orjson
 
@@ -23,6 +23,23 @@ _KEPT_MINUTES: Final = 3 * 1440
 
 _KLINE: Final = ("open", "high", "low", "close", "volume", "turnover")
 """The keys of a pushed kline in the order of the values of REST's klines, after the start."""
+
+
+_HOUR_MS: Final = 60 * MINUTE_MS
+_PAST_HOURS: Final = 24
+"""Number of hours before the first requested minute in which an earlier trade is searched for its open."""
+
+
+class Past(Protocol):
+    """What a market has traded before it was played."""
+
+    def before(self, symbol: str, time_ms: int, limit: int) -> list[dict[str, Any]]:
+        """The last `limit` trades before a whole second, in matching order, in the form of a frame's `data`."""
+        ...
+
+    def minutes(self, symbol: str, hour: int) -> Mapping[int, MinuteSums]:
+        """The sums of each minute with trades in one hour, counted from the epoch, by the minute's start."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,12 +58,15 @@ class TradeHistory:
 
     Objects that are no trade (a price that is not a number, a missing time) are skipped. Memory is bounded; all trades
     go to one file per symbol in `folder`, and a file of an earlier process is replaced. `whole_from_ms`: the recording
-    begins within the minute before it, whose trades are not all here.
+    begins within the minute before it, whose trades are not all here. `past`: the market's trades before
+    `played_from_ms`, the start of a minute; last trades and klines reach back into it.
     """
 
-    def __init__(self, folder: Path, whole_from_ms: int = 0) -> None:
+    def __init__(self, folder: Path, whole_from_ms: int = 0, past: Past | None = None, played_from_ms: int = 0) -> None:
         self._folder = folder
         self._whole_from_ms = whole_from_ms
+        self._past = past
+        self._played_from_ms = played_from_ms
         self._symbols: dict[str, _SymbolHistory] = {}
 
     def add(self, trades: Iterable[dict[str, Any]]) -> None:
@@ -77,10 +97,12 @@ class TradeHistory:
         """The last `limit` trades up to `until_ms`, newest first, in the form of a frame's `data`."""
         stored = self._symbols.get(symbol)
         trades = sorted(stored.recent.values(), key=_time) if stored else []
+        if self._past and len(trades) < RECENT_TRADES:
+            trades = self._past.before(symbol, self._played_from_ms, RECENT_TRADES - len(trades)) + trades
         return [trade for trade in reversed(trades) if trade["T"] <= until_ms][:limit]
 
     def klines(self, symbol: str, from_ms: int, to_ms: int, until_ms: float = math.inf) -> Iterator[list[str]]:
-        """The minutes that begin between two times, newest first, back to the first minute with trades.
+        """The minutes that begin between two times, newest first, back to the first minute with trades, if any.
 
         Each is `[start, open, high, low, close, volume, turnover]`, also a minute without trades. Its open is the close
         of the minute before, which counts for high and low. A kline that was played has the minute's trades from before
@@ -105,10 +127,11 @@ class TradeHistory:
             yield [*kline[:5], plain(volume), plain(turnover)]
 
     def _own_klines(self, symbol: str, from_ms: int, to_ms: int) -> Iterator[list[str]]:
-        stored = self._symbols.get(symbol)
-        minutes = sorted(stored.minutes.items(), reverse=True) if stored else []
+        minutes = self._minutes(symbol, from_ms)
+        earlier = next(minutes, None)
         next_ms = floor_ms(to_ms)
-        for place, (minute_ms, minute) in enumerate(minutes):
+        while earlier is not None:
+            (minute_ms, minute), earlier = earlier, next(minutes, None)
             if minute_ms > next_ms:
                 continue
             close = plain(minute.close)
@@ -116,9 +139,23 @@ class TradeHistory:
                 yield [str(empty_ms), close, close, close, close, "0", "0"]
             if minute_ms < from_ms:
                 return
-            opened = minutes[place + 1][1].close if place + 1 < len(minutes) else minute.first
+            opened = earlier[1].close if earlier else minute.first
             yield [str(minute_ms), *minute.prices(opened), plain(minute.volume), plain(minute.turnover)]
             next_ms = minute_ms - MINUTE_MS
+
+    def _minutes(self, symbol: str, from_ms: int) -> Iterator[tuple[int, MinuteSums]]:
+        """The sums of the minutes with trades, newest first, back to one before `from_ms`."""
+        stored = self._symbols.get(symbol)
+        played = sorted(stored.minutes.items(), reverse=True) if stored else []
+        yield from played
+        if self._past is None:
+            return
+        before_ms = played[-1][0] if played else self._played_from_ms
+        for hour in range((before_ms - 1) // _HOUR_MS, from_ms // _HOUR_MS - _PAST_HOURS - 1, -1):
+            past = self._past.minutes(symbol, hour)
+            yield from (
+                (minute_ms, past[minute_ms]) for minute_ms in sorted(past, reverse=True) if minute_ms < before_ms
+            )
 
     def file(self, symbol: str) -> Path | None:
         """The file with all trades of `symbol` so far, one JSON object a line; None before the first trade."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -79,12 +79,15 @@ def _positive_decimal(text: str) -> Decimal | None:
     return value if value is not None and value > 0 else None
 
 
-def with_klines(frames: Iterable[Frame]) -> Iterator[Frame]:
+def with_klines(
+    frames: Iterable[Frame], price_before: Callable[[str], Decimal | None] = lambda symbol: None
+) -> Iterator[Frame]:
     """The frames of trades, which ascend by time, with the frames of their symbols' klines between them.
 
     A symbol's klines are pushed at one phase of the second, from 0.1 to 1 s after its start: when trades came since the
     last push, and after the end of each minute, then with `confirm`. They begin with the symbol's first trade and end
-    with the minute of the last trade of all.
+    with the minute of the last trade of all. `price_before`: the price of a symbol's last trade before all frames, at
+    which its first kline opens; None where it is unknown.
     """
     pushes: list[tuple[int, str]] = []
     symbols: dict[str, _SymbolKlines] = {}
@@ -96,7 +99,7 @@ def with_klines(frames: Iterable[Frame]) -> Iterator[Frame]:
         symbol = frame.trades[0]["s"]
         klines = symbols.get(symbol)
         if klines is None:
-            klines = symbols[symbol] = _SymbolKlines(symbol, frame.trades[0])
+            klines = symbols[symbol] = _SymbolKlines(symbol, frame.trades[0], price_before(symbol))
             heapq.heappush(pushes, (klines.push_ms, symbol))
         if klines.add(frame):
             heapq.heappush(pushes, (klines.push_ms, symbol))
@@ -116,13 +119,13 @@ def _pushed(pushes: list[tuple[int, str]], symbols: dict[str, _SymbolKlines], be
 class _SymbolKlines:
     """The open kline of one symbol. `push_ms`: the time of its next push."""
 
-    def __init__(self, symbol: str, first: Mapping[str, Any]) -> None:
+    def __init__(self, symbol: str, first: Mapping[str, Any], price_before: Decimal | None) -> None:
         self._topic: Final = kline_topic(symbol)
         self._phase_ms: Final = _FIRST_PHASE_MS + zlib.crc32(symbol.encode()) % (_SECOND_MS - _FIRST_PHASE_MS)
         self._waiting: deque[Frame] = deque()
         self._minutes: dict[int, MinuteSums] = {}
         self._minute_ms = floor_ms(first["T"])
-        self._opened = Decimal(first["p"])
+        self._opened = Decimal(first["p"]) if price_before is None else price_before
         self.push_ms = self._closing_ms()
 
     def add(self, frame: Frame) -> bool:

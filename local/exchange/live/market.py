@@ -20,6 +20,7 @@ from local.exchange.live.faults import BURST, GARBAGE_KINDS, LiveFault, LiveFaul
 from local.exchange.live.frames import frames_of, trade_topic
 from local.exchange.live.garbage import absurd_trade_text, garbage_text
 from local.exchange.live.history import TradeHistory
+from local.exchange.live.klines import floor_ms
 from local.exchange.live.playback import Playback
 from local.exchange.live.rest import RestHost
 from local.exchange.live.sources import Capture, Days, SyntheticMarket, symbols_of
@@ -142,9 +143,12 @@ def synthetic_playback(
 ) -> Playback:
     """The playback of the synthetic market, started, at the time of day plus `offset_ms`, with or without clients.
 
-    `wall` returns the time of day in seconds since the epoch.
+    It begins with the current minute, so that the klines of this minute are whole. `wall` returns the time of day in
+    seconds since the epoch.
     """
     clock = WallClock(wall, offset_ms)
-    playback = Playback(market, clock, TradeHistory(history_folder), int(clock.due_ms()), waits=False)
+    first_ms = floor_ms(int(clock.due_ms()))
+    history = TradeHistory(history_folder, past=market, played_from_ms=first_ms)
+    playback = Playback(market, clock, history, first_ms, waits=False)
     playback.start()
     return playback

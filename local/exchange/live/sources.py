@@ -10,18 +10,31 @@ import gzip
 import heapq
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bitcoin_pipeline.amounts import plain
+import numpy as np
+
+from bitcoin_pipeline.amounts import from_units, plain
 from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.names import archive_file
+from bitcoin_pipeline.times import MINUTE_US
 from bitcoin_pipeline.trade import Trade
 from local.exchange.live.frames import Frame, frames_of, kline_topic, read_capture, trade_topic
-from local.exchange.live.klines import MINUTE_MS, floor_ms, with_klines
-from local.exchange.synthetic.second import synthetic_burst, synthetic_second, tick_direction
+from local.exchange.live.klines import MINUTE_MS, MinuteSums, floor_ms, with_klines
+from local.exchange.synthetic.fills import scaled
+from local.exchange.synthetic.profiles import profile_of
+from local.exchange.synthetic.second import (
+    fills_of_hour,
+    synthetic_burst,
+    synthetic_second,
+    tick_direction,
+    trades_before,
+)
 
 FindFile = Callable[[str, dt.date], Awaitable[Path | None]]
 """Returns the archive file of a symbol and day, None for a day that is not published."""
@@ -138,7 +151,11 @@ _FRAME_TRADES: Final = 1.6
 
 
 class SyntheticMarket:
-    """A market without end: `symbols` have equal rates, and their trades depend on the seed and the second only."""
+    """A market without end and without a beginning: `symbols` have equal rates.
+
+    Its trades are those of the synthetic archive with the same rate and seed. They depend on the second only, so that a
+    market that was not played in some time has traded in it nevertheless.
+    """
 
     def __init__(self, symbols: tuple[str, ...], trades_per_second: float, seed: int) -> None:
         self._symbols = symbols
@@ -152,8 +169,22 @@ class SyntheticMarket:
 
     def frames(self, from_ms: int) -> Iterator[Frame]:
         """The frames from the first whole second at or after `from_ms` on, without end, with the klines of these."""
-        self._second = -(-from_ms // 1000)
-        return with_klines(self._trade_frames())
+        first = self._second = -(-from_ms // 1000)
+
+        def price_before(symbol: str) -> Decimal | None:
+            return next((Decimal(trade["p"]) for trade in self.before(symbol, first * 1000, 1)), None)
+
+        return with_klines(self._trade_frames(), price_before)
+
+    def before(self, symbol: str, time_ms: int, limit: int) -> list[dict[str, Any]]:
+        """The last `limit` trades before a whole second, in matching order, in the form of a frame's `data`."""
+        if symbol not in self._symbols:
+            return []
+        return trades_before(symbol, time_ms // 1000, self._rate, self._seed, limit)
+
+    def minutes(self, symbol: str, hour: int) -> dict[int, MinuteSums]:
+        """The sums of each minute with trades in one hour, which is counted from the epoch, by the minute's start."""
+        return _minutes_of_hour(symbol, hour, self._rate, self._seed) if symbol in self._symbols else {}
 
     def _trade_frames(self) -> Iterator[Frame]:
         every = max(1, round(self._rate / _FRAME_TRADES)) if len(self._symbols) >= _MANY else 0
@@ -177,3 +208,30 @@ class SyntheticMarket:
     def _trades(self, symbol: str) -> Iterator[dict[str, Any]]:
         made = synthetic_second(symbol, self._second, self._rate, self._seed)
         return heapq.merge(made, *self._bursts.pop(symbol, []), key=lambda trade: trade["T"])
+
+
+@lru_cache(256)
+def _minutes_of_hour(symbol: str, hour: int, rate: float, seed: int) -> dict[int, MinuteSums]:
+    profile = profile_of(symbol)
+    assert profile is not None
+    (price_decimals, _), (size_decimals, _) = scaled(profile.tick), scaled(profile.lot)
+    fills = fills_of_hour(symbol, hour, rate, seed)
+    if not len(fills):
+        return {}
+    minutes = fills.time_us // MINUTE_US
+    starts = np.flatnonzero(np.diff(minutes, prepend=-1))
+    prices = [
+        fills.price[starts],
+        np.maximum.reduceat(fills.price, starts),
+        np.minimum.reduceat(fills.price, starts),
+        fills.price[np.append(starts[1:], len(fills)) - 1],
+    ]
+    found = {}
+    volumes, turnovers = np.add.reduceat(fills.size, starts), np.add.reduceat(fills.price * fills.size, starts)
+    for place, minute in enumerate(minutes[starts].tolist()):
+        first, high, low, close = (from_units(int(price[place]), price_decimals) for price in prices)
+        volume = from_units(int(volumes[place]), size_decimals)
+        turnover = from_units(int(turnovers[place]), price_decimals + size_decimals)
+        start_ms = minute * MINUTE_MS
+        found[start_ms] = MinuteSums(first, high, low, close, start_ms, volume, turnover)
+    return found

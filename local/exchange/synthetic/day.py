@@ -1,4 +1,4 @@
-"""The synthetic trades of a symbol's day.
+"""The synthetic trades of a symbol's day, whole or in part.
 
 Part of the exchange simulator; tests and benchmarks import it too. The same symbol, day, seed and number of trades give
 the same trades, for one version of numpy.
@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -22,19 +22,117 @@ from bitcoin_pipeline.amounts import from_units
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, day_start_us
 from bitcoin_pipeline.trade import TakerSide, Trade, turnover_of
 from local.exchange.synthetic.eras import Era, era_of
-from local.exchange.synthetic.profiles import PROFILES, Profile
+from local.exchange.synthetic.fills import Fills, Floats, Integers, make_fills, scaled
+from local.exchange.synthetic.price import price_in_ticks
+from local.exchange.synthetic.profiles import PROFILES, Profile, profile_of
 
-Integers = NDArray[np.int64]
+BUSY_FROM: Final = dt.date(2026, 1, 1)
+"""The first day on which the archive has what the live market trades: evenly around the clock, at the live rate.
+
+Earlier days are smaller, and their minutes differ. No live market is expected to run on a clock of that time.
+"""
+
+_BLOCK: Final = 1024
+"""Number of trades that are made at once; each block has a random generator of its own."""
 
 _MINUTES: Final = DAY_US // MINUTE_US
 
 
+@dataclass(frozen=True, slots=True)
+class DayPlan:
+    """What a symbol's day consists of: exactly `trades` trades, in files of `era`.
+
+    `is_even`: they come evenly around the clock; otherwise minutes differ, and some are empty.
+    """
+
+    profile: Profile
+    day: dt.date
+    trades: int
+    seed: int
+    era: Era
+    is_even: bool
+
+    def between(self, from_us: int, to_us: int) -> tuple[int, int]:
+        """The indices of the trades from a time of the day up to another one, as of a slice.
+
+        Both times are whole seconds since the epoch, in microseconds.
+        """
+        return self._index(from_us), self._index(to_us)
+
+    def fills(self, start: int, end: int) -> Fills:
+        """The trades from index `start` up to, but without, `end`."""
+        if start >= end:
+            return _block(self, 0).part(0, 0)
+        first = start // _BLOCK
+        blocks = [_block(self, number) for number in range(first, -(-end // _BLOCK))]
+        return Fills.joined(blocks).part(start - first * _BLOCK, end - first * _BLOCK)
+
+    def _index(self, time_us: int) -> int:
+        """The index of the first trade at or after a time."""
+        since_us = time_us - day_start_us(self.day)
+        if since_us >= DAY_US or not self.trades:
+            return self.trades
+        share = since_us / DAY_US
+        if not self.is_even:
+            share = float(np.interp(since_us, _MINUTE_STARTS, _activity(self.profile.symbol, self.day, self.seed)))
+        # The block before is looked at too, as a share is rounded.
+        first = max(0, int(share * self.trades - 1) // _BLOCK)
+        for number in range(first, self._blocks()):
+            block = _block(self, number)
+            if block.time_us[-1] >= time_us:
+                return number * _BLOCK + int(np.searchsorted(block.time_us, time_us))
+        return self.trades
+
+    def _blocks(self) -> int:
+        return -(-self.trades // _BLOCK)
+
+    def times(self, shares: Floats) -> Integers:
+        """The times at which these shares of the day's trades were made, rounded down as the files of `era` have it."""
+        if self.is_even:
+            since_us = (shares * DAY_US).astype(np.int64)
+        else:
+            activity = _activity(self.profile.symbol, self.day, self.seed)
+            since_us = np.interp(shares, activity, _MINUTE_STARTS).astype(np.int64)
+        precision_us = 10 ** (6 - self.era.time_decimals)
+        times: Integers = day_start_us(self.day) + np.minimum(since_us, DAY_US - 1) // precision_us * precision_us
+        return times
+
+
+@lru_cache(1024)
+def _block(plan: DayPlan, number: int) -> Fills:
+    first = number * _BLOCK
+    count = min(_BLOCK, plan.trades - first)
+    key = zlib.crc32(plan.profile.symbol.encode())
+    random = np.random.default_rng([plan.seed, key, plan.day.toordinal(), number])
+    fills = make_fills(
+        random,
+        plan.profile,
+        count,
+        lambda places: plan.times((first + places * count) / max(plan.trades, 1)),
+        lambda times: price_in_ticks(plan.profile, plan.seed, times),
+    )
+    fills.order[:] += first
+    return fills
+
+
+_MINUTE_STARTS: Final = np.arange(_MINUTES + 1, dtype=np.float64) * MINUTE_US
+
+
+@lru_cache(512)
+def _activity(symbol: str, day: dt.date, seed: int) -> Floats:
+    """The share of a day's trades before each minute, and 1 at last: some minutes are busy and some are empty."""
+    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), day.toordinal()])
+    # math.sin, not numpy's: the last bit of numpy's sine and exponential depends on the processor.
+    time_of_day = np.array([1 + 0.5 * math.sin(2 * math.pi * minute / _MINUTES) for minute in range(_MINUTES)])
+    weights = time_of_day * random.lognormal(0, 0.8, _MINUTES) * (random.random(_MINUTES) > 0.04)
+    before: Floats = np.concatenate(([0.0], np.cumsum(weights)))
+    shares: Floats = before / before[-1]
+    return shares
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SyntheticDay:
-    """The trades of a day in matching order: each array has one element (or row) per trade; all values are exact.
-
-    `price` and `size` are whole numbers in units of their last decimal. `trade_id` has 16 bytes a row.
-    """
+    """The trades of a day in matching order, with the arrays of `Fills`."""
 
     symbol: str
     day: dt.date
@@ -70,100 +168,36 @@ class SyntheticDay:
             )
 
 
-def synthetic_day(symbol: str, day: dt.date, trades: int, *, seed: int = 0, era: Era | None = None) -> SyntheticDay:
-    """Exactly `trades` trades of a symbol's day, with times rounded down to the precision of `era`.
+def day_plan(symbol: str, day: dt.date, trades: int, *, seed: int = 0, era: Era | None = None) -> DayPlan:
+    """The plan of a symbol's day; `era` is by default that of the day, and `is_even` holds from BUSY_FROM on.
 
-    The rate of takers' orders differs between minutes, and some minutes have none. An order sweeps the book: its trades
-    share a time and a side, and their prices rise for a Buy and fall for a Sell. The price walks from the level of one
-    midnight to that of the next. `era` is by default that of the day.
     Raises ValueError for a symbol without a profile and for negative numbers.
     """
-    if symbol not in PROFILES:
+    profile = profile_of(symbol)
+    if profile is None:
         raise ValueError(f"the synthetic market has {', '.join(PROFILES)}, got {symbol!r}")
     if trades < 0 or seed < 0:
         raise ValueError(f"trades and seed must not be negative, got {trades} and {seed}")
-    profile, era = PROFILES[symbol], era or era_of(day)
-    price_decimals, tick = _scaled(profile.tick)
-    size_decimals, lot = _scaled(profile.lot)
-    random = np.random.default_rng([seed, zlib.crc32(symbol.encode()), day.toordinal()])
+    return DayPlan(profile, day, trades, seed, era or era_of(day), day >= BUSY_FROM)
 
-    fills = _fills_per_order(random, trades)
-    order = np.repeat(np.arange(len(fills)), fills)  # index of each trade's order
-    precision_us = 10 ** (6 - era.time_decimals)
-    times = _order_times(random, len(fills)) // precision_us * precision_us
-    buys = random.random(len(fills)) < 0.5
-    walk = _price_walk(random, profile, day, seed, len(fills)) / tick  # in ticks, as are the lines below
-    depth = _depth(random, fills, order, steps=min(0.4, 2e-5 * float(Decimal(profile.price) / Decimal(profile.tick))))
-    ticks = np.rint(walk).astype(np.int64)[order] + np.where(buys[order], 1 + depth, -depth)
-    lots = random.lognormal(math.log(Decimal(profile.size) / Decimal(profile.lot)), 1.8, trades)
+
+def synthetic_day(symbol: str, day: dt.date, trades: int, *, seed: int = 0, era: Era | None = None) -> SyntheticDay:
+    """Exactly `trades` trades of a symbol's day, with times rounded down to the precision of `era`.
+
+    `era` is by default that of the day. Raises ValueError as `day_plan` does. Memory: about 90 bytes a trade.
+    """
+    plan = day_plan(symbol, day, trades, seed=seed, era=era)
+    fills = plan.fills(0, trades)
     return SyntheticDay(
         symbol=symbol,
         day=day,
-        era=era,
-        time_us=(day_start_us(day) + times)[order],
-        price=np.maximum(ticks, 1) * tick,
-        price_decimals=price_decimals,
-        size=np.maximum(np.rint(lots).astype(np.int64), 1) * lot,
-        size_decimals=size_decimals,
-        is_buy=buys[order],
-        is_rpi=(random.random(len(fills)) < 0.03)[order],
-        trade_id=_uuids(random, trades),
+        era=plan.era,
+        time_us=fills.time_us,
+        price=fills.price,
+        price_decimals=scaled(plan.profile.tick)[0],
+        size=fills.size,
+        size_decimals=scaled(plan.profile.lot)[0],
+        is_buy=fills.is_buy,
+        is_rpi=fills.is_rpi,
+        trade_id=fills.trade_id,
     )
-
-
-def _fills_per_order(random: np.random.Generator, trades: int) -> Integers:
-    """The number of trades of each taker's order, `trades` in all; one order in a hundred sweeps deep."""
-    fills = random.geometric(0.55, trades) + (random.random(trades) < 0.01) * random.geometric(0.02, trades)
-    last = int(np.searchsorted(np.cumsum(fills), trades))
-    fills = fills[: last + 1]
-    if trades:
-        fills[-1] -= fills.sum() - trades
-    return fills
-
-
-def _order_times(random: np.random.Generator, orders: int) -> Integers:
-    """Ascending times of `orders` orders, microseconds since midnight; some minutes are busy and some are empty."""
-    # math.sin, not numpy's: the last bit of numpy's sine and exponential depends on the processor.
-    time_of_day = np.array([1 + 0.5 * math.sin(2 * math.pi * minute / _MINUTES) for minute in range(_MINUTES)])
-    activity = time_of_day * random.lognormal(0, 0.8, _MINUTES) * (random.random(_MINUTES) > 0.04)
-    per_minute = random.multinomial(orders, activity / activity.sum())
-    minutes = np.repeat(np.arange(_MINUTES), per_minute)
-    return np.sort(minutes * MINUTE_US + random.integers(0, MINUTE_US, orders))
-
-
-def _price_walk(
-    random: np.random.Generator, profile: Profile, day: dt.date, seed: int, orders: int
-) -> NDArray[np.float64]:
-    """The price before each order, in units of its last decimal: a random walk between the levels of two midnights."""
-    start, end = (_level(profile, date, seed) for date in (day, day + dt.timedelta(days=1)))
-    walk = np.cumsum(random.normal(0, 0.02 * start / math.sqrt(max(orders, 1)), orders))
-    way = np.linspace(0, 1, orders)
-    return start + walk + way * (end - start - (walk[-1] if orders else 0))
-
-
-def _level(profile: Profile, day: dt.date, seed: int) -> float:
-    """The price at the midnight that opens a day, from two slow waves, so that a day ends where the next one begins."""
-    turn = 2 * math.pi * (day.toordinal() + 31 * seed)
-    price = float(Decimal(profile.price).scaleb(_scaled(profile.tick)[0]))
-    return price * math.exp(0.15 * math.sin(turn / 97) + 0.04 * math.sin(turn / 13))
-
-
-def _depth(random: np.random.Generator, fills: Integers, order: Integers, steps: float) -> Integers:
-    """The depth of each trade in the book, in ticks; `steps`: the chance that a trade is deeper than the one before."""
-    deeper = (random.random(len(order)) < steps) * random.geometric(0.6, len(order))
-    depth = np.cumsum(deeper)
-    first = np.cumsum(fills) - fills
-    return depth - depth[first][order] if len(order) else depth
-
-
-def _uuids(random: np.random.Generator, count: int) -> NDArray[np.uint8]:
-    ids = np.frombuffer(bytearray(random.bytes(16 * count)), np.uint8).reshape(count, 16)
-    ids[:, 6] = ids[:, 6] & 0x0F | 0x50  # version 5, as Bybit's ids
-    ids[:, 8] = ids[:, 8] & 0x3F | 0x80
-    return ids
-
-
-def _scaled(step: str) -> tuple[int, int]:
-    """The decimals of a number's text, and the number in units of its last decimal: `0.10` is 2 and 10."""
-    decimals = len(step.partition(".")[2])
-    return decimals, int(Decimal(step).scaleb(decimals))

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcoin_pipeline.symbols import is_inverse
-from local.exchange.synthetic.day import Integers, SyntheticDay
+from local.exchange.synthetic.day import SyntheticDay
+from local.exchange.synthetic.fills import Integers
 
-GENERATOR_VERSION: Final = 1
+GENERATOR_VERSION: Final = 2
 """Version of the generator. It rises when the same arguments give another file, so that cached files are not used."""
 
 _ROWS_AT_ONCE: Final = 1 << 16
@@ -34,7 +35,7 @@ def write_day(target: Path, trades: SyntheticDay, *, descending: bool | None = N
     """
     descending = trades.era.descending if descending is None else descending
     header = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional"
-    directions = _tick_directions(trades.price)
+    directions = tick_directions(trades.price)
     part = target.with_name(f".{target.name}.part")
     with part.open("wb") as file, gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
         packed.write((header + (",RPI" if trades.era.has_rpi else "") + "\n").encode())
@@ -48,7 +49,7 @@ def write_day(target: Path, trades: SyntheticDay, *, descending: bool | None = N
 _DIRECTIONS = np.array(["MinusTick", "ZeroMinusTick", "ZeroPlusTick", "PlusTick"], dtype=object)
 
 
-def _tick_directions(price: Integers) -> NDArray[np.object_]:
+def tick_directions(price: Integers) -> NDArray[np.object_]:
     """The tick direction of each price against the one before, in matching order; the first one of a day is a fall."""
     change = np.sign(np.diff(price, prepend=price[:1] + 1))
     last_change = np.maximum.accumulate(np.where(change != 0, np.arange(len(price)), 0))
@@ -61,7 +62,7 @@ def _rows(trades: SyntheticDay, directions: NDArray[np.object_], part: slice) ->
     """The lines of the trades in `part`, in matching order."""
     era, symbol = trades.era, trades.symbol
     price, size = trades.price[part], trades.size[part]
-    decimal = _trimmed_decimal if era.spelled_as_floats else _fixed_decimal
+    decimal = _trimmed_decimal if era.spelled_as_floats else fixed_decimal
     sizes = _spelled(size, trades.size_decimals, _trimmed_decimal if era.spelled_as_floats else _shortest_decimal)
     times = trades.time_us[part] // 10 ** (6 - era.time_decimals)
     hexes = trades.trade_id[part].tobytes().hex()
@@ -78,7 +79,7 @@ def _rows(trades: SyntheticDay, directions: NDArray[np.object_], part: slice) ->
         sizes,
         _spelled(price, trades.price_decimals, decimal),
         directions[part].tolist(),
-        [_uuid(hexes[at : at + 32]) for at in range(0, len(hexes), 32)],
+        [uuid_text(hexes[at : at + 32]) for at in range(0, len(hexes), 32)],
         map(repr if era.spelled_as_floats else _with_exponent, (value * 1e8).tolist()),
         sizes,
         map(repr, value.tolist()),
@@ -96,7 +97,8 @@ def _spelled(values: Integers, decimals: int, spell: Callable[[int, int], str]) 
     return spelled
 
 
-def _fixed_decimal(value: int, decimals: int) -> str:
+def fixed_decimal(value: int, decimals: int) -> str:
+    """A number of units of the last decimal, with all its decimals: 650000 and 2 give 6500.00."""
     whole, rest = divmod(value, 10**decimals)
     return f"{whole}.{rest:0{decimals}}" if decimals else str(whole)
 
@@ -104,12 +106,12 @@ def _fixed_decimal(value: int, decimals: int) -> str:
 def _trimmed_decimal(value: int, decimals: int) -> str:
     if not decimals:
         return str(value)
-    text = _fixed_decimal(value, decimals).rstrip("0")
+    text = fixed_decimal(value, decimals).rstrip("0")
     return f"{text}0" if text.endswith(".") else text
 
 
 def _shortest_decimal(value: int, decimals: int) -> str:
-    text = _fixed_decimal(value, decimals)
+    text = fixed_decimal(value, decimals)
     return text.rstrip("0").rstrip(".") if decimals else text
 
 
@@ -122,5 +124,6 @@ def _with_exponent(value: float) -> str:
     return f"{digits[0]}{'.' if len(digits) > 1 else ''}{digits[1:]}e+{len(whole) - 1:02}"
 
 
-def _uuid(digits: str) -> str:
+def uuid_text(digits: str) -> str:
+    """A UUID's text, given its 32 hexadecimal digits."""
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ from google.api_core.retry import Retry
 from google.auth import exceptions as auth_errors
 from google.cloud import bigquery
 
-from bitcoin_pipeline import schemas
+from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.errors import RetryableError
+from bitcoin_pipeline.ingests import SymbolDay
 from bitcoin_pipeline.times import DAY_US, day_start_us, to_datetime
 
 MAXIMUM_BYTES_BILLED: Final = 10 * 2**30
@@ -116,6 +117,22 @@ _QUOTA_REASONS: Final = frozenset({"rateLimitExceeded", "jobRateLimitExceeded", 
 def _is_passing(error: google_errors.GoogleAPICallError) -> bool:
     """True for a conflict, and for a quota that BigQuery reports as 403 or 400: the same call may succeed later."""
     return is_conflict(error) or any(each.get("reason") in _QUOTA_REASONS for each in error.errors)
+
+
+_COUNT: Final = f"""
+SELECT symbol, DATE(open_time) AS date, COUNT(*) AS candles FROM `{names.CANDLES}` AS stored
+WHERE symbol IN UNNEST(@symbols) AND source = 'archive' AND ({{in_days}})
+GROUP BY symbol, date
+"""  # noqa: S608  # the names are our own, the values bound
+
+
+def count_candles(run: Callable[..., Iterable[Any]], loaded: Collection[SymbolDay]) -> int:
+    """Number of 1-minute archive candles of days. `run`: returns the rows of a query with named parameters."""
+    if not loaded:
+        return 0
+    in_days, times = open_in_days(item.day for item in loaded)
+    rows = run(_COUNT.format(in_days=in_days), symbols=sorted({item.symbol for item in loaded}), **times)
+    return sum(row["candles"] for row in rows if SymbolDay(row["symbol"], row["date"]) in loaded)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ _FULL_PAUSE_S: Final = 0.02
 
 
 class SilentBrokerError(RetryableError):
-    """The broker sent none of the records that the topic holds."""
+    """The broker does not answer, or sent none of the records that the topic holds."""
 
 
 class BrokerError(RuntimeError):

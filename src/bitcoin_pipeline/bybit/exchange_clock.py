@@ -18,8 +18,8 @@ class ExchangeClock:
     """The earliest that the exchange's time can be, over all connections, and when REST is to be asked for it.
 
     A time is taken for that of the moment at which it arrived, so the clock is never fast. No single time moves it: one
-    that differs from the clock by more than `agree_us` counts once REST and a frame, two answers of REST while no frame
-    contradicts them, or three successive frames over a second agree on it.
+    that differs from the clock by more than `agree_us` counts once REST and a frame, REST's answers over
+    `rest_alone_us` while no frame contradicts them, or three successive frames over a second agree on it.
     """
 
     def __init__(self, times: SessionTimes) -> None:
@@ -29,6 +29,7 @@ class ExchangeClock:
         # The exchange's time less the monotonic clock's; None before two times have agreed.
         self._offset_us: int | None = None
         self._odd_rest_us: int | None = None
+        self._odd_rest_at = Instant(0)
         self._odd_frames: list[int] = []
         self._odd_since_at = Instant(0)
         self._ahead_us: int | None = None
@@ -75,10 +76,16 @@ class ExchangeClock:
             self._set(offset_us)
         elif any(self._agrees(offset_us, frame_us) for frame_us in self._odd_frames[-1:]):
             self._set(min(offset_us, self._odd_frames[-1]))
-        elif self._agrees(offset_us, self._odd_rest_us) and not self._odd_frames and not self._is_upheld(now):
+        else:
+            self._odd_rest(offset_us, now)
+
+    def _odd_rest(self, offset_us: int, now: Instant) -> None:
+        if self._odd_rest_us is None or not self._agrees(offset_us, self._odd_rest_us):
+            self._odd_rest_us, self._odd_rest_at = offset_us, now
+        is_contradicted = self._odd_frames or self._is_upheld(now)
+        if now - self._odd_rest_at >= self._times.rest_alone_us and not is_contradicted:
             self._set(offset_us)
         else:
-            self._odd_rest_us = offset_us
             self._due_at = Instant(now + self._times.clock_retry_us)
 
     def saw_frame(self, sent_us: int, now: Instant) -> None:

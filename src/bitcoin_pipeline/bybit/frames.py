@@ -36,6 +36,7 @@ TOPIC_PREFIX: Final = "publicTrade."
 """How the websocket's topic of a symbol's trades begins; the symbol follows."""
 
 _MAX_MS: Final = 10**14
+_DIGITS: Final = re.compile("[0-9]{1,19}").fullmatch
 _MAX_SEQ: Final = 2**63
 _ONE: Final = 10**SCALE
 _MAX_TURNOVER: Final = 10 ** (MAX_TURNOVER_DIGITS + SCALE)
@@ -167,7 +168,7 @@ def plain_trade(trade: Trade, seq: int, received: Any = None) -> PlainTrade:
 
 def parse_seq(value: Any) -> int:
     """The exchange's sequence number, which only breaks ties: 0 for a value of any form but digits or an integer."""
-    if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value):
+    if isinstance(value, str) and _DIGITS(value):
         value = int(value)
     return value if type(value) is int and 0 <= value < _MAX_SEQ else 0
 

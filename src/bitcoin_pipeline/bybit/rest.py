@@ -21,6 +21,7 @@ RECENT_TRADES_PATH: Final = "/v5/market/recent-trade"
 RECENT_TRADES: Final = 1000
 """Upper bound on the trades in one answer to recent-trade, which are a symbol's last ones."""
 _MAX_MS: Final = 10**14
+_DIGITS: Final = re.compile("[0-9]{1,19}").fullmatch
 
 
 TOO_MANY_VISITS: Final = 10006
@@ -128,4 +129,4 @@ def _as_in_frames(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _integer(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value) else value
+    return int(value) if isinstance(value, str) and _DIGITS(value) else value

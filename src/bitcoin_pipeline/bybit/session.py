@@ -69,6 +69,7 @@ class Session:
         self._open_ping: tuple[Instant, int | None] | None = None
         self._pinged_minute_us: int | None = None
         self._proven_us = 0
+        self._jumps = self._clock.jumps
 
     def subscribe(self, now: Instant) -> list[str]:
         """The texts to send on a fresh connection."""
@@ -97,6 +98,7 @@ class Session:
     def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> None:
         """Take REST's time, or None where REST failed. `asked_at`: when the request left."""
         self._clock.answer(server_us, asked_at, now)
+        self._forget_proofs()
 
     def tick(self, now: Instant) -> list[Event]:
         """The events that are due by `now`."""
@@ -142,6 +144,7 @@ class Session:
             return [_unknown(text, "trades of a symbol that was not requested", may_hide_trades=False)]
         self._frame_at = now
         self._clock.saw_frame(frame.sent_us, now)
+        self._forget_proofs()
         last_us, clock_us = frame.trades[-1].time_us if frame.trades else None, self._clock.time_us(now)
         if last_us is None or clock_us is None:
             return [Trades(frame)]
@@ -158,6 +161,12 @@ class Session:
         others_us = last_us - self._times.margin_us
         own = ProvenUpTo(last_us - MS_US, symbol)
         return [own, self._all_proven(others_us)] if others_us > self._proven_us else [own]
+
+    def _forget_proofs(self) -> None:
+        """Forget what was proven by a clock that was wrong."""
+        if self._jumps != self._clock.jumps:
+            self._jumps, self._proven_us = self._clock.jumps, 0
+            self._open_ping = self._open_ping and (self._open_ping[0], None)
 
     def _all_proven(self, time_us: int) -> ProvenUpTo:
         self._proven_us = max(self._proven_us, time_us)

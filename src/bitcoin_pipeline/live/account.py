@@ -83,12 +83,15 @@ class Account:
         self.begins_us = self.own_us = begins_us
         self.holes = [Hole(begins_us, None)]
 
-    def rebase(self, clock_us: int) -> None:
-        """The exchange's time was wrong and is `clock_us`: nothing before its minute is accounted for."""
-        if self.begins_us is not None and self.begins_us > clock_us:
+    def rebase(self, clock_us: int, forgotten_us: int) -> None:
+        """The exchange's time was wrong and is `clock_us`. `forgotten_us`: earlier minutes were forgotten."""
+        if self.begins_us is None:
+            return
+        if max(self.begins_us, forgotten_us) > clock_us:
             self.begins_us = floor_us(clock_us)
-            self.own_us = min(self.own_us, clock_us)
             self.holes = [Hole(self.begins_us, clock_us + self._times.pad_us)]
+        if self.own_us > clock_us:
+            self.own_us, self.own_key = floor_us(clock_us), None
 
     def broken(self) -> None:
         """The connection, or part of what it carries, is lost."""
@@ -109,11 +112,12 @@ class Account:
         self.own_us = self._subscribed_us
         self.holes = [Hole(open_us, self._subscribed_us)]
 
-    def came(self, trade: PlainTrade) -> None:
-        """The connection has delivered a trade."""
+    def came(self, trade: PlainTrade, clock_us: int) -> None:
+        """The connection has delivered a trade. `clock_us`: the exchange's time, which no trade is taken to pass."""
         key = hash(trade.trade_id)
-        if trade.time_us >= self.own_us:
-            self.own_us, self.own_key = trade.time_us, key
+        time_us = min(trade.time_us, clock_us)
+        if time_us >= self.own_us:
+            self.own_us, self.own_key = time_us, key
         if self._subscribed_us is not None and self.open_hole is not None:
             self._fresh.add(key)
 

@@ -45,7 +45,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class AskRecentTrades:
-    """Request the symbol's last trades over REST; they, or None, go to `LiveFeed.recent_trades` with `asked_at`."""
+    """Request the symbol's last trades over REST; they, or None, go to `LiveFeed.answered`."""
 
     symbol: str
     asked_at: Instant
@@ -54,7 +54,7 @@ class AskRecentTrades:
 
 @dataclass(frozen=True, slots=True)
 class AskKlines:
-    """Request `limit` one-minute klines over REST; they, or None, go to `LiveFeed.klines` with `asked_at`."""
+    """Request `limit` one-minute klines over REST; they, or None, go to `LiveFeed.answered`."""
 
     symbol: str
     asked_at: Instant
@@ -64,14 +64,14 @@ class AskKlines:
 
 @dataclass(frozen=True, slots=True)
 class AskStatus:
-    """Request the symbol's status over REST; it, or None, goes to `LiveFeed.status`."""
+    """Request the symbol's status over REST; it, or None, goes to `LiveFeed.answered`."""
 
     symbol: str
 
 
 @dataclass(frozen=True, slots=True)
 class AskServerTime:
-    """Request the exchange's time over REST; it, or None, goes to `LiveFeed.server_time` with `asked_at`."""
+    """Request the exchange's time over REST; it, or None, goes to `LiveFeed.answered`."""
 
     asked_at: Instant
 
@@ -98,16 +98,5 @@ class GapChanged:
     gap: Gap
 
 
-Action: TypeAlias = (
-    SendText
-    | Publish
-    | Broadcast
-    | DeadLetter
-    | AskRecentTrades
-    | AskKlines
-    | AskStatus
-    | AskServerTime
-    | Disconnect
-    | Report
-    | GapChanged
-)
+Request: TypeAlias = AskServerTime | AskRecentTrades | AskKlines | AskStatus
+Action: TypeAlias = SendText | Publish | Broadcast | DeadLetter | Request | Disconnect | Report | GapChanged

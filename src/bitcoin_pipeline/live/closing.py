@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bitcoin_pipeline.bybit.klines import Kline
+from bitcoin_pipeline.bybit.rest import RECENT_TRADES
 from bitcoin_pipeline.live.account import Account, Page
 from bitcoin_pipeline.live.actions import Action
 from bitcoin_pipeline.live.feed_times import FeedTimes
@@ -31,7 +32,8 @@ _KLINES_MISSED: Final = 2
 class Closing:
     """Closes the minutes of one symbol.
 
-    `klines_due_us`: REST is to be asked for the klines from this time on; None if it need not be.
+    `klines_due_us`: REST is to be asked for the klines from this time on; None if it need not be. `forgotten_us`: the
+    minutes that began before it are forgotten.
     """
 
     def __init__(  # noqa: PLR0913  # one of each
@@ -48,6 +50,7 @@ class Closing:
         """Closed minutes by outcome, since the start."""
         self._own_proof: Final = OwnProof(proof, account, times)
         self._open: Final = self._outcomes.open
+        self.forgotten_us = 0
         self._is_fill_due = False
         self._next_us = 0
 
@@ -74,11 +77,13 @@ class Closing:
         return actions
 
     def rebase(self, clock_us: int) -> None:
-        """The exchange's time was wrong and is `clock_us`: later minutes have not begun."""
+        """The exchange's time was wrong and is `clock_us`: later minutes have not begun, whatever was sent of them."""
         self._next_us = min(self._next_us, floor_us(clock_us))
-        for open_us in [open_us for open_us in self._minutes if open_us > clock_us]:
-            del self._minutes[open_us]
-            self._open.pop(open_us, None)
+        for minute in [minute for minute in self._minutes.values() if minute.end_us > clock_us]:
+            self._open.pop(minute.open_us, None)
+            minute.verdict = minute.kline = minute.over_at = minute.short_at = minute.silent_at = None
+            if not minute.contents:
+                del self._minutes[minute.open_us]
 
     def amend(self, amended: set[int], now: Instant) -> list[Action]:
         """Judge the minutes anew to which trades were added, if they were over before; empties `amended`."""
@@ -92,8 +97,8 @@ class Closing:
         amended.clear()
         return actions
 
-    def klines(self, klines: Iterable[Kline], now: Instant, *, is_answer: bool = False) -> list[Action]:
-        """Take closed klines, from the websocket or from REST's answer."""
+    def klines(self, klines: Iterable[Kline], clock_us: int, now: Instant, *, is_answer: bool = False) -> list[Action]:
+        """Take closed klines, from the websocket or from REST's answer. `clock_us`: the exchange's time."""
         actions: list[Action] = []
         for kline in klines:
             minute = self._minutes.get(kline.open_us)
@@ -102,9 +107,11 @@ class Closing:
                 minute = self._minutes.of(kline.open_us)
             if minute is None or kline.open_us < (self._account.begins_us or 0) or not kline.is_closed:
                 continue
+            if minute.end_us > clock_us + self._times.clock_slow_us:
+                continue  # a minute that is not over has no last sums
             self._outcomes.without_kline = 0
             minute.kline = kline
-            if minute.verdict is Verdict.PROVEN and minute.is_short and not minute.is_checked:
+            if minute.is_whole and minute.is_short and not minute.is_checked:
                 minute.verdict = None
                 self._open[minute.open_us] = minute
             actions += self._judge(minute, now)
@@ -140,17 +147,20 @@ class Closing:
 
     def _forget(self, clock_us: int) -> list[Action]:
         actions: list[Action] = []
-        oldest_us = clock_us - self._times.late_us
-        for minute in list(self._minutes.values()):
+        self.forgotten_us = oldest_us = clock_us - self._times.late_us
+        later = 0
+        for minute in sorted(self._minutes.values(), key=lambda minute: -minute.open_us):
             age_us = clock_us - minute.end_us
             if minute.open_us < oldest_us:
                 if minute.verdict is None and minute.open_us in self._open:
-                    actions += self._outcomes.lose(minute, [(minute.open_us, minute.end_us - MS_US)])
+                    actions += self._outcomes.forget(minute, is_away=not self._proof.is_subscribed)
                 del self._minutes[minute.open_us]
             elif (minute.verdict is Verdict.CONFIRMED and age_us >= self._times.remember_us) or (
-                minute.verdict is Verdict.PROVEN and age_us >= self._times.remember_unconfirmed_us
+                age_us >= self._times.remember_unconfirmed_us
+                and (minute.verdict is Verdict.PROVEN or (minute.verdict is Verdict.LOST and later >= RECENT_TRADES))
             ):
-                minute.contents = None
+                minute.contents = None  # of what is lost, REST no longer lists the trades
+            later += minute.count
         self._ledger.forget(oldest_us)
         self._account.forget(min(self._open, default=oldest_us))
         return actions

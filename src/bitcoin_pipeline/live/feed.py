@@ -15,8 +15,6 @@ from typing import Any, Final
 from bitcoin_pipeline.backoff import backoff_us
 from bitcoin_pipeline.bybit.exchange_clock import ExchangeClock
 from bitcoin_pipeline.bybit.frames import PublicTradeMessage
-from bitcoin_pipeline.bybit.klines import Kline
-from bitcoin_pipeline.bybit.rest import RecentTrades
 from bitcoin_pipeline.bybit.session import Session
 from bitcoin_pipeline.bybit.session_events import (
     Event,
@@ -35,7 +33,18 @@ from bitcoin_pipeline.bybit.session_events import (
     Unknown,
 )
 from bitcoin_pipeline.bybit.session_times import SessionTimes
-from bitcoin_pipeline.live.actions import Action, AskServerTime, DeadLetter, Disconnect, Report, SendText
+from bitcoin_pipeline.live.actions import (
+    Action,
+    AskKlines,
+    AskRecentTrades,
+    AskServerTime,
+    AskStatus,
+    DeadLetter,
+    Disconnect,
+    Report,
+    Request,
+    SendText,
+)
 from bitcoin_pipeline.live.feed_times import FeedTimes
 from bitcoin_pipeline.live.gap_ledger import GapLedger
 from bitcoin_pipeline.live.heartbeats import Heartbeats
@@ -43,7 +52,7 @@ from bitcoin_pipeline.live.records import dead_letter_record
 from bitcoin_pipeline.live.requests import Requests
 from bitcoin_pipeline.live.symbol_feed import Stage, SymbolFeed
 from bitcoin_pipeline.live.tail import SymbolTail, Tail
-from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us
+from bitcoin_pipeline.times import MINUTE_US, MS_US, Instant, floor_us, iso
 
 _HELD: Final = 10_000
 """Upper bound on the frames that wait until the exchange's time is known."""
@@ -91,6 +100,7 @@ class LiveFeed:
         self._decode: Final = decode
         self._clock: Final = ExchangeClock(self._session_times)
         self._shared_us = 0
+        self._jumps = 0
         self._symbols: Final = {
             symbol: SymbolFeed(
                 symbol, tail.symbols.get(symbol), token, self._clock, self._times, shared_us=lambda: self._shared_us
@@ -149,28 +159,21 @@ class LiveFeed:
         """A message has arrived over the socket."""
         return self._handle(self._session.receive(text, now), now) if self._session else []
 
-    def server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskServerTime: the exchange's time, or None where REST failed."""
-        if self._session is None:
-            return []
-        self._session.server_time(server_us, asked_at, now)
-        return self._release(now)
-
-    def recent_trades(self, symbol: str, recent: RecentTrades | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskRecentTrades, or None where REST failed."""
-        return self._symbols[symbol].recent_trades(recent, asked_at, now)
-
-    def klines(self, symbol: str, klines: list[Kline] | None, asked_at: Instant, now: Instant) -> list[Action]:
-        """REST's answer to AskKlines, or None where REST failed."""
-        return self._symbols[symbol].klines(klines, asked_at, now)
-
-    def status(self, symbol: str, status: str | None, now: Instant) -> list[Action]:
-        """REST's answer to AskStatus, or None where REST failed or does not list the symbol."""
-        return self._symbols[symbol].status(status, now)
+    def answered(self, request: Request, answer: Any, now: Instant) -> list[Action]:
+        """REST has answered: `answer` is what `RestCall.parse` made of it, None where REST failed."""
+        match request:
+            case AskServerTime(asked_at):
+                return self._server_time(answer, asked_at, now)
+            case AskRecentTrades(symbol, asked_at):
+                return self._symbols[symbol].recent_trades(answer, asked_at, now)
+            case AskKlines(symbol, asked_at):
+                return self._symbols[symbol].klines(answer, asked_at, now)
+            case AskStatus(symbol):
+                return self._symbols[symbol].status(answer, now)
 
     def tick(self, now: Instant) -> list[Action]:
         """Some time has passed; to be called at least ten times a second, connected or not."""
-        actions = self._handle(self._session.tick(now), now) if self._session else []
+        actions = self._handle(self._session.tick(now), now) if self._session else self._rebase(now)
         clock_us = self._clock.time_us(now)
         if self._dropped and clock_us is not None:
             oldest_us = floor_us(clock_us - self._times.late_us) + MINUTE_US
@@ -186,8 +189,15 @@ class LiveFeed:
             actions += heartbeat
         return actions
 
+    def _server_time(self, server_us: int | None, asked_at: Instant, now: Instant) -> list[Action]:
+        if self._session is None:
+            self._clock.answer(server_us, asked_at, now)
+            return []
+        self._session.server_time(server_us, asked_at, now)
+        return self._rebase(now) + self._release(now)
+
     def _handle(self, events: list[Event], now: Instant) -> list[Action]:
-        actions: list[Action] = []
+        actions = self._rebase(now)
         for event in events:
             match event:
                 case Trades():
@@ -230,6 +240,18 @@ class LiveFeed:
             actions += self._symbols[message.symbol].trades(message.trades, now)
         return actions
 
+    def _rebase(self, now: Instant) -> list[Action]:
+        """Doubt what the feed did by a clock that was wrong, once it has jumped to another time."""
+        clock_us = self._clock.time_us(now)
+        if self._clock.jumps == self._jumps or clock_us is None:
+            return []
+        self._jumps, self._shared_us = self._clock.jumps, 0
+        self._heartbeats.rebase(clock_us)
+        actions: list[Action] = [Report("the exchange's time has jumped", {"time": iso(clock_us)})]
+        for symbol in self._symbols.values():
+            actions += symbol.rebase(clock_us, now)
+        return actions
+
     def _unreadable(self, event: Unknown, now: Instant) -> list[Action]:
         self._unknown += 1
         actions: list[Action] = [DeadLetter(dead_letter_record(event.reason, event.text))]
@@ -242,6 +264,7 @@ class LiveFeed:
     def _leave(self, now: Instant) -> None:
         self._session = None
         self._shared_us = 0
+        self._held.clear()  # the next connection's page of recent trades would join them to its own
         for symbol in self._symbols.values():
             symbol.disconnected(now)
 

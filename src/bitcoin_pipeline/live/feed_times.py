@@ -22,8 +22,12 @@ class FeedTimes:
     """How far a trade may lie ahead of the exchange's clock to be sent."""
     hold_us: int = 10 * SECOND_US
     """How long a symbol may be away before its gap is opened."""
+    overlap_us: int = 120 * SECOND_US
+    """Upper bound on the time for which a worker and the one that replaces it are both at work."""
     pad_us: int = 250 * MS_US
     """Upper bound on the error of the exchange's clock when a subscription's answer arrives."""
+    clock_slow_us: int = 5 * SECOND_US
+    """How far the exchange's clock may be behind the exchange's own time."""
     kline_us: int = 2 * SECOND_US
     """Time from the end of a minute until REST is asked for a closed kline that the websocket has not sent."""
     prove_us: int = 6 * SECOND_US

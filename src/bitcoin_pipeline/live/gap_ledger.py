@@ -22,8 +22,8 @@ class GapLedger:
     gap id is never used twice. `minutes`: those of the symbol that are known; a gap is closed when all that it touches
     are whole. `opened`: how many gaps this ledger has opened.
 
-    Another worker may end and close its growing gap at the same time. So that of an earlier worker is closed with its
-    end at once, and what is lost within it is in a gap of this ledger.
+    An earlier worker may still be at work, and end and close its growing gap itself. So that gap is closed no sooner
+    than `take_over` is called, with its end at once, and what is lost within it is in a gap of this ledger.
     """
 
     def __init__(self, symbol: str, token: str, gaps: Mapping[str, Gap], minutes: SentMinutes) -> None:
@@ -33,12 +33,18 @@ class GapLedger:
         self._gaps = dict(gaps)
         self._inherited: Final = {gap.gap_id for gap in gaps.values() if gap.to_us is None}
         self._ends: dict[str, int] = {}
+        self._is_alone = False
         self._minutes: Final = minutes
 
     @property
     def growing(self) -> Gap | None:
         """The gap that has no end, as the symbol is away."""
         return next((gap for gap in self._gaps.values() if gap.to_us is None and gap.gap_id not in self._ends), None)
+
+    def grow(self, open_us: int) -> list[Action]:
+        """Have a growing gap of this ledger over the minute, as the symbol is away."""
+        own = [gap for gap in self._gaps.values() if gap.to_us is None and gap.gap_id not in self._inherited]
+        return [] if any(gap.from_us < open_us + MINUTE_US for gap in own) else self.open(open_us, None)
 
     def touches(self, open_us: int) -> bool:
         """Whether an open gap touches the minute."""
@@ -62,10 +68,19 @@ class GapLedger:
                 actions += self._record(replace(gap, to_us=ended_us))
         return actions + self.close()
 
+    def take_over(self) -> list[Action]:
+        """The earlier workers have ended: close their growing gaps that touch none but whole minutes."""
+        if self._is_alone:
+            return []
+        self._is_alone = True
+        return self.close()
+
     def close(self) -> list[Action]:
         """Close the gaps that touch none but whole minutes."""
         actions: list[Action] = []
         for gap in list(self._gaps.values()):
+            if gap.gap_id in self._inherited and not self._is_alone:
+                continue
             ended = replace(gap, to_us=self._ends.get(gap.gap_id, gap.to_us))
             if ended.to_us is not None and all(map(self._is_whole, touched(ended))):
                 actions += self._record(replace(ended, state=GapState.CLOSED))

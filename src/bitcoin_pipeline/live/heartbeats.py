@@ -42,6 +42,10 @@ class Heartbeats:
         names = tuple(symbol.symbol for symbol in live)
         return [Broadcast(heartbeat_record(Heartbeat(time_us, names, self.lag_ms(now) or 0, reconnects)))]
 
+    def rebase(self, clock_us: int) -> None:
+        """The exchange's time is `clock_us`: nothing later is proven."""
+        self.time_us = min(self.time_us, clock_us)
+
     def lag_ms(self, now: Instant) -> int | None:
         """The exchange's time less the last heartbeat's; None while either is unknown."""
         clock_us = self._clock.time_us(now)

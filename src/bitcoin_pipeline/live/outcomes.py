@@ -66,6 +66,14 @@ class Outcomes:
                 actions += self._ledger.open(from_us, self._lost_until(minute, to_us))
         return actions + self.record(minute)
 
+    def forget(self, minute: SentMinute, *, is_away: bool) -> list[Action]:
+        """Give up a minute that is too old to be filled; one of an absent symbol without a trade needs no record."""
+        if minute.count or not is_away:
+            return self.lose(minute, [(minute.open_us, minute.end_us - MS_US)])
+        del self.open[minute.open_us]
+        self.counts["lost"] += 1
+        return self._ledger.grow(minute.open_us)
+
     def record(self, minute: SentMinute) -> list[Action]:
         """The minute record, if it differs from the last one."""
         record = minute.record(self._symbol)

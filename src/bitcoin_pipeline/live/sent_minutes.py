@@ -96,13 +96,14 @@ class SentMinute:
         if contents is None:
             return Added.FORGOTTEN
         key, content = hash(trade.trade_id), content_of(trade)
-        known = contents.setdefault(key, content)
-        self_count = len(contents)
-        if self_count == self.count:
+        known = contents.get(key)
+        if known is not None:
             return Added.REPEATED if known == content else Added.OTHER_CONTENT
-        self.count = self_count
-        self.volume += plain_units(trade.size)
-        self.turnover += plain_units(trade.turnover)
+        volume, turnover = plain_units(trade.size), plain_units(trade.turnover)  # raises before anything is changed
+        contents[key] = content
+        self.count += 1
+        self.volume += volume
+        self.turnover += turnover
         return Added.NEW
 
     def record(self, symbol: str) -> Minute | None:

@@ -72,7 +72,7 @@ class SymbolFeed:
         )
         self.questions: Final = Questions(symbol, self._closing, self._minutes, clock, times)
         self._is_started = False
-        self._jumps = 0
+        self._ticked_at: Instant | None = None
         self._away_at: Instant | None = None
         self._status_at: Instant | None = None
 
@@ -115,6 +115,13 @@ class SymbolFeed:
         self._account.broken()
         return self.subscribed(now)
 
+    def rebase(self, clock_us: int, now: Instant) -> list[Action]:
+        """The exchange's time was wrong and is `clock_us`; what was traded meanwhile is to be found."""
+        self._closing.rebase(clock_us)
+        self._account.rebase(clock_us, self._closing.forgotten_us)
+        self.proof.own_us = 0
+        return self.doubted(now)
+
     def status(self, status: str | None, now: Instant) -> list[Action]:
         """REST's answer to AskStatus; None if REST failed or does not list the symbol."""
         clock_us = self._clock.time_us(now)
@@ -136,7 +143,8 @@ class SymbolFeed:
         """Take klines of the websocket, where `asked_at` is None, or REST's answer, None where REST failed."""
         if asked_at is not None and not self.questions.takes_klines(asked_at):
             return []
-        return self._closing.klines(klines or [], now, is_answer=asked_at is not None)
+        clock_us = self._clock.time_us(now) or 0
+        return self._closing.klines(klines or [], clock_us, now, is_answer=asked_at is not None)
 
     def recent_trades(self, recent: RecentTrades | None, asked_at: Instant, now: Instant) -> list[Action]:
         """REST's answer to AskRecentTrades, or None where REST failed."""
@@ -156,12 +164,12 @@ class SymbolFeed:
         if clock_us is None:
             return []
         actions: list[Action] = []
-        if self._clock.jumps != self._jumps:
-            self._jumps = self._clock.jumps
-            self._account.rebase(clock_us)
-            self._closing.rebase(clock_us)
         if not self._is_started:
             actions += self._begin(clock_us, now)
+        if self._ticked_at is None:
+            self._ticked_at = now
+        if now - self._ticked_at >= self._times.overlap_us:
+            actions += self._ledger.take_over()
         if self.stage is Stage.CATCHING_UP:
             actions += self._joined(self._account.give_up(now))
             if self._account.open_hole is None:

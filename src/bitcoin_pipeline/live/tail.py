@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.live.records import GAP, HEARTBEAT, MAX_US, MINUTE, TRADE, Gap, GapState
 from bitcoin_pipeline.live.sent_minutes import SentMinutes, Verdict
-from bitcoin_pipeline.times import MINUTE_US, floor_us
+from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
+
+UNCLOSED_US: Final = 30 * SECOND_US
+"""Upper bound on how long a minute of a live symbol is over and not closed."""
 
 
 class SymbolTail:
@@ -45,9 +48,9 @@ class SymbolTail:
         unclosed = {minute.open_us for minute in known if minute.verdict is None} | doubted
         if unclosed:
             return min((open_us for open_us in unclosed if open_us >= oldest_us), default=max(unclosed))
-        if known:
-            return max(minute.open_us for minute in known) + MINUTE_US
-        return floor_us(self.heartbeat_us) if 0 < self.heartbeat_us <= newest_us else None
+        # A minute without a trade has no record.
+        quiet_us = floor_us(self.heartbeat_us - UNCLOSED_US) if UNCLOSED_US < self.heartbeat_us <= newest_us else 0
+        return max([quiet_us, *(minute.end_us for minute in known)]) or None
 
     def is_read_back(self) -> bool:
         """Whether the records reach back to before the symbol's first minute that is not closed."""
@@ -71,7 +74,7 @@ class Tail:
                 time_us = _time_in(content["time"])
                 for symbol in content["symbols"]:
                     known = self._of(symbol)
-                    known.heartbeat_us = max(known.heartbeat_us, time_us)
+                    known.heartbeat_us = time_us
             elif kind == TRADE:
                 self._of(content["symbol"]).minutes.of(_time_in(content["time"])).add(_trade_in(content))
             elif kind == MINUTE:

@@ -85,7 +85,7 @@ class TradeSender:
                 reason = str(Reason.ID_WITH_OTHER_CONTENT) if other else LATE
                 rejections += self._reject(trade, reason, None if other else time_us, clock_us)
             if not is_page:
-                self._account.came(trade)
+                self._account.came(trade, clock_us)
         self.counts["trades"] += len(records)
         return [Publish(self._symbol, records), *rejections] if records else rejections
 

@@ -4,7 +4,7 @@
 `market/<view>.sql` is a view. `lake/trades.json` has the columns of the archive's trades in Parquet, in the same form,
 and `lake/trades_live.json` those of the trades seen live. `statements/` has the SQL that several deployables send to
 BigQuery. `postgres/live.sql` makes the live plane's tables and roles; `topics.json` has the broker's topics, and
-`functions.json` the time limits of the functions.
+`functions.json` the limits of the functions.
 Candles and their history are partitioned by day, because the batch, the live merge every two minutes and the readers
 address days: a statement reads 0.4 MB a day and symbol, where a month would be 12 MB. BigQuery's limits of 10,000
 partitions a table and 4,000 a job are far away.
@@ -127,14 +127,29 @@ def live_sql() -> str:
     return files(__name__).joinpath("postgres", "live.sql").read_text("utf-8")
 
 
-def function_timeout_s(name: str) -> int:
-    """Time limit of one request to the function `fetch_archive` and so on, in seconds.
+@dataclass(frozen=True, slots=True)
+class FunctionLimits:
+    """What Terraform sets for a Cloud Function, and what its code relies on.
 
-    Every function ends its work before it. Terraform sets it as the function's `timeout_seconds` (60 by default) and as
-    the scheduler's `attempt_deadline` (3 minutes by default), and a caller waits no shorter.
+    `timeout_seconds`: of one request (Google's default is 60), and the scheduler's `attempt_deadline` (3 minutes by
+    default); every function ends its work before it, and a caller waits no shorter. `concurrency`: requests that one
+    instance handles at once; more than 1 needs a whole vCPU. `memory_mib`: of an instance.
     """
+
+    timeout_seconds: int
+    concurrency: int
+    memory_mib: int
+
+
+def function_limits(name: str) -> FunctionLimits:
+    """The limits of the function `fetch_archive` and so on."""
     content = json.loads(files(__name__).joinpath("functions.json").read_text("utf-8"))
-    return int(content[name]["timeout_seconds"])
+    return FunctionLimits(**content[name])
+
+
+def function_timeout_s(name: str) -> int:
+    """The `timeout_seconds` of the function `fetch_archive` and so on."""
+    return function_limits(name).timeout_seconds
 
 
 def topics() -> list[Topic]:

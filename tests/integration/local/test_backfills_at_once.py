@@ -23,13 +23,13 @@ from bitcoin_pipeline.bybit.archive import read_day
 from bitcoin_pipeline.candle import Source, minute_candles
 from bitcoin_pipeline.ingests import SymbolDay
 from bitcoin_pipeline.names import archive_file
+from bitcoin_pipeline.planning import BackfillError
 from bitcoin_pipeline.times import from_datetime
 from local.backing.warehouse import create_warehouse
 from local.command import batch_runs
 from local.command.backfill import Backfill
 from local.command.cloud import Cloud
 from local.command.services import CloudServices
-from local.command.steps import BackfillError
 from local.stack.config import LAKE, STAGING
 from tests.support.batch_days import FIVE, file, lines
 from tests.support.dataproc_in_process import InProcessDataproc, KilledError, Mortal

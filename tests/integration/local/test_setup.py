@@ -221,6 +221,7 @@ def test_the_doctor_lists_which_targets_can_run(checkout: Checkout, tmp_path: Pa
     _, targets = examined(checkout, PATH=str(tools))
     assert targets["make setup"] == "can run"
     assert targets["make test-browser"] == "needs chromium"
+    assert targets["make test-airflow"] == "needs chromium"
     assert targets["events"] == "needs Pub/Sub emulator"
     (tools / "git").unlink()
     code, targets = examined(checkout, PATH=str(tools), PYTHON313="/bin/true", CHROMIUM="/bin/true")

@@ -75,6 +75,9 @@ def cases() -> dict[str, Case]:
         "a symbol comes to the list": _case(_deploy(125, 135, (*PAIR, "SOLUSDT"))),
         "workers overlap, one without a part": _case(_fault(Kind.LOSE, 105, 125, ETH), _deploy(115, 135, PAIR)),
         "REST's first time is two hours ahead": _case(_fault(Kind.REST_TIME, 0, 21, None, 7_200_000, times=1)),
+        "REST's times are two hours ahead for a second and a half": _case(
+            _fault(Kind.REST_TIME, 0, 22, None, 7_200_000, times=3)
+        ),
         "a time of REST is two hours ahead": _case(_fault(Kind.REST_TIME, 100, 180, None, 7_200_000, times=1)),
         "REST's first time after a kill is two hours ahead": _case(
             _fault(Kind.REST_TIME, 100, 135, None, 7_200_000, times=1), killed

@@ -7,18 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
-from bitcoin_pipeline.bybit.rest import (
-    EnvelopeError,
-    instrument_query,
-    klines_query,
-    parse_instrument_status,
-    parse_klines,
-    parse_recent_trades,
-    parse_server_time,
-    recent_trades_query,
-)
+from bitcoin_pipeline.bybit.rest import EnvelopeError
 from bitcoin_pipeline.live.actions import (
     Action,
     AskKlines,
@@ -31,9 +23,11 @@ from bitcoin_pipeline.live.actions import (
     GapChanged,
     Publish,
     Report,
+    Request,
     SendText,
 )
 from bitcoin_pipeline.live.feed import LiveFeed
+from bitcoin_pipeline.live.rest_calls import call_of
 from bitcoin_pipeline.live.tail import Tail
 from bitcoin_pipeline.times import Instant
 from tests.support.simulated.exchange import Answer, Connection, Exchange
@@ -177,42 +171,11 @@ class Worker:
                 self._world.note(f"{self.name} gap {gap.state} {gap.gap_id} {gap.from_us}-{gap.to_us}")
             case DeadLetter(record):
                 self._world.note(f"{self.name} dead letter {record[:80]!r}")
-            case _:
-                self._request(action)
+            case AskServerTime() | AskRecentTrades() | AskKlines() | AskStatus():
+                self._ask(action)
 
-    def _request(self, action: Action) -> None:
-        match action:
-            case AskServerTime(asked_at):
-                self._ask(
-                    "time", {}, parse_server_time, lambda found: self._feed.server_time(found, asked_at, self._now())
-                )
-            case AskRecentTrades(symbol, asked_at, limit):
-                self._ask(
-                    "recent-trade",
-                    recent_trades_query(symbol, limit),
-                    lambda body: parse_recent_trades(symbol, body),
-                    lambda found: self._feed.recent_trades(symbol, found, asked_at, self._now()),
-                )
-            case AskKlines(symbol, asked_at, start_us, limit):
-                self._ask(
-                    "kline",
-                    klines_query(symbol, start_us, limit),
-                    lambda body: parse_klines(symbol, body),
-                    lambda found: self._feed.klines(symbol, found, asked_at, self._now()),
-                )
-            case AskStatus(symbol):
-                self._ask(
-                    "instruments-info",
-                    instrument_query(symbol),
-                    lambda body: parse_instrument_status(symbol, body),
-                    lambda found: self._feed.status(symbol, found, self._now()),
-                )
-            case _:
-                raise AssertionError(action)
-
-    def _ask(
-        self, call: str, query: dict[str, str], parse: Callable[[Any], Any], pass_in: Callable[[Any], list[Action]]
-    ) -> None:
+    def _ask(self, request: Request) -> None:
+        path, query, parse = call_of(request)
         is_answered = False
 
         def answered(answer: Answer | None) -> None:
@@ -224,16 +187,14 @@ class Worker:
             if answer is not None and answer.banned_until_ms:
                 self._banned_until_ms = answer.banned_until_ms
             elif answer is not None:
-                try:
+                with suppress(EnvelopeError):
                     found = parse(answer.body)
-                except EnvelopeError:
-                    found = None
-            self._do(pass_in(found))
+            self._do(self._feed.answered(request, found, self._now()))
 
         if self._world.now_ms < self._banned_until_ms:
             self._world.after(1, lambda: self._awake(lambda: answered(None)))
             return
-        self._exchange.rest(call, query, lambda answer: self._awake(lambda: answered(answer)))
+        self._exchange.rest(path.rpartition("/")[2], query, lambda answer: self._awake(lambda: answered(answer)))
         self._world.after(_ANSWER_MS, lambda: self._awake(lambda: answered(None)))
 
 

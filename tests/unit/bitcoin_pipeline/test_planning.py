@@ -70,6 +70,7 @@ def spans(symbols: int, days: int) -> list[tuple[int, int]]:
 def test_the_first_of_several_batches_is_small_and_none_has_days_far_apart() -> None:
     assert spans(1, 2400) == [(120, 120), *[(500, 500)] * 4, (280, 280)]
     assert spans(50, 2400) == [(2, 100), *[(30, 1500)] * 79, (28, 1400)]
+    assert len(spans(10, 2400)) == 17  # so a run of the DAG has 53 task instances
     assert spans(1, 500) == [(500, 500)]
     assert spans(4, 60) == [(60, 240)]
     assert spans(2000, 2) == [(1, 2000), (1, 2000)]
@@ -129,3 +130,16 @@ def test_an_unknown_symbol() -> None:
     found = plan()
     with pytest.raises(UnknownSymbolError, match="the exchange's archive has no symbol BTCUSDT"):
         found.take_listing(found.listings()[0], None)
+
+
+def test_a_plan_of_revised_files_has_settled_days_and_computes_those_whose_file_differs() -> None:
+    known = {
+        day(1): Recorded(IngestStatus.LOADED, etag="e-1"),
+        day(2): Recorded(IngestStatus.LOADED, etag="e-2"),
+        day(3): Recorded(IngestStatus.FAILED, etag="e-3"),
+    }
+    plan = Plan(["BTCUSDT"], day(1).day, day(3).day, known, revised=True)
+    assert plan.days == [day(1), day(2), day(3)]
+    plan.answers.update({item: Fetched(FetchStatus.STORED, etag=f"e-{item.day.day}") for item in plan.days})
+    plan.answers[day(1)] = Fetched(FetchStatus.STORED, etag="revised")
+    assert plan.work_of(plan.days) == BatchDays(load=(day(1),), unchanged=(day(2),), still_failed=(day(3),))

@@ -39,6 +39,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "dataproc_jobs/candles/batch/__init__.py": "",
         "dataproc_jobs/candles/batch/read.py": "x = 1",
         "dataproc_jobs/candles/requirements.txt": "pyarrow==1",
+        "composer_dags/daily.py": "import daily_tasks",
+        "composer_dags/daily_tasks/__init__.py": "",
+        "composer_dags/.airflowignore": "daily_tasks/",
+        "composer_dags/requirements.txt": "apache-airflow==3",
         ".jars/flink/connector.jar": "jar",
         "functions/fetch/fetch/__pycache__/x.pyc": "compiled",
         "functions/fetch/.mypy_cache/x": "types",
@@ -91,6 +95,11 @@ def test_every_deployable_is_built_with_the_core_inside(checkout: Path, tmp_path
             "page/assets/style.css": "body {}",
         },
         "flink/candles/": {"main.py": "import stream", "candles.sql": "SELECT 2"},
+        "composer_dags/": {
+            "daily.py": "import daily_tasks",
+            "daily_tasks/__init__.py": "",
+            ".airflowignore": "daily_tasks/",
+        },
     }
     assert files_in(tmp_path / "out") == {
         f"{folder}{name}": content for folder, own in expected.items() for name, content in {**own, **in_folder}.items()

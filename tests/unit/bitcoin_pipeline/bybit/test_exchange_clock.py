@@ -48,16 +48,27 @@ def test_it_is_not_measured_before_it_is_started() -> None:
     assert shown(clock, 60) is None
 
 
-def test_one_answer_is_not_enough_and_a_second_one_is() -> None:
+def test_rest_alone_is_enough_once_its_times_agree_for_two_seconds() -> None:
     clock = started()
     clock.answer(at(0.5), instant(0), instant(0.5))
-    assert shown(clock, 0.5) is None
     assert not clock.ask(instant(1.4))
-    assert clock.ask(instant(1.5))
-    clock.answer(at(1.5), instant(1.5), instant(1.6))
-    assert shown(clock, 2.6) == 2.5
-    assert not clock.ask(instant(31.5))
-    assert clock.ask(instant(31.6))
+    for second in (1.5, 2.6):
+        assert shown(clock, second) is None
+        assert clock.ask(instant(second))
+        clock.answer(at(second), instant(second), instant(second + 0.1))
+    assert shown(clock, 2.7) == 2.6
+    assert not clock.ask(instant(32.6))
+    assert clock.ask(instant(32.7))
+
+
+def test_rest_times_that_are_wrong_for_a_second_and_a_half_move_nothing() -> None:
+    clock = started()
+    for second in (0, 1, 1.5):
+        clock.answer(at(second + HOURS), instant(second), instant(second))
+        assert shown(clock, second) is None
+    for second in (2.5, 3.5, 4.5):
+        clock.answer(at(second), instant(second), instant(second))
+    assert shown(clock, 4.5) == 4.5
 
 
 def test_an_answer_and_a_frame_are_enough() -> None:
@@ -152,6 +163,7 @@ def test_three_frames_outvote_it() -> None:
 
 def test_answers_that_agree_outvote_it_once_no_frame_upholds_it() -> None:
     clock = measured()
-    for second in (40, 41):
+    for second in (40, 41, 42):
+        assert shown(clock, second) == second
         clock.answer(at(second + HOURS), instant(second), instant(second))
-    assert shown(clock, 41) == 41 + HOURS
+    assert shown(clock, 42) == 42 + HOURS

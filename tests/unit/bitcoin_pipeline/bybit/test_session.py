@@ -25,6 +25,7 @@ from bitcoin_pipeline.bybit.session_events import (
     Trades,
     Unknown,
 )
+from bitcoin_pipeline.bybit.session_times import SessionTimes
 from bitcoin_pipeline.times import MS_US, SECOND_US, Instant
 
 EXCHANGE_US = 1_786_310_790_000_000
@@ -57,7 +58,7 @@ def frame(symbol: str, *seconds: float) -> str:
 
 def opened(*symbols: str) -> Session:
     """A session whose subscriptions were answered at 0, and whose clock was measured then."""
-    session = Session(symbols, START, uniform=lambda: 1.0)
+    session = Session(symbols, START, uniform=lambda: 1.0, times=SessionTimes(rest_alone_us=0))
     request, klines = session.subscribe(START)
     assert session.receive(answer(request), START) == [Subscribed(symbol) for symbol in symbols]
     assert session.receive(answer(klines), START) == [KlinesSubscribed(symbol) for symbol in symbols]
@@ -206,7 +207,7 @@ def test_without_the_exchanges_clock_nothing_is_proven() -> None:
 
 def test_a_time_asked_before_the_first_answer_counts_for_nothing() -> None:
     """A market that is played back stands still before the first subscription."""
-    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0)
+    session = Session(["BTCUSDT"], START, uniform=lambda: 1.0, times=SessionTimes(rest_alone_us=0))
     request, _ = session.subscribe(START)
     session.receive(answer(request), instant(5))
     session.server_time(at(0), instant(4), instant(5.1))

@@ -277,3 +277,30 @@ def test_a_repeated_trade_changes_nothing() -> None:
     ]
     assert world.state().counts["duplicates"] == 3
     assert world.dead == []
+
+
+# K(closed, too early) f f ?      a kline that is called closed before the minute's end proves nothing
+def test_a_closed_kline_before_its_minute_s_end_counts_for_nothing() -> None:
+    world = live_world()
+    world.trade()
+    world.kline("BTC", 0.0)
+    world.until(50.0)
+    world.trade()
+    world.until(60.1)
+    assert world.take("minute", "gap") == []
+    world.until(61.0)
+    assert world.take("minute", "gap") == ["minute BTC 0.000 2 confirmed"]
+
+
+# ? f f | K(short) ... 1,000 later trades, of which REST's page is full      what was lost is sought no longer
+def test_the_ids_of_a_lost_minute_are_kept_as_long_as_rest_may_list_it() -> None:
+    for later, reasons in ((100, []), (1000, ["more_than_50_minutes_late"])):
+        world = live_world()
+        world.reach = 1
+        lost = world.trade(lost=True)
+        at(world, 35.0, 60.05, 61.0)
+        world.until(100.0)
+        world.frame("BTC", *(world.trade(lost=True) for _ in range(later)))
+        world.until(241.0)
+        world.frame("BTC", lost)
+        assert [letter["reason"] for letter in world.dead] == reasons

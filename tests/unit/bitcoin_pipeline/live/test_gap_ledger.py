@@ -101,7 +101,9 @@ def test_a_growing_gap_of_an_earlier_worker_is_not_ended_before_it_is_closed() -
     whole(minutes, 0)
     assert ledger.close() == []
     whole(minutes, 60)
-    assert recorded(ledger.close()) == [("closed", 10.0, 70.0)]
+    assert ledger.close() == []  # its worker may be alive and end it itself
+    assert recorded(ledger.take_over()) == [("closed", 10.0, 70.0)]
+    assert ledger.take_over() == []
 
 
 def test_a_gap_too_old_to_be_filled_is_released_and_stays_open_in_the_topic() -> None:

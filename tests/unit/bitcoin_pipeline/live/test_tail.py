@@ -66,7 +66,19 @@ def test_a_minute_in_an_open_gap_is_open() -> None:
 
 
 def test_heartbeats_show_a_symbol_without_trades() -> None:
-    assert begins(heartbeat_record(Heartbeat(at(70), ("BTCUSDT",), 0, 0))) == 60.0
+    heartbeat = heartbeat_record(Heartbeat(at(100), ("BTCUSDT",), 0, 0))
+    assert begins(heartbeat) == 60.0
+    assert begins(trade(-600), minute(-600, 1), heartbeat) == 60.0
+    assert begins(trade(-600), heartbeat) == -600.0
+
+
+def test_the_minute_before_a_heartbeat_may_not_be_closed_yet() -> None:
+    assert begins(heartbeat_record(Heartbeat(at(89), ("BTCUSDT",), 0, 0))) == 0.0
+
+
+def test_of_two_heartbeats_the_last_one_counts() -> None:
+    """The first one was sent by a clock that was ahead."""
+    assert begins(*(heartbeat_record(Heartbeat(at(second), ("BTCUSDT",), 0, 0)) for second in (500, 100))) == 60.0
 
 
 def test_absurd_times_are_passed_over() -> None:
@@ -81,7 +93,8 @@ def test_what_is_no_record_is_passed_over() -> None:
 
 def test_the_sums_of_an_open_minute_are_known() -> None:
     tail = Tail()
-    for record in (trade(10), trade(10), trade(11)):
+    broken = encoded_trade(PlainTrade("BTCUSDT", str(UUID(int=7)), at(12), 1, "Buy", "2", "three", "6"))
+    for record in (trade(10), broken, trade(10), trade(11)):
         tail.add(record)
     [known] = tail.symbols["BTCUSDT"].minutes.values()
     assert (known.count, known.volume, known.turnover) == (2, 6 * 10**9, 12 * 10**9)

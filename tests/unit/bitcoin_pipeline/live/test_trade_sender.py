@@ -125,7 +125,7 @@ def test_no_dead_letter_is_too_large_for_the_broker(price: str) -> None:
 
 
 def test_an_item_that_is_nested_too_deeply_stops_nothing() -> None:
-    times, clock = FeedTimes(), ExchangeClock(SessionTimes())
+    times, clock = FeedTimes(), ExchangeClock(SessionTimes(rest_alone_us=0))
     clock.start(Instant(0))
     for _ in range(2):
         clock.answer(BASE_MS * 1000, Instant(0), Instant(0))

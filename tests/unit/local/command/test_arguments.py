@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from local.command.arguments import symbols_and_days
+from local.command.arguments import span_of, symbols_and_days
 
 FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 1, 31)
 
@@ -17,11 +17,16 @@ FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 1, 31)
     ("words", "expected"),
     [
         (("BTCUSDT", "2024-01-01"), (["BTCUSDT"], FIRST, FIRST)),
+        (("ethusdt,BTCUSDT,EthUSDT", "2024-01-01", "2024-01-31"), (["ETHUSDT", "BTCUSDT"], FIRST, LAST)),
         (("ETHUSDT,BTCUSDT,ETHUSDT", "2024-01-01", "2024-01-31"), (["ETHUSDT", "BTCUSDT"], FIRST, LAST)),
     ],
 )
 def test_symbols_and_days(words: tuple[str, ...], expected: object) -> None:
     assert symbols_and_days(words, None) == expected
+
+
+def test_a_symbol_may_be_in_small_letters() -> None:
+    assert span_of("btcusdt", "2024-01-01", None).symbol == "BTCUSDT"
 
 
 def test_symbols_of_a_file(tmp_path: Path) -> None:
@@ -35,7 +40,7 @@ def test_symbols_of_a_file(tmp_path: Path) -> None:
     [
         (("BTCUSDT",), r"the arguments are SYMBOLS START \[END\], got BTCUSDT"),
         (("2024-01-01", "2024-01-31"), "a symbol is 3 to 30 capital letters and digits"),
-        (("BTCUSDT,btc", "2024-01-01"), "a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got 'btc'"),
+        (("BTCUSDT,bt", "2024-01-01"), "a symbol is 3 to 30 capital letters and digits such as BTCUSDT, got 'BT'"),
         (("BTCUSDT", "2024-01-31", "2024-01-01"), "must not be before START 2024-01-31, got 2024-01-01"),
         (("BTCUSDT", "2024-01-01", "2024-01-31", "now"), "the arguments are SYMBOLS"),
     ],

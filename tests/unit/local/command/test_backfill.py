@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 
-from bitcoin_pipeline.ingests import IngestStatus, Recorded, SymbolDay
-from local.command.backfill import Backfill, Limits, Summary
-from local.command.queries import Ingest
-from local.command.steps import BackfillError
+from bitcoin_pipeline.ingests import Ingest, IngestStatus, Recorded, SymbolDay
+from bitcoin_pipeline.planning import BackfillError
+from bitcoin_pipeline.summary import Summary
+from local.command.backfill import Backfill, Limits
 from tests.bench.backfill_cloud import Delays, SimulatedCloud
 from tests.support.virtual_time import run
 
@@ -101,6 +102,21 @@ def test_after_a_stop_nothing_is_fetched_or_computed_again() -> None:
     assert shown.steps == {"files fetched": [4, 4], "days done": [4, 4]}
     assert run(backfill(cloud, 8, Shown()).run()) == Summary()
     assert cloud.bill.calls == 10
+
+
+def test_a_daily_run_loads_what_is_new_and_what_was_revised_and_leaves_failed_days_alone() -> None:
+    cloud = Cloud()
+    run(backfill(cloud, 4, Shown()).run())
+    first, second = (SymbolDay("BTCUSDT", START + dt.timedelta(days=number)) for number in range(2))
+    earlier = cloud._rows[first].recorded
+    cloud._rows[first] = replace(cloud._rows[first], recorded=replace(earlier, sha256="of the earlier file"))
+    failed = replace(cloud._rows[second].recorded, status=IngestStatus.FAILED)
+    cloud._rows[second] = replace(cloud._rows[second], recorded=failed)
+    summary = run(backfill(cloud, 5, Shown()).run(revised=True))
+    assert [ingest.item.day.day for ingest in summary.ingests] == [1, 5]
+    assert [item.day.day for item in summary.unchanged] == [3, 4]
+    assert [ingest.item.day.day for ingest in summary.still_failed] == [2]
+    assert cloud._rows[first].recorded.sha256 == earlier.sha256
 
 
 class Finishing(Cloud):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bitcoin_pipeline.deployment import BackfillSettings
 from bitcoin_pipeline.settings import SettingsError, read_settings
-from local.command.cloud import BackfillSettings, CloudSettings, environment
+from local.command.cloud import CloudSettings, environment
 from local.environment import beside_a_stack
 from local.stack.config import PORTS, StackConfig
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from local.checkout import ROOT
 from local.command.output import Format, text_of, write_rows
 
 NAMES = ("time", "price", "note")
@@ -79,3 +88,35 @@ def test_a_table_never_cuts_digits() -> None:
     wide = "9" * 300
     write_rows(("a", "b"), [(wide, wide)], Format.TABLE, out)
     assert out.getvalue().split() == ["a", "b", wide, wide]
+
+
+TABLE_OF_100 = """
+from local.command.output import Format, write_rows
+write_rows(("n",), ((number,) for number in range(100)), Format.TABLE)
+"""
+
+
+@pytest.mark.parametrize(("lines", "is_paged"), [(24, True), (120, False)])
+def test_a_table_longer_than_the_terminal_goes_through_the_pager(tmp_path: Path, lines: int, is_paged: bool) -> None:
+    terminal, other = pty.openpty()
+    paged = tmp_path / "paged"
+    environ = {**os.environ, "PAGER": f"cat > {paged}", "MANPAGER": "", "LINES": str(lines), "COLUMNS": "80"}
+    environ["TERM"] = "xterm"
+    process = subprocess.Popen([sys.executable, "-c", TABLE_OF_100], cwd=ROOT, env=environ, stdin=other, stdout=other)
+    os.close(other)
+    shown = b""
+    with suppress(OSError):  # the end of the terminal's other side
+        while part := os.read(terminal, 1 << 16):
+            shown += part
+    assert process.wait(30) == 0
+    os.close(terminal)
+    text = paged.read_text() if is_paged else re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
+    assert text.split() == ["n", *map(str, range(100))]
+    assert paged.exists() is is_paged
+
+
+def test_a_binary_format_is_refused_by_a_terminal() -> None:
+    terminal, other = pty.openpty()
+    with os.fdopen(other, "w") as out, pytest.raises(OSError, match=r"parquet is no text; .* > FILE\.parquet"):
+        write_rows(NAMES, ROWS, Format.PARQUET, out, schema=lambda: pa.schema([]))
+    os.close(terminal)

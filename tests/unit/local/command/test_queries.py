@@ -18,7 +18,18 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.ingests import SymbolDay
 from candles_batch.parquet import trades_parquet
 from candles_batch.reading import read_day
-from local.command.queries import QUERY_TIMEOUT_S, TRADE_COLUMNS, Span, candle_count, ingests, lake_trades, trades
+from local.command.output import Format, write_rows
+from local.command.queries import (
+    QUERY_TIMEOUT_S,
+    TRADE_COLUMNS,
+    Span,
+    candle_count,
+    ingests,
+    lake_trades,
+    rows_of,
+    trade_schema,
+    trades,
+)
 from local.command.sql import sql
 from tests.support.small_files import DAY, file, row
 
@@ -52,10 +63,34 @@ def test_every_file_has_its_trades(cloud: Any) -> None:
 
 
 def test_sql_reads_every_file(cloud: Any) -> None:
-    names_, rows = sql(cloud, "SELECT match_order, rpi, block_trade FROM trades ORDER BY match_order")
-    assert names_ == ["match_order", "rpi", "block_trade"]
+    reader = sql(cloud, "SELECT match_order, rpi, block_trade FROM trades ORDER BY match_order")
+    assert reader.schema.names == ["match_order", "rpi", "block_trade"]
     expected = [True, False] if cloud.flags else [None, None]
-    assert list(rows) == [(place, rpi, None) for place, rpi in enumerate(expected)]
+    assert list(rows_of(reader)) == [(place, rpi, None) for place, rpi in enumerate(expected)]
+
+
+def test_vwap_follows_the_kind_of_the_symbol(cloud: Any) -> None:
+    # 20,000 contracts of 1 USD for 0.312304992 BTC, and the same price of a linear symbol.
+    query = """
+        SELECT symbol, round(vwap(symbol, sum(volume), sum(turnover)), 1) AS vwap
+        FROM (VALUES ('BTCUSD', 20000, 0.312304992), ('BTCUSDM24', 20000, 0.312304992), ('BTCUSDT', 0.5, 32020))
+        AS candles (symbol, volume, turnover) GROUP BY symbol ORDER BY symbol"""
+    assert list(rows_of(sql(cloud, query))) == [("BTCUSD", 64040.0), ("BTCUSDM24", 64040.0), ("BTCUSDT", 64040.0)]
+
+
+@pytest.mark.parametrize("output_format", [Format.PARQUET, Format.ARROW])
+def test_trades_as_parquet_and_arrow_keep_their_types(cloud: Any, tmp_path: Path, output_format: Format) -> None:
+    path = tmp_path / "out"
+    with path.open("w") as out:
+        rows = trades(cloud, Span("BTCUSDT", DAY, DAY))
+        assert write_rows(TRADE_COLUMNS, rows, output_format, out, schema=trade_schema) == 2
+    table = pq.read_table(path) if output_format is Format.PARQUET else pa.ipc.open_stream(path.read_bytes()).read_all()
+    assert table.schema.names == list(TRADE_COLUMNS)
+    assert table.schema.field("price").type == pa.decimal128(38, 9)
+    expected = [True, False] if cloud.flags else [None, None]
+    assert [(row["price"], row["trade_id"][-1], row["rpi"]) for row in table.to_pylist()] == [
+        (Decimal("100.5"), str(number), rpi) for number, rpi in enumerate(expected, 1)
+    ]
 
 
 class Warehouse:

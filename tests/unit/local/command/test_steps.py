@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 from google.api_core import exceptions
 
+from bitcoin_pipeline.planning import BackfillError
 from local.command.batch_runs import dataproc_call
-from local.command.steps import OUTAGE_S, QUOTA_S, BackfillError, rate_text
+from local.command.steps import OUTAGE_S, QUOTA_S, rate_text
 
 
 class Clock:

@@ -105,6 +105,7 @@ def test_the_synthetic_market_or_a_capture_is_what_the_simulator_plays(tmp_path:
         "--trades-per-second=50",
         "--clock-offset-ms=-3000",
     )
+    assert exchange(config(market=market, add_files=tmp_path))[-4] == f"--add-files={tmp_path}"
     capture = tmp_path / "frames.jsonl"
     capture.write_text('{"topic": "publicTrade.XRPUSDT"}\n{"topic":"publicTrade.ADAUSDT"}\n')
     played = config(capture=capture, speed=4.0, archive_dir=tmp_path)

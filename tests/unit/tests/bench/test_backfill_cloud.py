@@ -32,9 +32,9 @@ def test_the_next_days_are_fetched_while_a_batch_computes() -> None:
     assert bill.first_candles_s == pytest.approx(96.5)
     assert (bill.calls, bill.bans, bill.batches) == (9, 0, 2)
     assert bill.fetched_mb == pytest.approx(80)
-    assert (bill.function_s, bill.batch_s, bill.task_s) == pytest.approx((17, 184, 4))
-    # 184 s of 12 DCU at 6 cents an hour, the function's 17 s, 24 writes, and 240 MiB of queries.
-    assert bill.dollars(Prices()) == pytest.approx(0.0368 + 0.000306 + 0.00012 + 0.0014305, abs=1e-6)
+    assert (bill.function_s, bill.batch_s, bill.task_s) == pytest.approx((17 / 1.6, 184, 4))
+    # 184 s of 12 DCU at 6 cents an hour, the 17 s of calls by 1.6 an instance, 24 writes, and 240 MiB of queries.
+    assert bill.dollars(Prices()) == pytest.approx(0.0368 + 17 / 1.6 * 0.0000185 + 0.00012 + 0.0014305, abs=1e-6)
     assert len(summary.ingests) == 8
     assert set(bill.computed.values()) == {1}
 

@@ -118,6 +118,7 @@ def test_a_deployable_may_import_an_adapter_whose_library_it_installs() -> None:
     path, source = PurePosixPath("functions/a/main.py"), "from bitcoin_pipeline.adapters.one_two import x"
     extras = {"one-two": ["some-library>=2.1"]}
     assert adapter_faults(path, source) == []
+    assert adapter_faults(PurePosixPath("composer_dags/some_tasks/a.py"), source) == []
     assert extra_faults(path, source, extras, "other==1\nsome-library==2.2 \\\n") == []
     assert len(extra_faults(path, source, extras, "other==1\nsome-library-more==2.2\n# some-library==2\n")) == 1
 

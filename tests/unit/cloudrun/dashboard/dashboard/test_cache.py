@@ -386,3 +386,24 @@ def test_a_view_reads_ahead_the_tile_before_it() -> None:
     assert times(run.view(first - 60, first)) == [first - 60]
     run.view(NOON, NOON + 60)
     assert [start for _, _, start, _ in run.warehouse.queries] == [first, first - width, first - 2 * width]
+
+
+#   proven up to NOON + 30 s        a trade of the future has opened a minute of tomorrow
+def test_a_minute_after_the_proven_time_waits_and_is_not_the_newest() -> None:
+    run = Harness()
+    assert run.cache.prove({"BTCUSDT": NOON + 30}) == []
+    assert run.take(minute(NOON + 2 * DAY_S), minute(NOON + 120), minute(NOON)) == [StoredCandle(minute(NOON), 0)]
+    assert run.cache.newest_s("BTCUSDT") == NOON
+    assert run.take(minute(NOON + 60)) == [StoredCandle(minute(NOON + 60), 0)]
+    assert run.cache.prove({"BTCUSDT": NOON + 61}) == [StoredCandle(minute(NOON + 120), 0)]
+    assert run.cache.newest_s("BTCUSDT") == NOON + 120
+    assert run.cache.prove({"BTCUSDT": NOON + 62}) == []
+    assert run.cache.live_symbols() == {"BTCUSDT"}
+
+
+def test_a_symbol_that_has_only_a_minute_of_the_future_is_not_live() -> None:
+    run = Harness()
+    run.cache.prove({"BTCUSDT": NOON})
+    assert run.take(minute(NOON + DAY_S)) == []
+    assert run.cache.live_symbols() == set()
+    assert run.cache.newest_s("BTCUSDT") is None

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
+from bitcoin_pipeline.adapters.fetch_archive import FAILURES, PLATFORM_FAILURES, REFUSALS, Fetcher, FetchError
 from bitcoin_pipeline.ingests import Fetched, FetchStatus, SymbolDay
 from bitcoin_pipeline.listings import DayRequest, ListedFile, Listing, ListingRequest
-from local.command.fetching import FAILURES, PLATFORM_FAILURES, REFUSALS, Fetcher, FetchError
-from local.command.steps import BackfillError
+from bitcoin_pipeline.planning import BackfillError
 from tests.support.virtual_time import run
 
 ITEM = SymbolDay("BTCUSDT", dt.date(2024, 1, 1))
@@ -69,7 +69,7 @@ class Function:
         return [round(time, 6) for time, _ in self.calls]
 
     def fetcher(self, per_second: float = 20, concurrent: int = 48) -> Fetcher:
-        return Fetcher(self, per_second, concurrent, self.progress)
+        return Fetcher(self, per_second, concurrent, self.progress.note)
 
     def fetched(self) -> Fetched:
         """The outcome of a fetch of one day, in virtual time."""

@@ -1,25 +1,24 @@
-"""The first step of a backfill: the function `fetch_archive` lists the files of symbols and copies those of days.
+"""Paced calls of the function `fetch_archive`, which lists the files of symbols and copies those of days.
 
-Imported by `local.command.backfill`.
+Part of the adapters; wraps requests, whose responses it reads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+import requests
 
 from bitcoin_pipeline.answers import exchange_ban_s
 from bitcoin_pipeline.backoff import backoff_us
-from bitcoin_pipeline.ingests import Fetched, parse_fetched
+from bitcoin_pipeline.ingests import Fetched, SymbolDay, parse_fetched
 from bitcoin_pipeline.listings import DayRequest, Listing, ListingRequest, parse_listing
 from bitcoin_pipeline.pace import Pace
+from bitcoin_pipeline.planning import BackfillError, Plan
 from bitcoin_pipeline.times import SECOND_US
-from local.command.steps import BackfillError, Progress
-
-if TYPE_CHECKING:
-    import requests
 
 FAILURES: Final = 4
 """Number of calls for a day, or for a listing, that the function answers with a retryable failure."""
@@ -37,7 +36,7 @@ _LONGEST_PAUSE_US: Final = 60 * SECOND_US
 
 _T = TypeVar("_T")
 
-Call = Callable[[dict[str, Any]], Awaitable["requests.Response"]]
+Call = Callable[[dict[str, Any]], Awaitable[requests.Response]]
 """The response of the function to a body. Raises BackfillError when the function is out of reach."""
 
 
@@ -49,15 +48,15 @@ class Fetcher:
     """Calls of the function, at most `concurrent` at a time and at the pace that the exchange bears.
 
     The pace holds for all instances of the function together: a call with a listed version sends one request to the
-    archive's host. A ban of the exchange pauses every call. Methods raise FetchError, and BackfillError when the
-    function is out of reach or refuses this caller.
+    archive's host. A ban of the exchange pauses every call. `note`: takes a line about an event. Methods raise
+    FetchError, and BackfillError when the function is out of reach or refuses this caller.
     """
 
-    def __init__(self, call: Call, per_second: float, concurrent: int, progress: Progress) -> None:
+    def __init__(self, call: Call, per_second: float, concurrent: int, note: Callable[[str], None]) -> None:
         self._call = call
         self._pace = Pace(per_second)
         self._slots = asyncio.Semaphore(concurrent)
-        self._progress = progress
+        self._note = note
 
     async def listing(self, request: ListingRequest) -> Listing | None:
         """The listing of a symbol's days; None for an unknown symbol."""
@@ -68,13 +67,41 @@ class Fetcher:
         requests = 1 if request.file else REQUESTS_WITHOUT_VERSION
         return _parsed(parse_fetched, await self._answer(request.as_json(), requests))
 
+    async def list_days(self, plan: Plan) -> None:
+        """Request the listings of a plan. A symbol without one is noted: each of its days is requested alone.
+
+        Raises UnknownSymbolError.
+        """
+        await together(*(self._list(plan, request) for request in plan.listings()))
+
+    async def fetch_days(
+        self, plan: Plan, batch: Sequence[SymbolDay], advance: Callable[[], None] = lambda: None
+    ) -> None:
+        """Fetch the days of a batch that have no answer yet; the plan takes the answers, and reasons of days without.
+
+        `advance`: called after each day.
+        """
+        await together(*(self._fetch(plan, request, advance) for request in plan.to_fetch(batch)))
+
+    async def _list(self, plan: Plan, request: ListingRequest) -> None:
+        try:
+            plan.take_listing(request, await self.listing(request))
+        except FetchError as error:
+            # The function can fetch a day without the listing, if the file is there.
+            self._note(f"no listing of {request.symbol}, each day is requested alone: {error}")
+
+    async def _fetch(self, plan: Plan, request: DayRequest, advance: Callable[[], None]) -> None:
+        try:
+            plan.answers[request.item] = await self.day(request)
+        except FetchError as error:
+            plan.not_fetched[request.item] = str(error)
+        advance()
+
     async def _answer(self, request: dict[str, Any], requests_of_call: int) -> dict[str, Any]:
         """The body of the function's answer, after retries with growing pauses.
 
         Only the function's own answer reports a ban of the exchange.
         """
-        from requests import codes
-
         failures = platform_failures = 0
         async with self._slots:
             while True:
@@ -93,7 +120,7 @@ class Fetcher:
                     self._ban(ban_s)
                 else:
                     failures += 1
-                    if status != codes.service_unavailable or failures == FAILURES:
+                    if status != requests.codes.service_unavailable or failures == FAILURES:
                         raise FetchError(f"fetch_archive answers {status}: {body['error']}")
                     seconds = _pause_s(failures)
                 await asyncio.sleep(seconds)
@@ -109,7 +136,7 @@ class Fetcher:
     def _ban(self, seconds: float) -> None:
         now = asyncio.get_running_loop().time()
         if self._pace.holds(now):
-            self._progress.note(f"the exchange demands a pause; going on in {seconds} s")
+            self._note(f"the exchange demands a pause; going on in {seconds} s")
         self._pace.pause(now + seconds)
 
 
@@ -133,8 +160,6 @@ def _parsed(parse: Callable[[dict[str, Any]], _T], body: dict[str, Any]) -> _T:
 
 def _judge_platform_failure(status: int, count: int, message: str) -> None:
     """Return when the request may be repeated after the failure of that number. Raises BackfillError and FetchError."""
-    import requests
-
     codes = requests.codes
     if status in (codes.unauthorized, codes.forbidden):
         raise BackfillError(f"fetch_archive refuses this caller: {message}")
@@ -147,3 +172,19 @@ def _judge_platform_failure(status: int, count: int, message: str) -> None:
 
 def _pause_s(failures: int) -> float:
     return backoff_us(failures - 1, 2 * SECOND_US, _LONGEST_PAUSE_US, random.random) / SECOND_US
+
+
+async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines at the same time; an error of one, or a cancellation, ends all."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        await end(tasks)
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

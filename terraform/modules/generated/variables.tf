@@ -1,0 +1,4 @@
+variable "project" {
+  description = "Project whose values are read."
+  type        = string
+}

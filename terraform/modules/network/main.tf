@@ -1,0 +1,108 @@
+# The network of batches and of the live plane: one subnet without public addresses, from which Google's services are
+# reached privately. The live plane adds a way out (NAT), Google's own network of Cloud SQL, and a private DNS zone.
+resource "google_compute_network" "this" {
+  #checkov:skip=CKV2_GCP_18:firewall rules stand with what they open: here for batches, in modules/broker for the broker
+  project                         = var.project
+  name                            = "pipeline"
+  auto_create_subnetworks         = false
+  delete_default_routes_on_create = false
+}
+
+resource "google_compute_subnetwork" "this" {
+  #checkov:skip=CKV_GCP_76:the subnet has no IPv6
+  project                  = var.project
+  name                     = "pipeline"
+  region                   = var.region
+  network                  = google_compute_network.this.id
+  ip_cidr_range            = var.range
+  private_ip_google_access = true
+
+  dynamic "log_config" {
+    for_each = var.flow_logs ? [1] : []
+    content {
+      aggregation_interval = "INTERVAL_10_MIN"
+      flow_sampling        = 0.1
+      metadata             = "EXCLUDE_ALL_METADATA"
+    }
+  }
+}
+
+# Driver and executors of a batch, and the daemons of a cluster, call each other on any port.
+resource "google_compute_firewall" "spark" {
+  project                 = var.project
+  name                    = "pipeline-spark"
+  network                 = google_compute_network.this.id
+  description             = "Between the machines of batches and of the Flink cluster"
+  direction               = "INGRESS"
+  source_service_accounts = var.cluster_accounts
+  target_service_accounts = var.cluster_accounts
+  allow {
+    protocol = "tcp"
+    ports    = ["0-65535"]
+  }
+  allow {
+    protocol = "udp"
+    ports    = ["0-65535"]
+  }
+  allow {
+    protocol = "icmp"
+  }
+}
+
+resource "google_compute_router" "this" {
+  count   = var.has_live ? 1 : 0
+  project = var.project
+  name    = "pipeline"
+  region  = var.region
+  network = google_compute_network.this.id
+}
+
+# The way out of machines without a public address: the Flink cluster installs locked Python packages.
+resource "google_compute_router_nat" "this" {
+  count                              = var.has_live ? 1 : 0
+  project                            = var.project
+  name                               = "pipeline"
+  router                             = google_compute_router.this[0].name
+  region                             = var.region
+  nat_ip_allocate_option             = "AUTO_ONLY"
+  source_subnetwork_ip_ranges_to_nat = "ALL_SUBNETWORKS_ALL_IP_RANGES"
+  log_config {
+    enable = true
+    filter = "ERRORS_ONLY"
+  }
+}
+
+# Private service access: the range in which Google places Cloud SQL.
+resource "google_compute_global_address" "services" {
+  count         = var.has_live ? 1 : 0
+  project       = var.project
+  name          = "pipeline-services"
+  purpose       = "VPC_PEERING"
+  labels        = var.labels
+  address_type  = "INTERNAL"
+  prefix_length = 20
+  network       = google_compute_network.this.id
+}
+
+resource "google_service_networking_connection" "services" {
+  count                   = var.has_live ? 1 : 0
+  network                 = google_compute_network.this.id
+  service                 = "servicenetworking.googleapis.com"
+  reserved_peering_ranges = [google_compute_global_address.services[0].name]
+}
+
+resource "google_dns_managed_zone" "internal" {
+  #checkov:skip=CKV_GCP_16:DNSSEC is for public zones
+  count       = var.has_live ? 1 : 0
+  project     = var.project
+  name        = "pipeline-internal"
+  dns_name    = "pipeline.internal."
+  description = "Names of the live plane, which the broker's certificate holds"
+  visibility  = "private"
+  labels      = var.labels
+  private_visibility_config {
+    networks {
+      network_url = google_compute_network.this.id
+    }
+  }
+}

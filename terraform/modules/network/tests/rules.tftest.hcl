@@ -1,0 +1,61 @@
+# Nothing has a public address; what only a live plane needs is not paid for without one.
+mock_provider "google" {
+  source = "../../../tests/terraform/mocks"
+}
+
+variables {
+  project          = "demo-project"
+  region           = "europe-west1"
+  has_live         = true
+  cluster_accounts = ["a@demo-project.iam.gserviceaccount.com"]
+  labels           = {}
+}
+
+run "google_is_reached_privately" {
+  assert {
+    condition     = google_compute_subnetwork.this.private_ip_google_access
+    error_message = "batches have no other way to Google"
+  }
+  assert {
+    condition     = length(google_compute_router_nat.this) == 1 && length(google_service_networking_connection.services) == 1
+    error_message = "a live plane needs NAT and the range of Cloud SQL"
+  }
+  assert {
+    condition     = google_dns_managed_zone.internal[0].visibility == "private"
+    error_message = "the zone is private"
+  }
+}
+
+run "history_pays_for_no_nat" {
+  variables {
+    has_live = false
+  }
+  assert {
+    condition     = length(google_compute_router_nat.this) == 0 && length(google_dns_managed_zone.internal) == 0
+    error_message = "history needs neither NAT nor a zone"
+  }
+}
+
+run "machines_are_called_by_their_own_kind_only" {
+  command = plan
+  assert {
+    condition     = google_compute_firewall.spark.source_service_accounts == toset(["a@demo-project.iam.gserviceaccount.com"]) && google_compute_firewall.spark.source_ranges == null
+    error_message = "no range of addresses is opened"
+  }
+}
+
+run "a_public_range_is_refused" {
+  command = plan
+  variables {
+    range = "8.8.0.0/16"
+  }
+  expect_failures = [var.range]
+}
+
+run "a_tiny_range_is_refused" {
+  command = plan
+  variables {
+    range = "10.0.0.0/28"
+  }
+  expect_failures = [var.range]
+}

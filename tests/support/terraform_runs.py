@@ -1,0 +1,104 @@
+"""The real Terraform with the real provider, applied to the stand-in of Google's control plane. For tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from local import terraform
+from local.checkout import ROOT
+
+_TIMEOUT_S: Final = 500
+_PASSED_ON: Final = ("PATH", "HOME", "TMPDIR", "TF_CLI_CONFIG_FILE", terraform.MIRROR_VARIABLE)
+"""Variables of the tests' process that Terraform needs; no other reaches it, least of all a credential."""
+
+NOTHING_TO_DO: Final = 0
+CHANGES: Final = 2
+"""Exit codes of a plan."""
+
+
+class TerraformError(Exception):
+    """Terraform ended with an error; the message is its output."""
+
+
+class Terraform:
+    """A root module in `folder`, whose provider is led to a control plane by `environ`.
+
+    `settings`: the folder of Terraform's settings and of providers that it has installed, for any number of modules.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], settings: Path) -> None:
+        self.folder = folder
+        own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        self._environ = terraform.variables(own, settings)
+        self._stand_in = dict(environ)
+
+    def init(self) -> None:
+        """Install the provider, before the proxy leads elsewhere."""
+        self._run("init", "-input=false", environ=self._environ)
+
+    def plan(self, *arguments: str) -> tuple[int, str]:
+        """The exit code of a plan, and its output."""
+        outcome = self._try("plan", "-input=false", "-detailed-exitcode", *arguments, environ=self._client_environ())
+        if outcome.returncode not in (NOTHING_TO_DO, CHANGES):
+            raise TerraformError(outcome.stdout + outcome.stderr)
+        return outcome.returncode, outcome.stdout
+
+    def apply(self, *arguments: str) -> str:
+        """Apply and return the output. Raises TerraformError."""
+        return self._run("apply", "-input=false", "-auto-approve", *arguments, environ=self._client_environ())
+
+    def destroy(self, *arguments: str) -> str:
+        """Destroy and return the output. Raises TerraformError."""
+        return self._run("destroy", "-input=false", "-auto-approve", *arguments, environ=self._client_environ())
+
+    def outputs(self) -> dict[str, Any]:
+        """The values of the outputs."""
+        found = json.loads(self._run("output", "-json", environ=self._client_environ()))
+        return {name: item["value"] for name, item in found.items()}
+
+    def resources(self) -> list[str]:
+        """The addresses of what is applied."""
+        return self._run("state", "list", environ=self._client_environ()).splitlines()
+
+    def _client_environ(self) -> dict[str, str]:
+        return {**self._environ, **self._stand_in}
+
+    def _run(self, command: str, *arguments: str, environ: Mapping[str, str]) -> str:
+        outcome = self._try(command, *arguments, environ=environ)
+        if outcome.returncode:
+            raise TerraformError(outcome.stdout[-3000:] + outcome.stderr)
+        return outcome.stdout
+
+    def _try(self, command: str, *arguments: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        options = () if command == "state" else ("-no-color",)
+        return subprocess.run(
+            [*terraform.command(), command, *arguments[:1], *options, *arguments[1:]],
+            cwd=self.folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+
+
+def copied(folder: Path) -> Path:
+    """A copy of `terraform/` and the schemas in `folder`, with states that are files; returns `folder`."""
+    for part in ("terraform", "src/bitcoin_pipeline/schemas"):
+        ignored = shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*")
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    backend = 'terraform {\n  backend "local" {}\n}\n'
+    (folder / "terraform" / "environments" / "backend_override.tf").write_text(backend)
+    return folder
+
+
+def values_file(path: Path, **values: Any) -> str:
+    """The argument that gives Terraform these values of its variables, which it writes to `path`."""
+    path.write_text(json.dumps(values))
+    return f"-var-file={path}"
