@@ -136,6 +136,8 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout / name)
     (checkout / "local" / "command").mkdir(parents=True)
+    for name in ("__init__.py", "checkout.py", "environment.py", "command/requirements.txt"):
+        (checkout / "local" / name).touch()
     (checkout / "dist").mkdir()
     (checkout / "dist" / "old.zip").touch()
     build.main()
