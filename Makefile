@@ -44,6 +44,10 @@ test: setup lint test-js ## lint, types, and every test that needs neither root 
 test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
 	@$(VENV)/bin/pytest -m browser tests/browser
 
+.PHONY: test-containers
+test-containers: setup ## the end-to-end tests with stores, functions, producer and dashboard in containers (TESTS=...)
+	@$(VENV)/bin/python -m tests.containers $(TESTS)
+
 .PHONY: setup-airflow
 setup-airflow: setup ## installs Airflow for `pipeline up --airflow` (2.0 GB, 340 MB to download, about a minute)
 	@$(SETUP) airflow
@@ -130,6 +134,10 @@ outdated: ## the pins that are behind, and known advisories: to look at once a m
 .PHONY: build
 build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
 	@$(VENV)/bin/python -m local.build
+
+.PHONY: sbom
+sbom: ## the bill of materials of each image's packages (CycloneDX), in dist/ beside its context; needs no network
+	@$(SETUP) sbom
 
 # Deploying to Google Cloud: PROJECT=my-project REGION=europe-west1 ENV=history|small|full; YES=1 answers the question.
 ENV ?= small

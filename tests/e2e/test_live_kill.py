@@ -31,13 +31,19 @@ from local.stack.ports import free_ports
 from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
+from tests.support.containers import kill_container
+from tests.support.runs import in_containers
 from tests.support.whole_path import ServedPage, StoredGap, TopicContent, WholeStack
 
-TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
-SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
-"""Duration of the kills; trades come before and after, too."""
+TARGETS: Final = (
+    *("producer", "kafka", "postgres"),
+    *(("dashboard",) if in_containers() else ("taskmanager", "jobmanager")),
+)
+"""What is killed; in a stack of containers, these alone."""
 PAUSE: Final = 20.0
 """Seconds between two kills."""
+SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", PAUSE * len(TARGETS) + 5))
+"""Duration of the kills; trades come before and after, too."""
 FORMING: Final = Status.FORMING
 
 
@@ -155,7 +161,9 @@ def until(moment: float) -> None:
 
 
 def kill(stack: WholeStack, target: str) -> None:
-    """Kill a service and its children with SIGKILL."""
+    """Kill a service and its children, or its container, with SIGKILL."""
+    if kill_container(stack.home, target):
+        return
     service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
         with suppress(ProcessLookupError):  # a child that has ended by itself
