@@ -10,12 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
 from local.backing.images import image
 from local.stack.containers import ContainerError
-from tests.containers.engine import EngineError, engine
+from tests.containers.engine import EngineError, engine, engine_folder
 from tests.containers.stand_ins import StandInError, images
 
 TESTS: Final = (
@@ -53,8 +52,7 @@ def registry_answers() -> bool:
 def run(arguments: list[str]) -> int:
     """Make what the tests need, and run them; returns pytest's exit code. Raises the errors of what is needed."""
     began = time.monotonic()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    with engine(cache / "bitcoin-pipeline-docker"):
+    with engine(engine_folder()):
         found = {} if registry_answers() else images()
         words = "those of registries" if not found else f"stand-ins ({', '.join(filter(None, found.values()))})"
         sys.stdout.write(f"images after {time.monotonic() - began:.0f} s: {words}\n")

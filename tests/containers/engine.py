@@ -1,10 +1,14 @@
-"""A Docker engine for the tests: the one that answers, else one that is started for them and ended after them."""
+"""A Docker engine for the tests: the one that answers, else one that is started for them and ended after them.
+
+`python -m tests.containers.engine` ends with 1 and a line of the reason where there can be none.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +30,11 @@ _KEEP_BYTES: Final = 10_000
 
 class EngineError(RuntimeError):
     """There is no Docker engine and none can be started; the message contains the reason."""
+
+
+def engine_folder() -> Path:
+    """Where an engine that is started keeps its images and its log."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bitcoin-pipeline-docker"
 
 
 def answers() -> bool:
@@ -88,3 +97,11 @@ def _started(folder: Path) -> psutil.Process:
         why = reason(log.read_text(errors="replace")[-_KEEP_BYTES:])
         raise EngineError(f"this machine runs no Docker engine: dockerd ended at once ({why}); its log: {log}")
     return psutil.Process(daemon.pid)
+
+
+if __name__ == "__main__":
+    try:
+        with engine(engine_folder()):
+            pass
+    except EngineError as error:
+        sys.exit(f"error: {error}")
