@@ -25,6 +25,8 @@ class ExchangeClock:
     def __init__(self, times: SessionTimes) -> None:
         self.jumps = 0
         """How often a time that differs by more than `agree_us` has replaced the clock's."""
+        self.has_frames = False
+        """Whether a frame has agreed with the clock."""
         self._times: Final = times
         # The exchange's time less the monotonic clock's; None before two times have agreed.
         self._offset_us: int | None = None
@@ -33,7 +35,6 @@ class ExchangeClock:
         self._odd_frames: list[int] = []
         self._odd_since_at = Instant(0)
         self._ahead_us: int | None = None
-        self._has_frames = False  # whether a frame has agreed with the clock
         self._started_at: Instant | None = None
         self._due_at: Instant | None = None
         self._pending = False
@@ -73,7 +74,7 @@ class ExchangeClock:
         self._due_at = Instant(now + self._times.clock_every_us)
         offset_us = server_us - now
         if self._agrees(offset_us, self._offset_us):
-            self._set(offset_us, has_frames=self._has_frames)
+            self._set(offset_us, has_frames=self.has_frames)
         elif any(self._agrees(offset_us, frame_us) for frame_us in self._odd_frames[-1:]):
             self._set(min(offset_us, self._odd_frames[-1]), has_frames=True)
         else:
@@ -82,7 +83,7 @@ class ExchangeClock:
     def _odd_rest(self, offset_us: int, now: Instant) -> None:
         if self._odd_rest_us is None or not self._agrees(offset_us, self._odd_rest_us):
             self._odd_rest_us, self._odd_rest_at = offset_us, now
-        is_contradicted = self._odd_frames or self._has_frames
+        is_contradicted = self._odd_frames or self.has_frames
         if now - self._odd_rest_at >= self._times.rest_alone_us and not is_contradicted:
             self._set(offset_us, has_frames=False)
         else:
@@ -93,7 +94,7 @@ class ExchangeClock:
         offset_us = sent_us - now
         clock_us = self._offset_us
         if clock_us is not None and abs(offset_us - clock_us) <= self._times.agree_us:
-            self._has_frames = True
+            self.has_frames = True
             if offset_us <= clock_us:
                 self._ahead_us = None
             elif self._ahead_us is None:
@@ -125,6 +126,6 @@ class ExchangeClock:
 
     def _set(self, offset_us: int, *, has_frames: bool) -> None:
         self.jumps += self._offset_us is not None and not self._agrees(offset_us, self._offset_us)
-        self._offset_us, self._has_frames = offset_us, has_frames
+        self._offset_us, self.has_frames = offset_us, has_frames
         self._odd_rest_us = self._ahead_us = None
         self._odd_frames = []
