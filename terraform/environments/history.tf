@@ -73,7 +73,7 @@ locals {
     PIPELINE_CANDLES_JOB       = "gs://${var.artifacts.bucket}/${var.artifacts.batch.main}"
     PIPELINE_CANDLES_JOB_FILES = join(",", [for file in var.artifacts.batch.files : "gs://${var.artifacts.bucket}/${file}"])
     PIPELINE_JOB_ACCOUNT       = local.email["candles-batch"]
-    PIPELINE_JOB_SUBNET        = module.network.subnetwork
+    PIPELINE_JOB_SUBNET        = module.network.batches
     PIPELINE_SYMBOLS           = join(",", var.symbols)
   }
 

@@ -21,6 +21,7 @@ DEFERRED, REFUSED = (dt.date(2024, 9, day) for day in (1, 2))
 @pytest.fixture(scope="module")
 def settled(stack: AirflowStack, runs: dict[str, str]) -> None:
     """Every earlier run has ended, so that a test sees its own tasks only."""
+    daily.LATER.publish(stack.archive)
     for name, run in runs.items():
         stack.ended("bybit_backfill" if name == "two days" else "bybit_daily", run)
 

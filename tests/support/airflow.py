@@ -110,7 +110,7 @@ class AirflowStack:
 
     def __exit__(self, *error: Any) -> None:
         self.front.passes.set()
-        for name in _AIRFLOW:  # they take half a minute to end by themselves, and nothing of theirs is kept
+        for name in self.running.processes.keys() & set(_AIRFLOW):  # to end by themselves they take half a minute
             self.running.kill(name)
         self.running.stop()
         self.front.shutdown()
