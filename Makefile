@@ -24,7 +24,7 @@ doctor: ## what this machine has, what is missing, and which targets can run
 	@$(SETUP) doctor
 
 .PHONY: demo
-demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand-in, before your eyes
+demo: setup ## a real minute and a real day of Bybit become candles before your eyes, then a synthetic market trades on
 	@local/demo
 
 .PHONY: unit
@@ -44,6 +44,10 @@ test: setup lint test-js ## lint, types, and every test that needs neither root 
 test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
 	@$(VENV)/bin/pytest -m browser tests/browser
 
+.PHONY: test-containers
+test-containers: setup ## the end-to-end tests with stores, functions, producer and dashboard in containers (TESTS=...)
+	@$(VENV)/bin/python -m tests.containers $(TESTS)
+
 .PHONY: setup-airflow
 setup-airflow: setup ## installs Airflow for `pipeline up --airflow` (2.0 GB, 340 MB to download, about a minute)
 	@$(SETUP) airflow
@@ -56,6 +60,14 @@ test-airflow: setup-airflow ## the DAGs on a real scheduler and triggerer, again
 test-airflow-oldest: setup ## that the DAGs load on the oldest Airflow 3 of Composer, too
 	@$(SETUP) oldest-airflow
 	@AIRFLOW_ENVIRONMENT=.venv-airflow-oldest $(VENV)/bin/pytest -m airflow tests/airflow/test_integrity.py
+
+.PHONY: setup-terraform
+setup-terraform: setup ## installs what examines Terraform's files, and Terraform where the machine has none (130 MB to download)
+	@$(SETUP) terraform
+
+.PHONY: test-terraform
+test-terraform: setup-terraform ## Terraform's files: form, rules, names, rights, limits (provider: the registry's, or TERRAFORM_MIRROR=FOLDER)
+	@$(VENV)/bin/pytest -m terraform tests/terraform
 
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
@@ -122,6 +134,10 @@ outdated: ## the pins that are behind, and known advisories: to look at once a m
 .PHONY: build
 build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
 	@$(VENV)/bin/python -m local.build
+
+.PHONY: sbom
+sbom: ## the bill of materials of each image's packages (CycloneDX), in dist/ beside its context; needs no network
+	@$(SETUP) sbom
 
 # Deploying to Google Cloud: PROJECT=my-project REGION=europe-west1 ENV=history|small|full; YES=1 answers the question.
 ENV ?= small

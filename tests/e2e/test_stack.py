@@ -54,10 +54,11 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
-    """The stack of the next six tests, in their order, and another one, which the third of them takes down."""
+    """The stack of the next seven tests, in their order, and another one, which the third of them takes down."""
     # A small market, of which a stack loads one finished day.
-    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_DAYS": "1"}
-    mine = Pipeline(tmp_path_factory.mktemp("mine") / "home", **market)
+    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_HISTORY_DAYS": "1"}
+    # A machine without Docker: no engine answers at that address.
+    mine = Pipeline(tmp_path_factory.mktemp("mine") / "home", DOCKER_HOST="unix:///nowhere", **market)
     other = Pipeline(tmp_path_factory.mktemp("other"), **market)
     (other.home / "mine.txt").write_text("not the stack's")
     try:
@@ -76,6 +77,7 @@ def test_two_at_once_make_one_stack(begun: Begun) -> None:
     for done in ("kafka", "topics", "candles_job", "dashboard"):
         assert re.search(rf"^up: {done} \([0-9.]+ s\)$", printed, re.MULTILINE), printed
     assert re.search(r"^The stack is up after [0-9.]+ s\.$", printed, re.MULTILINE), printed
+    assert "docker" not in printed.lower()
     assert printed.count("\n") < 60  # one line per event, not one per check
     assert begun.mine.status()["up"] is True
 
@@ -124,6 +126,14 @@ def test_what_dies_is_started_again(begun: Begun) -> None:
     assert pipeline.status()["up"] is True
     assert is_back()
     assert "is up already" in pipeline.done("up").err
+
+
+def test_a_paused_producer_is_stopped_until_it_is_resumed(begun: Begun) -> None:
+    pipeline = begun.mine
+    assert "producer is paused." in pipeline.done("live", "pause").err
+    assert (pipeline.pid("producer"), pipeline.run("status").code) == (0, 1)
+    assert "producer runs again." in pipeline.done("live", "resume").err
+    wait_for("the producer to work", lambda: pipeline.run("status").code == 0, 180)
 
 
 def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(begun: Begun) -> None:
