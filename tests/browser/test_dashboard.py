@@ -389,9 +389,9 @@ def test_every_range_is_shown_in_the_interval_that_fits(stores: Stores, open_pag
     for name, days, interval in (
         ("5D", 5, "5m"),
         ("1M", 30, "1h"),
-        ("3M", 91, "4h"),
-        ("1Y", 365, "1d"),
-        ("All", 2500, "1d"),
+        ("3M", 91, "1h"),  # the 42 days that there are fit in hours
+        ("1Y", 365, "1h"),
+        ("All", 2500, "1h"),
         ("1D", 1, "1m"),
     ):
         page.click(f"[data-range='{name}']")

