@@ -24,7 +24,7 @@ doctor: ## what this machine has, what is missing, and which targets can run
 	@$(SETUP) doctor
 
 .PHONY: demo
-demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand-in, before your eyes
+demo: setup ## a real minute and a real day of Bybit become candles before your eyes, then a synthetic market trades on
 	@local/demo
 
 .PHONY: unit
@@ -60,6 +60,14 @@ test-airflow: setup-airflow ## the DAGs on a real scheduler and triggerer, again
 test-airflow-oldest: setup ## that the DAGs load on the oldest Airflow 3 of Composer, too
 	@$(SETUP) oldest-airflow
 	@AIRFLOW_ENVIRONMENT=.venv-airflow-oldest $(VENV)/bin/pytest -m airflow tests/airflow/test_integrity.py
+
+.PHONY: setup-terraform
+setup-terraform: setup ## installs what examines Terraform's files, and Terraform where the machine has none (130 MB to download)
+	@$(SETUP) terraform
+
+.PHONY: test-terraform
+test-terraform: setup-terraform ## Terraform's files: form, rules, names, rights, limits (provider: the registry's, or TERRAFORM_MIRROR=FOLDER)
+	@$(VENV)/bin/pytest -m terraform tests/terraform
 
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
@@ -108,7 +116,7 @@ bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latenc
 bench-stack: setup ## ten times up and down: how long, and what is waited for (TIMES=50 for a soak)
 	@$(VENV)/bin/python -m tests.bench.stack --times $(or $(TIMES),10)
 
-bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 22 minutes)
+bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 1,000 viewers, a year of minutes (about 22 minutes)
 	@$(VENV)/bin/python -m tests.bench.dashboard
 
 .PHONY: lock

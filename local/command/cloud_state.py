@@ -99,8 +99,10 @@ class DeployedParts:
         from google.cloud import dataproc_v1
 
         client = dataproc_v1.ClusterControllerClient(transport=_REST, client_options=self._dataproc_options())
-        names = {"project_id": self.names.project, "region": self.names.region}
-        cluster = client.get_cluster(**names, cluster_name=self.names.flink_cluster, timeout=_TIMEOUT_S)
+        request = dataproc_v1.GetClusterRequest(
+            project_id=self.names.project, region=self.names.region, cluster_name=self.names.flink_cluster
+        )
+        cluster = client.get_cluster(request, timeout=_TIMEOUT_S)
         state = cluster.status.state.name
         since = _time_of(cluster.status.state_start_time)
         detail = f"cluster {cluster.cluster_name}, in this state since {since}"

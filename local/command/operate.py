@@ -12,10 +12,11 @@ from typing import Annotated, Final
 
 import typer
 
+from bitcoin_pipeline.deployment import PROJECT_VARIABLE
 from bitcoin_pipeline.symbols import parse_symbol
 from local.checkout import IS_CHECKOUT
 from local.command.arguments import CommandError, OutputFormat, parsed
-from local.command.cloud import PROJECT_VARIABLE, environment
+from local.command.cloud import environment
 from local.command.cloud_state import DeployedParts
 from local.command.costs.monthly import Item, UnknownPriceError, monthly_items, price_table
 from local.command.costs.shapes import SHAPES, Environment, Work

@@ -76,9 +76,6 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
     print_compose: Annotated[
         bool, typer.Option("--print-compose", help="Start nothing; print the containers as a file of docker compose.")
     ] = False,
-    airflow: Annotated[
-        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
-    ] = False,
     add_files: Annotated[
         Path | None, typer.Option(help="Folder of Bybit's daily files, for the synthetic market in place of its own.")
     ] = None,
@@ -86,10 +83,13 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
         int | None,
         typer.Option(
             min=0,
-            envvar="PIPELINE_DAYS",
+            envvar="PIPELINE_HISTORY_DAYS",
             help="Number of finished days of the synthetic market to load in the background; 3 without other options.",
         ),
     ] = None,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    ] = False,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
@@ -202,8 +202,6 @@ def _local_stack() -> Iterator[LocalStack]:
 
 def _install_airflow() -> None:
     """Install Airflow unless it is installed. Raises CommandError."""
-    from local.checkout import ROOT
-
     if subprocess.run((sys.executable, "-m", "local.setup", "airflow"), cwd=ROOT, check=False).returncode:
         raise CommandError("Airflow cannot be installed; `make setup-airflow` tries it again")
 
@@ -245,7 +243,8 @@ def _days_to_load(options: Options, days: int | None) -> int:
         raise typer.BadParameter("goes with the synthetic market", param_hint="--days")
     if days is None:
         # The days of a market with another rate may be large.
-        return _FIRST_DAYS if replace(options, add_files=None, airflow=False, images=None) == Options() else 0
+        plain = Options(add_files=options.add_files, airflow=options.airflow, images=options.images)
+        return _FIRST_DAYS if options == plain else 0
     return days
 
 

@@ -106,10 +106,9 @@ def is_place(location: str) -> bool:
     return location.lower() in REGIONS or location.upper() in MULTI_REGIONS
 
 
-def is_zone(zone: str) -> bool:
-    """Whether a zone exists."""
-    region, _, letter = zone.rpartition("-")
-    return region in REGIONS and letter in ZONE_LETTERS.get(region, "abc") and bool(letter)
+def zones() -> list[str]:
+    """Every zone."""
+    return [f"{region}-{letter}" for region in sorted(REGIONS) for letter in ZONE_LETTERS.get(region, "abc")]
 
 
 def is_machine_type(name: str) -> bool:
@@ -123,7 +122,7 @@ def found(key: str) -> Resource | None:
     if not named:
         return None
     kind, place, sort, name = named.groups()
-    exists = is_zone(place) if kind == "zones" else place in REGIONS
+    exists = place in zones() if kind == "zones" else place in REGIONS
     if sort == "machineTypes":
         exists = exists and is_machine_type(name)
     elif sort == "diskTypes":

@@ -106,7 +106,7 @@ class ControlPlane:
 
 def _json_body(request: Request) -> Any:
     kind = request.headers.get("Content-Type", "")
-    if not request.content or "json" not in kind:
+    if not request.content or "json" not in kind or request.query.get("uploadType") == "media":
         return None
     try:
         return json.loads(request.content)

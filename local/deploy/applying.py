@@ -203,7 +203,7 @@ def _copy_dags(target: Target, bucket: str, conversation: Conversation) -> None:
     import base64
     import hashlib
 
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
     dags = storage.Client(target.project).bucket(bucket)
     folder = ROOT / "dist" / "composer_dags"
@@ -221,7 +221,7 @@ def _copy_dags(target: Target, bucket: str, conversation: Conversation) -> None:
 def _fetch_state(target: Target, state: Path) -> None:
     """Bring the copy of the bootstrap's state that another machine has kept, where there is one."""
     from google.api_core.exceptions import Forbidden, NotFound
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
     try:
         text = storage.Client(target.project).bucket(target.state_bucket).blob(state.name).download_as_bytes()
@@ -232,7 +232,7 @@ def _fetch_state(target: Target, state: Path) -> None:
 
 
 def _keep_state(target: Target, state: Path) -> None:
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
 
     blob = storage.Client(target.project).bucket(target.state_bucket).blob(state.name)
     blob.upload_from_filename(str(state))

@@ -47,8 +47,9 @@ module "fetch_archive" {
     PIPELINE_LAKE    = module.lake.lake
     PIPELINE_STAGING = module.lake.staging
   }
-  size     = { cpu = "1", memory_mib = 512, instances = 10, concurrency = 8 }
-  invokers = { for name in local.submitters : name => local.member[name] }
+  cpu       = "1"
+  instances = 10
+  invokers  = { for name in local.submitters : name => local.member[name] }
 }
 
 locals {
@@ -72,7 +73,7 @@ locals {
     PIPELINE_CANDLES_JOB       = "gs://${var.artifacts.bucket}/${var.artifacts.batch.main}"
     PIPELINE_CANDLES_JOB_FILES = join(",", [for file in var.artifacts.batch.files : "gs://${var.artifacts.bucket}/${file}"])
     PIPELINE_JOB_ACCOUNT       = local.email["candles-batch"]
-    PIPELINE_JOB_SUBNET        = module.network.subnetwork
+    PIPELINE_JOB_SUBNET        = module.network.batches
     PIPELINE_SYMBOLS           = join(",", var.symbols)
   }
 

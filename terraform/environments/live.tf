@@ -249,7 +249,8 @@ module "publish_live" {
   secrets     = local.live_secrets["publish_live"]
   files       = local.postgres_file
   network     = local.network
-  size        = { cpu = "0.5", memory_mib = 512, instances = 1, concurrency = 1 }
+  cpu         = "0.5"
+  instances   = 1
   invokers    = { scheduler = local.member["scheduler"] }
   schedule    = { cron = "*/2 * * * *", caller = local.email["scheduler"] }
   labels      = var.labels
@@ -268,7 +269,8 @@ module "archive_live" {
   secrets     = local.live_secrets["archive_live"]
   files       = local.broker_file
   network     = local.network
-  size        = { cpu = "1", memory_mib = 1024, instances = 1, concurrency = 1 }
+  cpu         = "1"
+  instances   = 1
   invokers    = { scheduler = local.member["scheduler"] }
   schedule    = { cron = "5 * * * *", caller = local.email["scheduler"] }
   labels      = var.labels

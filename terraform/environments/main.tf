@@ -10,11 +10,10 @@ locals {
 }
 
 module "network" {
-  source           = "../modules/network"
-  project          = var.project
-  region           = var.region
-  has_live         = local.has_live
-  flow_logs        = var.flow_logs
-  cluster_accounts = concat([local.email["candles-batch"]], local.has_live ? [local.email["candles-stream"]] : [])
-  labels           = var.labels
+  source    = "../modules/network"
+  project   = var.project
+  region    = var.region
+  has_live  = local.has_live
+  flow_logs = var.flow_logs
+  labels    = var.labels
 }

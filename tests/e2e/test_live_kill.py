@@ -111,7 +111,7 @@ def harass(stack: WholeStack) -> Counter[str]:
         killed[target] += 1
         show(f"{time.monotonic() - begin:6.1f} s: killed {target}")
         if deployed is None:
-            deployed = Deployed(stack, stack.symbols[killed.total() % 2 :])
+            deployed = Deployed(stack, stack.symbols[killed.total() // 2 % 2 :])
         else:
             deployed.stop()
             deployed = None
@@ -139,14 +139,19 @@ class Deployed:
             "PORT": str(free_ports(("second",))["second"]),
         }
         command = (sys.executable, str(artifact_of(stack.home, "producer") / "main.py"))
-        with (stack.home / "logs" / "second_producer.log").open("ab") as log:
+        self._log = stack.home / "logs" / "second_producer.log"
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         show(f"deployed a second producer of {' '.join(symbols)}")
 
     def stop(self) -> None:
         """End it as a deploy does: it sends what it has, within the time that the cloud gives it."""
         self._process.terminate()  # it may have ended by itself, as the broker was killed
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f"the second producer did not end:\n{self._log.read_text()[-3000:]}") from None
         show("the second producer has ended")
 
 

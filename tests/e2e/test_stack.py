@@ -54,9 +54,9 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
-    """The stack of the next six tests, in their order, and another one, which the third of them takes down."""
+    """The stack of the next seven tests, in their order, and another one, which the third of them takes down."""
     # A small market, of which a stack loads one finished day.
-    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_DAYS": "1"}
+    market = {"PIPELINE_SYMBOLS": "DOGEUSDT", "PIPELINE_SYNTHETIC_RATE": "0.2", "PIPELINE_HISTORY_DAYS": "1"}
     # A machine without Docker: no engine answers at that address.
     mine = Pipeline(tmp_path_factory.mktemp("mine") / "home", DOCKER_HOST="unix:///nowhere", **market)
     other = Pipeline(tmp_path_factory.mktemp("other"), **market)
@@ -126,6 +126,14 @@ def test_what_dies_is_started_again(begun: Begun) -> None:
     assert pipeline.status()["up"] is True
     assert is_back()
     assert "is up already" in pipeline.done("up").err
+
+
+def test_a_paused_producer_is_stopped_until_it_is_resumed(begun: Begun) -> None:
+    pipeline = begun.mine
+    assert "producer is paused." in pipeline.done("live", "pause").err
+    assert (pipeline.pid("producer"), pipeline.run("status").code) == (0, 1)
+    assert "producer runs again." in pipeline.done("live", "resume").err
+    wait_for("the producer to work", lambda: pipeline.run("status").code == 0, 180)
 
 
 def test_a_killed_supervisor_and_an_interrupted_up_are_taken_over(begun: Begun) -> None:

@@ -51,7 +51,7 @@ class Pipeline:
             if name == RUN_VARIABLE or name.startswith(PREFIX) or not name.startswith(ours)
         }
         # A test that needs days of the synthetic market loads them itself.
-        return {**environ, "PIPELINE_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
+        return {**environ, "PIPELINE_HISTORY_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command and leave it running."""

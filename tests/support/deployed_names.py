@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import importlib
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from unittest import mock
 
 from archive_live.settings import Settings as ArchiveLiveSettings
 from bitcoin_pipeline import names, schemas
@@ -28,6 +31,16 @@ from producer.settings import Settings as ProducerSettings
 from publish_live.settings import Settings as PublishLiveSettings
 from tests.support.terraform import UNKNOWN, Plan, Resource
 
+
+def _dag_settings() -> type:
+    """The class of the DAGs' settings, whose module reads them from the environment when it is imported."""
+    required = (field for field in dataclasses.fields(BackfillSettings) if field.default is dataclasses.MISSING)
+    environ = {field.metadata["variable"]: "x" for field in required} | {"PIPELINE_SYMBOLS": "BTCUSDT"}
+    with mock.patch.dict(os.environ, environ):
+        kind: type = importlib.import_module("bybit_tasks.settings").DagSettings
+    return kind
+
+
 SETTINGS: Final[Mapping[str, tuple[type, ...]]] = {
     "fetch_archive": (FetchArchiveSettings,),
     "publish_live": (PublishLiveSettings,),
@@ -37,7 +50,7 @@ SETTINGS: Final[Mapping[str, tuple[type, ...]]] = {
     "store_setup": (BrokerSettings,),
     "candles_job": (KeeperSettings, JobSettings),
     "command": (BackfillSettings, CloudSettings),
-    "dags": (BackfillSettings, CloudSettings),
+    "dags": (_dag_settings(),),
 }
 """The settings that each program reads."""
 
@@ -48,9 +61,8 @@ LIBRARIES: Final = {
         *(f"POSTGRES_PASSWORD_{login}" for login in ("CANDLES", "DASHBOARD", "PUBLISH_LIVE")),
     },
     "command": {"PIPELINE_SYMBOLS"},
-    "dags": {"PIPELINE_SYMBOLS", "PIPELINE_EVENTS_TOPIC"},
 }
-"""Variables beside these settings: of Flink and Python, of the set-up job, of `pipeline daily` and of the DAGs."""
+"""Variables beside these settings: of Flink and Python, of the set-up job, and of `pipeline daily`."""
 
 _LIBPQ: Final = {"PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "PGPASSFILE"}
 """libpq's variables that a program which connects to Postgres may have."""
@@ -256,9 +268,14 @@ def _functions(plan: Plan, found: Mapping[str, Program]) -> Iterator[str]:
             continue
         if function.values["name"] != entry_point.replace("_", "-"):
             yield f"the function {entry_point} is deployed as {function.values['name']}"
-        limit = schemas.function_timeout_s(entry_point)
-        if function.values["service_config"][0]["timeout_seconds"] != limit:
+        limits = schemas.function_limits(entry_point)
+        limit, service = limits.timeout_seconds, function.values["service_config"][0]
+        if service["timeout_seconds"] != limit:
             yield f"{entry_point} may not run for {limit} s"
+        if service["available_memory"] != f"{limits.memory_mib}Mi":
+            yield f"an instance of {entry_point} has {service['available_memory']}, not {limits.memory_mib} MiB"
+        if service["max_instance_request_concurrency"] != limits.concurrency:
+            yield f"an instance of {entry_point} does not take {limits.concurrency} calls at once"
         for job in plan.of("google_cloud_scheduler_job"):
             if job.values["name"] == function.values["name"] and job.values["attempt_deadline"] != f"{limit}s":
                 yield f"the scheduler does not wait {limit} s for {entry_point}"

@@ -84,9 +84,11 @@ class AppliedProject:
 
     def left(self) -> list[str]:
         """The keys of all resources but services, operations and what the bootstrap made."""
-        kept = ("/operations/", "serviceusage.", f"/b/{PROJECT}-state", f"/b/{PROJECT}-artifacts", "/repositories/")
-        kept += ("/serviceAccounts/builder@", "/secrets/generated")
-        kept += ("/quotaPreferences/",)  # their API has no method to delete one
+        kept = (
+            *("/operations/", "serviceusage.", f"/b/{PROJECT}-state", f"/b/{PROJECT}-artifacts", "/repositories/"),
+            *("/serviceAccounts/builder@", "/secrets/generated"),
+            "/quotaPreferences/",  # their API has no method to delete one
+        )
         return sorted(key for key in self.plane.world.resources if not any(part in key for part in kept))
 
 

@@ -89,8 +89,8 @@ class Terraform:
 
 
 def copied(folder: Path) -> Path:
-    """A copy of `terraform/` and the schemas in `folder`, with states that are files; returns `folder`."""
-    for part in ("terraform", "src/bitcoin_pipeline/schemas"):
+    """A copy in `folder` of `terraform/` and of what its files read, with states that are files; returns `folder`."""
+    for part in ("terraform", "src/bitcoin_pipeline/schemas", "tests/terraform/mocks"):
         ignored = shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*")
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
     backend = 'terraform {\n  backend "local" {}\n}\n'

@@ -92,31 +92,42 @@ def test_the_full_environment_follows_and_everything_is_destroyed(small: Applied
 
 
 FAULTS: Final = (
-    ("modules/lake/main.tf", "7 * 24 * 3600", "3600", "0, or 7 to 90 days"),
-    ("modules/events/main.tf", "max_delivery_attempts = 10", "max_delivery_attempts = 3", "must be 5 to 100"),
-    ("modules/postgres/main.tf", '= "ENTERPRISE" ', '= "ENTERPRISE_PLUS" ', "ENTERPRISE_PLUS edition"),
-    ("modules/function/main.tf", '"python311"', '"python2"', "Invalid runtime"),
-    ("modules/producer/main.tf", "${var.size.memory_mib}Mi", "64Mi", "memory: it is 128Mi to 32Gi"),
-    ("modules/candles_stream/main.tf", "= var.image_version", '= "newest"', "Invalid image version"),
-    ("modules/monitoring/main.tf", "xyChart", "xyCharts", 'Unknown name \\"xyCharts\\"'),
-    ("environments/accounts.tf", "artifactregistry.reader", "artifactregistry.readr", "artifactregistry.readr is not"),
-    ("environments/history.tf", "20 * * * *", "20 * * *", "Schedule is invalid"),
-    ("../src/bitcoin_pipeline/schemas/market/gaps.json", '"STRING"', '"STRNG"', "type or mode of a column"),
+    (
+        ("modules/lake/main.tf", "7 * 24 * 3600", "3600", "0, or 7 to 90 days"),
+        ("modules/postgres/main.tf", '= "ENTERPRISE" ', '= "ENTERPRISE_PLUS" ', "ENTERPRISE_PLUS edition"),
+        ("modules/monitoring/main.tf", "xyChart", "xyCharts", 'Unknown name "xyCharts"'),
+        (
+            "environments/accounts.tf",
+            "artifactregistry.reader",
+            "artifactregistry.readr",
+            "artifactregistry.readr is not",
+        ),
+        ("../src/bitcoin_pipeline/schemas/market/gaps.json", '"STRING"', '"STRNG"', "type or mode of a column"),
+    ),
+    (
+        ("modules/events/main.tf", '"market-events-recent"', '"goog-recent"', "Invalid resource name 'goog-recent'"),
+        ("modules/function/main.tf", '"python311"', '"python2"', "Invalid runtime"),
+        ("modules/producer/main.tf", "${var.size.memory_mib}Mi", "64Mi", "memory: it is 128Mi to 32Gi"),
+        ("modules/candles_stream/main.tf", "= var.image_version", '= "newest"', "Invalid image version"),
+    ),
 )
-"""Faults that a plan lets pass: the file in terraform/, the right text, the wrong one, and what the apply reports."""
+"""Faults that a plan lets pass, those of one apply together, as what depends on a fault is not applied: the file in
+terraform/, the right text, the wrong one, and what the apply reports."""
 
 
 def test_faults_that_a_plan_lets_pass_are_found_by_the_apply(tmp_path: Path, settings: Path) -> None:
     with AppliedProject(tmp_path, settings) as project:
         project.prepare()
-        for name, right, wrong, _ in FAULTS:
-            path = tmp_path / "terraform" / name
-            text = path.read_text()
-            assert right in text, f"{name} has no {right}"
-            path.write_text(text.replace(right, wrong, 1))
         arguments = project.arguments("small", **WATCHED)
-        assert project.environment.plan(*arguments)[0] == CHANGES
-        with pytest.raises(TerraformError) as failed:
-            project.environment.apply(*arguments)
-    report = " ".join(str(failed.value).replace("│", " ").split())
-    assert [complaint for *_, complaint in FAULTS if complaint not in report] == []
+        for faults in FAULTS:
+            right = {name: (tmp_path / "terraform" / name).read_text() for name, *_ in faults}
+            for name, correct, wrong, _ in faults:
+                assert correct in right[name], f"{name} has no {correct}"
+                (tmp_path / "terraform" / name).write_text(right[name].replace(correct, wrong, 1))
+            with pytest.raises(TerraformError) as failed:
+                project.environment.apply(*arguments)
+            report = " ".join(str(failed.value).replace("│", " ").split())
+            assert "Error: Invalid" not in report, "the plan has found it"
+            assert [complaint for *_, complaint in faults if complaint not in report] == []
+            for name, text in right.items():
+                (tmp_path / "terraform" / name).write_text(text)

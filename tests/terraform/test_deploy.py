@@ -26,6 +26,17 @@ from tests.support.planes import REGION, AppliedProject
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
 
+class Recorded(Conversation):
+    """A conversation whose every question is answered with yes. `said`: what was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
 @pytest.fixture
 def project(tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppliedProject]:
     """An empty project, to which this process and all that it starts are led."""
@@ -41,9 +52,8 @@ def project(tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_three_commands_lead_to_the_dashboard(project: AppliedProject, tmp_path: Path) -> None:
-    said: list[str] = []
-    conversation = Conversation(None)
-    conversation.say = said.append  # type: ignore[method-assign]
+    conversation = Recorded()
+    said = conversation.said
     target = Target(PROJECT, REGION, tmp_path / "deploy")
     write_dist(tmp_path / "dist")
     with pytest.raises(DeployError, match="run `make publish` first"):

@@ -150,6 +150,12 @@ WRONG: dict[str, Callable[[Plan], Any]] = {
     "a shorter time limit": lambda plan: first(plan, "google_cloudfunctions2_function", name="fetch-archive")[
         "service_config"
     ][0].update(timeout_seconds=60),
+    "less memory": lambda plan: first(plan, "google_cloudfunctions2_function", name="fetch-archive")["service_config"][
+        0
+    ].update(available_memory="128Mi"),
+    "more calls at once": lambda plan: first(plan, "google_cloudfunctions2_function", name="fetch-archive")[
+        "service_config"
+    ][0].update(max_instance_request_concurrency=80),
     "a scheduler that waits shorter": lambda plan: first(
         plan, "google_cloud_scheduler_job", name="publish-live"
     ).update(attempt_deadline="180s"),

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from local.control_plane.call import Call
-from local.control_plane.catalogues import is_machine_type
+from local.control_plane.catalogues import REGIONS, is_machine_type, zones
 from local.control_plane.operations import answer
 from local.control_plane.references import require_references
 from local.control_plane.rules.registry import Rules
@@ -56,9 +56,8 @@ def _image(call: Call) -> Resource:
 
 @RULES.handles("compute.zones.list", "compute.regions.list")
 def _places(call: Call) -> Resource:
-    region = call.world.project and "europe-west1"
-    names = [f"{region}-{letter}" for letter in "bcd"] if call.method.id == "compute.zones.list" else [region]
     kind = call.method.collection.rpartition(".")[2]
+    names = zones() if kind == "zones" else sorted(REGIONS)
     prefix = f"{_LINK}projects/{call.project}/{kind}"
     return {"items": [{"name": name, "status": "UP", "selfLink": f"{prefix}/{name}"} for name in names]}
 

@@ -1,8 +1,8 @@
-# A function, the calls of its scheduler, and who may call it. Its time limit is the core's schemas/functions.json, which the
-# function's own budgets follow.
+# A function, the calls of its scheduler, and who may call it. Time limit, memory and concurrent calls of an instance are those
+# of the core's schemas/functions.json, which the function's own budgets follow.
 locals {
-  limits  = jsondecode(file("${path.module}/../../../src/bitcoin_pipeline/schemas/functions.json"))
-  timeout = local.limits[var.function].timeout_seconds
+  limits  = jsondecode(file("${path.module}/../../../src/bitcoin_pipeline/schemas/functions.json"))[var.function]
+  timeout = local.limits.timeout_seconds
   name    = replace(var.function, "_", "-")
 }
 
@@ -28,10 +28,10 @@ resource "google_cloudfunctions2_function" "this" {
   }
 
   service_config {
-    available_cpu                    = var.size.cpu
-    available_memory                 = "${var.size.memory_mib}Mi"
-    max_instance_count               = var.size.instances
-    max_instance_request_concurrency = var.size.concurrency
+    available_cpu                    = var.cpu
+    available_memory                 = "${local.limits.memory_mib}Mi"
+    max_instance_count               = var.instances
+    max_instance_request_concurrency = local.limits.concurrency
     timeout_seconds                  = local.timeout
     service_account_email            = var.account
     environment_variables            = var.environ
@@ -68,6 +68,13 @@ resource "google_cloudfunctions2_function" "this" {
           version = secret_volumes.value.version
         }
       }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.limits.concurrency == 1 || tonumber(var.cpu) >= 1
+      error_message = "an instance with less than one vCPU takes one call at a time, and ${var.function} takes ${local.limits.concurrency}"
     }
   }
 }

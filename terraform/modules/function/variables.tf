@@ -64,18 +64,18 @@ variable "network" {
   default     = null
 }
 
-variable "size" {
-  description = "vCPUs and memory of an instance, most instances, and concurrent calls of one instance."
-  type = object({
-    cpu         = string
-    memory_mib  = number
-    instances   = number
-    concurrency = number
-  })
+variable "cpu" {
+  description = "vCPUs of an instance."
+  type        = string
   validation {
-    condition     = var.size.concurrency == 1 || tonumber(var.size.cpu) >= 1
-    error_message = "an instance with less than one vCPU takes one call at a time"
+    condition     = contains(["0.25", "0.5", "1", "2", "4"], var.cpu)
+    error_message = "0.25, 0.5, 1, 2 or 4 vCPUs, got ${var.cpu}"
   }
+}
+
+variable "instances" {
+  description = "Most instances."
+  type        = number
 }
 
 variable "invokers" {

@@ -38,8 +38,8 @@ locals {
       value       = null
     }
     errors = {
-      description = "Errors that functions, services and jobs of Cloud Run have logged"
-      filter      = "resource.type=(\"cloud_run_revision\" OR \"cloud_run_worker_pool\" OR \"cloud_run_job\") AND severity>=ERROR AND jsonPayload.message!=\"\""
+      description = "Errors that functions and the dashboard have logged"
+      filter      = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.message!=\"\""
       value       = null
     }
   }
@@ -67,9 +67,9 @@ locals {
       aligner = "ALIGN_DELTA", above = 0, period = "3600s", duration = "0s"
     }
     errors = {
-      name    = "Functions, services or jobs log errors"
+      name    = "Functions or the dashboard log errors"
       text    = "The log has them: severity>=ERROR. A single one is tried again by itself."
-      filter  = "${local.custom["errors"]} AND resource.type = monitoring.regex.full_match(\"cloud_run_.*\")"
+      filter  = "${local.custom["errors"]} AND resource.type = \"cloud_run_revision\""
       aligner = "ALIGN_DELTA", above = 5, period = "600s", duration = "600s"
     }
   }
@@ -136,7 +136,7 @@ locals {
     ] : [],
     [
       { title = "Days that failed", filter = "${local.custom["days-failed"]} AND resource.type = \"cloud_dataproc_batch\"", aligner = "ALIGN_DELTA" },
-      { title = "Errors of functions, services and jobs", filter = local.history_alerts["errors"].filter, aligner = "ALIGN_DELTA" },
+      { title = "Errors of functions and the dashboard", filter = local.history_alerts["errors"].filter, aligner = "ALIGN_DELTA" },
       { title = "Bytes scanned by queries", filter = "metric.type = \"bigquery.googleapis.com/query/scanned_bytes_billed\" AND resource.type = \"global\"", aligner = "ALIGN_DELTA" },
     ],
   )

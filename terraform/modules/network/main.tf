@@ -1,5 +1,5 @@
-# The network of batches and of the live plane: one subnet without public addresses, from which Google's services are
-# reached privately. The live plane adds a way out (NAT), Google's own network of Cloud SQL, and a private DNS zone.
+# The network of batches and of the live plane: two subnets without public addresses, from which Google's services are reached
+# privately. The live plane adds a way out (NAT), Google's own network of Cloud SQL, and a private DNS zone.
 resource "google_compute_network" "this" {
   #checkov:skip=CKV2_GCP_18:firewall rules stand with what they open: here for batches, in modules/broker for the broker
   project                         = var.project
@@ -27,25 +27,29 @@ resource "google_compute_subnetwork" "this" {
   }
 }
 
-# Driver and executors of a batch, and the daemons of a cluster, call each other on any port.
-resource "google_compute_firewall" "spark" {
-  project                 = var.project
-  name                    = "pipeline-spark"
-  network                 = google_compute_network.this.id
-  description             = "Between the machines of batches and of the Flink cluster"
-  direction               = "INGRESS"
-  source_service_accounts = var.cluster_accounts
-  target_service_accounts = var.cluster_accounts
+# Batches have a subnet of their own, as their machines must reach each other on every port.
+resource "google_compute_subnetwork" "batches" {
+  #checkov:skip=CKV_GCP_76:the subnet has no IPv6
+  #checkov:skip=CKV_GCP_26:a batch talks to its own machines and to Google
+  project                  = var.project
+  name                     = "batches"
+  region                   = var.region
+  network                  = google_compute_network.this.id
+  ip_cidr_range            = var.batch_range
+  private_ip_google_access = true
+}
+
+# Dataproc demands it: driver and executors call each other on any port.
+resource "google_compute_firewall" "batches" {
+  project            = var.project
+  name               = "batches"
+  network            = google_compute_network.this.id
+  description        = "Between the machines of batches"
+  direction          = "INGRESS"
+  source_ranges      = [var.batch_range]
+  destination_ranges = [var.batch_range]
   allow {
-    protocol = "tcp"
-    ports    = ["0-65535"]
-  }
-  allow {
-    protocol = "udp"
-    ports    = ["0-65535"]
-  }
-  allow {
-    protocol = "icmp"
+    protocol = "all"
   }
 }
 

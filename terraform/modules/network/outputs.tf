@@ -8,6 +8,12 @@ output "subnetwork" {
   value       = google_compute_subnetwork.this.id
 }
 
+output "batches" {
+  description = "Full name of the subnet of batches, once their machines reach each other in it."
+  value       = google_compute_subnetwork.batches.id
+  depends_on  = [google_compute_firewall.batches]
+}
+
 output "range" {
   description = "Addresses of the subnet."
   value       = google_compute_subnetwork.this.ip_cidr_range

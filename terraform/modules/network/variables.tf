@@ -18,9 +18,14 @@ variable "range" {
   }
 }
 
-variable "cluster_accounts" {
-  description = "Emails of the accounts of batches and clusters, whose machines call each other."
-  type        = list(string)
+variable "batch_range" {
+  description = "Addresses of the subnet of batches, one for each of their machines."
+  type        = string
+  default     = "10.10.16.0/20"
+  validation {
+    condition     = can(cidrnetmask(var.batch_range)) && can(regex("^(10|172|192)[.]", var.batch_range)) && tonumber(split("/", var.batch_range)[1]) <= 24
+    error_message = "a private range of at least 256 addresses, such as 10.10.16.0/20, got ${var.batch_range}"
+  }
 }
 
 variable "has_live" {

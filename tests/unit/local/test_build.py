@@ -136,8 +136,8 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout / name)
     (checkout / "local" / "command").mkdir(parents=True)
-    for name in ("__init__.py", "checkout.py", "environment.py", "command/requirements.txt"):
-        (checkout / "local" / name).touch()
+    for name in ("__init__.py", "checkout.py", "environment.py", "command/__main__.py", "command/requirements.txt"):
+        shutil.copy(ROOT / "local" / name, checkout / "local" / name)
     (checkout / "dist").mkdir()
     (checkout / "dist" / "old.zip").touch()
     build.main()
@@ -148,6 +148,14 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
     assert zipfile.ZipFile(dist / "flink" / "candles.zip").read("jars/connector.jar") == b"jar"
     # Google builds the image of a function from its source, in which a Dockerfile could stand for something else.
     assert not [name for name in zipfile.ZipFile(dist / "functions" / "fetch.zip").namelist() if "Dockerfile" in name]
+    command = dist / "cloudrun" / "command"
+    assert {
+        "main.py",
+        "requirements.txt",
+        "Dockerfile",
+        "local/command/__main__.py",
+        "bitcoin_pipeline/__init__.py",
+    } <= {path.relative_to(command).as_posix() for path in command.rglob("*")}
     wheels = [path.name for path in dist.glob("*.whl")]
     assert wheels == ["bitcoin_pipeline-0.1.0-py3-none-any.whl"]
     sums = dict(line.split("  ")[::-1] for line in (dist / "SHA256SUMS").read_text().splitlines())

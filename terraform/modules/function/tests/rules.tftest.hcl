@@ -12,7 +12,8 @@ variables {
   environ     = {}
   invokers    = { scheduler = "serviceAccount:s@demo-project.iam.gserviceaccount.com" }
   labels      = {}
-  size        = { cpu = "1", memory_mib = 512, instances = 2, concurrency = 8 }
+  cpu         = "1"
+  instances   = 2
   source_code = { bucket = "b", object = "o", builder = "projects/p/serviceAccounts/b", repository = "projects/p/locations/l/repositories/r" }
 }
 
@@ -38,6 +39,17 @@ run "the_time_limit_is_that_of_the_core" {
   }
 }
 
+run "memory_and_concurrent_calls_are_those_of_the_core" {
+  assert {
+    condition     = google_cloudfunctions2_function.this.service_config[0].available_memory == "256Mi"
+    error_message = "schemas/functions.json has 256 MiB"
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.this.service_config[0].max_instance_request_concurrency == 4
+    error_message = "schemas/functions.json has four calls"
+  }
+}
+
 run "a_public_function_is_refused" {
   command = plan
   variables {
@@ -57,9 +69,17 @@ run "two_files_in_one_folder_are_refused" {
 run "half_a_cpu_takes_one_call_at_a_time" {
   command = plan
   variables {
-    size = { cpu = "0.5", memory_mib = 512, instances = 1, concurrency = 2 }
+    cpu = "0.5"
   }
-  expect_failures = [var.size]
+  expect_failures = [google_cloudfunctions2_function.this]
+}
+
+run "a_cpu_that_google_has_not_is_refused" {
+  command = plan
+  variables {
+    cpu = "3"
+  }
+  expect_failures = [var.cpu]
 }
 
 run "a_schedule_in_words_is_refused" {

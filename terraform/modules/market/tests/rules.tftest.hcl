@@ -35,7 +35,7 @@ run "views_are_of_todays_sql" {
     error_message = "backticks are no legacy SQL"
   }
   assert {
-    condition     = !strcontains(google_bigquery_table.view["candles_best"].view[0].query, "$${")
+    condition     = !can(regex("[$][{]", google_bigquery_table.view["candles_best"].view[0].query))
     error_message = "no placeholder is left"
   }
 }

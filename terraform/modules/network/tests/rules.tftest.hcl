@@ -4,11 +4,10 @@ mock_provider "google" {
 }
 
 variables {
-  project          = "demo-project"
-  region           = "europe-west1"
-  has_live         = true
-  cluster_accounts = ["a@demo-project.iam.gserviceaccount.com"]
-  labels           = {}
+  project  = "demo-project"
+  region   = "europe-west1"
+  has_live = true
+  labels   = {}
 }
 
 run "google_is_reached_privately" {
@@ -36,11 +35,15 @@ run "history_pays_for_no_nat" {
   }
 }
 
-run "machines_are_called_by_their_own_kind_only" {
+run "only_batches_reach_each_other_on_every_port" {
   command = plan
   assert {
-    condition     = google_compute_firewall.spark.source_service_accounts == toset(["a@demo-project.iam.gserviceaccount.com"]) && google_compute_firewall.spark.source_ranges == null
-    error_message = "no range of addresses is opened"
+    condition     = google_compute_firewall.batches.source_ranges == toset([var.batch_range]) && google_compute_firewall.batches.destination_ranges == toset([var.batch_range])
+    error_message = "neither the broker nor Flink's machine is in that subnet"
+  }
+  assert {
+    condition     = google_compute_subnetwork.batches.private_ip_google_access && google_compute_subnetwork.this.ip_cidr_range != google_compute_subnetwork.batches.ip_cidr_range
+    error_message = "batches have a subnet of their own"
   }
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from local.control_plane.world import PROJECT, Refused
@@ -11,7 +13,7 @@ RUN = "run.googleapis.com"
 PUBSUB = "pubsub.googleapis.com"
 COMPUTE = "compute.googleapis.com"
 GLOBAL = f"/compute/v1/projects/{PROJECT}/global"
-POOL = {"template": {"containers": [{"image": "x"}]}, "scaling": {"manualInstanceCount": 1}}
+POOL: dict[str, Any] = {"template": {"containers": [{"image": "x"}]}, "scaling": {"manualInstanceCount": 1}}
 
 
 def test_the_life_of_a_resource() -> None:
