@@ -243,7 +243,8 @@ def _days_to_load(options: Options, days: int | None) -> int:
         raise typer.BadParameter("goes with the synthetic market", param_hint="--days")
     if days is None:
         # The days of a market with another rate may be large.
-        return _FIRST_DAYS if replace(options, add_files=None, airflow=False, images=None) == Options() else 0
+        plain = Options(add_files=options.add_files, airflow=options.airflow, images=options.images)
+        return _FIRST_DAYS if options == plain else 0
     return days
 
 
