@@ -248,7 +248,7 @@ def verifies(stack: RunningStack, login: str, password: str) -> bool:
     iterations, salt = parameters.split(":")
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
     client_key = hmac.digest(salted, b"Client Key", "sha256")
-    return base64.b64encode(hashlib.sha256(client_key).digest()).decode() == keys.split(":")[0]
+    return base64.b64encode(hashlib.sha256(client_key).digest()).decode() == str(keys).split(":")[0]
 
 
 @pytest.mark.usefixtures("first")

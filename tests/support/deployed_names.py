@@ -19,13 +19,14 @@ from unittest import mock
 from archive_live.settings import Settings as ArchiveLiveSettings
 from bitcoin_pipeline import names, schemas
 from bitcoin_pipeline.broker import BrokerSettings
+from bitcoin_pipeline.deployment import BackfillSettings
 from bitcoin_pipeline.settings import SettingsError, read_settings
 from candles_stream.job import JobSettings, read_job_settings
 from candles_stream.keeper import KeeperSettings
 from dashboard.settings import Settings as DashboardSettings
 from fetch_archive.settings import Settings as FetchArchiveSettings
 from local.checkout import ROOT
-from local.command.cloud import BackfillSettings, CloudSettings
+from local.command.cloud import CloudSettings
 from local.generated_secrets import BROKER_HOST
 from producer.settings import Settings as ProducerSettings
 from publish_live.settings import Settings as PublishLiveSettings
@@ -342,16 +343,16 @@ def _broker(plan: Plan, found: Mapping[str, Program]) -> Iterator[str]:
         yield f"the set-up job may create {sorted(creates)}, and creates {sorted(topics)}"
     users = {rule[0] for rule in rules}
     for name, program in found.items():
-        user = program.environ.get("KAFKA_SASL_USERNAME")
-        if user is None:
+        name_of_user = program.environ.get("KAFKA_SASL_USERNAME")
+        if name_of_user is None:
             continue
-        if user not in users:
-            yield f"{name} is the broker's user {user}, whom no rule names"
+        if name_of_user not in users:
+            yield f"{name} is the broker's user {name_of_user}, whom no rule names"
         if program.environ.get("KAFKA_BOOTSTRAP_SERVERS", "").partition(":")[0] != BROKER_HOST:
             yield f"{name} does not connect to {BROKER_HOST}, of which the broker's certificate is"
-        password = program.environ.get("KAFKA_SASL_PASSWORD", f"secret:broker-{user}")
-        if password != f"secret:broker-{user}":
-            yield f"{name} is the user {user} with the password of another: {password}"
+        password = program.environ.get("KAFKA_SASL_PASSWORD", f"secret:broker-{name_of_user}")
+        if password != f"secret:broker-{name_of_user}":
+            yield f"{name} is the user {name_of_user} with the password of another: {password}"
     records = {each.values["name"].removesuffix(".") for each in plan.of("google_dns_record_set")}
     hosts = {BROKER_HOST, *(each.environ["PGHOST"] for each in found.values() if "PGHOST" in each.environ)}
     yield from (f"no DNS record is of {host}" for host in sorted(hosts - records))

@@ -102,7 +102,7 @@ UNITS = sorted(TERRAFORM.glob("modules/*/files/*.service"))
 
 def test_scripts_have_no_finding_of_shellcheck() -> None:
     assert len(SCRIPTS) == 6
-    command = [PROGRAMS / "shellcheck", "--shell=bash", "--severity=style", *SCRIPTS]
+    command = [str(PROGRAMS / "shellcheck"), "--shell=bash", "--severity=style", *map(str, SCRIPTS)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (outcome.returncode, outcome.stdout) == (0, "")
 
@@ -113,7 +113,7 @@ def test_units_are_understood_by_systemd(tmp_path: Path) -> None:
     for unit in UNITS:
         text = unit.read_text("utf-8").replace("/usr/bin/docker", "/bin/true")
         (tmp_path / unit.name).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", *sorted(tmp_path.glob("*.service"))]
+    command = ["systemd-analyze", "verify", "--man=no", *sorted(map(str, tmp_path.glob("*.service")))]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (outcome.returncode, outcome.stdout + outcome.stderr) == (0, "")
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,13 @@ class Machine:
         path.write_text(f'#!/bin/bash\necho "{name} $*" >>{self.calls}\n{body}\n')
         path.chmod(0o755)
 
-    def run(self, script: Path, *arguments: object, replaced: dict[str, str] | None = None, **environ: str) -> str:
+    def run(
+        self,
+        script: Path,
+        *arguments: object,
+        replaced: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> str:
         """The output of a script. Raises CalledProcessError when it fails."""
         text = script.read_text("utf-8")
         for old, new in (replaced or {}).items():
@@ -52,8 +59,8 @@ class Machine:
         path.write_text(text)
         path_variable = f"{self._programs}:{os.environ['PATH']}:/usr/sbin:/sbin"
         outcome = subprocess.run(
-            ["/bin/bash", path, *map(str, arguments)],
-            env={"PATH": path_variable, "HOME": str(self.folder), **environ},
+            ["/bin/bash", str(path), *map(str, arguments)],
+            env={"PATH": path_variable, "HOME": str(self.folder), **(environ or {})},
             capture_output=True,
             text=True,
             check=True,
@@ -87,7 +94,7 @@ class TestPrepareDisk:
         return machine.run(BROKER / "prepare-disk", disk, machine.folder / "data", replaced={"[ -b": "[ -f"})
 
     def file_system(self, disk: Path) -> str:
-        command = ["/usr/sbin/blkid", "--probe", "--output", "value", "--match-tag", "UUID", disk]
+        command = ["/usr/sbin/blkid", "--probe", "--output", "value", "--match-tag", "UUID", str(disk)]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     def test_a_new_disk_is_formatted_once(self, machine: Machine, disk: Path) -> None:
@@ -157,7 +164,9 @@ class TestBrokerSecrets:
         target = machine.folder / "run" / "secrets"
         replaced = {"/etc/redpanda/redpanda.yaml /etc/redpanda/.bootstrap.yaml": str(BROKER / "bootstrap.yaml")}
         secrets = "admin=broker-admin/1 producer=broker-producer/1 tls=broker-tls/1"
-        machine.run(BROKER / "fetch-secrets", target, replaced=replaced, PROJECT="demo-project", SECRETS=secrets)
+        machine.run(
+            BROKER / "fetch-secrets", target, replaced=replaced, environ={"PROJECT": "demo-project", "SECRETS": secrets}
+        )
         return target
 
     @pytest.mark.usefixtures("secrets")
@@ -171,20 +180,12 @@ class TestBrokerSecrets:
     @pytest.mark.usefixtures("secrets")
     def test_the_certificate_is_of_the_key_and_of_the_brokers_name(self, machine: Machine) -> None:
         folder = self.fetch(machine)
-        command = [
-            "openssl",
-            "verify",
-            "-CAfile",
-            folder / "ca",
-            "-verify_hostname",
-            BROKER_HOST,
-            folder / "certificate",
-        ]
-        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-        wrong = [*command[:4], "-verify_hostname", "elsewhere", folder / "certificate"]
-        assert subprocess.run(wrong, capture_output=True, check=False).returncode != 0
-        of_key = subprocess.run(["openssl", "pkey", "-in", folder / "key", "-pubout"], capture_output=True, check=True)
-        of_certificate = ["openssl", "x509", "-in", folder / "certificate", "-pubkey", "-noout"]
+        authority, certificate, key = (str(folder / name) for name in ("ca", "certificate", "key"))
+        verify = ["openssl", "verify", "-CAfile", authority, "-verify_hostname"]
+        assert subprocess.run([*verify, BROKER_HOST, certificate], capture_output=True, check=False).returncode == 0
+        assert subprocess.run([*verify, "elsewhere", certificate], capture_output=True, check=False).returncode != 0
+        of_key = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], capture_output=True, check=True)
+        of_certificate = ["openssl", "x509", "-in", certificate, "-pubkey", "-noout"]
         assert subprocess.run(of_certificate, capture_output=True, check=True).stdout == of_key.stdout
         assert (folder / "ca").read_text().count("BEGIN CERTIFICATE") == 1
 
@@ -208,7 +209,7 @@ class TestBrokerClients:
             "dashboard allow read,describe group dashboard\n"
         )
         machine.stand_in("docker", f'echo "$RPK_PASS $NEW_PASS" >>{machine.folder}/passwords')
-        machine.run(BROKER / "set-clients", rules, secrets, ADDRESS="broker.pipeline.internal:9093")
+        machine.run(BROKER / "set-clients", rules, secrets, environ={"ADDRESS": "broker.pipeline.internal:9093"})
         commands = [call.partition(" redpanda ")[2] for call in machine.called("docker")]
         assert commands[0] == "rpk cluster health --exit-when-healthy"
         assert [command for command in commands if command.startswith("rpk security acl")] == [
@@ -230,19 +231,19 @@ class TestPullImage:
         image = f"europe-west1-docker.pkg.dev/p/pipeline/redpanda:v25.3.1@sha256:{'0' * 64}"
         machine.stand_in("docker", '[ "$1" != image ]')
         machine.stand_in("docker-credential-gcr", "exit 0")
-        machine.run(BROKER / "pull-image", machine.folder, IMAGE=image)
+        machine.run(BROKER / "pull-image", machine.folder, environ={"IMAGE": image})
         assert machine.called("docker")[-1] == f"docker pull --quiet {image}"
         registry = "europe-west1-docker.pkg.dev"
         assert machine.called("docker-credential-gcr") == [
             f"docker-credential-gcr configure-docker --registries {registry}"
         ]
         machine.stand_in("docker", "exit 0")
-        machine.run(BROKER / "pull-image", machine.folder, IMAGE=image)
+        machine.run(BROKER / "pull-image", machine.folder, environ={"IMAGE": image})
         assert len([call for call in machine.called("docker") if " pull " in call]) == 1
 
 
 class TestCandlesSecrets:
-    ENVIRON = {  # noqa: RUF012  # not changed
+    ENVIRON: Mapping[str, str] = {  # not changed
         "KAFKA_PASSWORD_SECRET": "broker-candles/3",
         "KAFKA_CA_SECRET": "broker-ca/1",
         "POSTGRES_PASSWORD_SECRET": "postgres-candles/2",
@@ -255,7 +256,7 @@ class TestCandlesSecrets:
     def test_secrets_are_the_files_that_the_job_reads(self, machine: Machine) -> None:
         machine.stand_in("gcloud", 'echo "version-$4-of-${5#--secret=}"')
         folder = machine.folder / "secrets"
-        machine.run(CANDLES / "fetch-secrets", folder, **self.ENVIRON)
+        machine.run(CANDLES / "fetch-secrets", folder, environ=self.ENVIRON)
         # Its readers take both files as they are, without a line's end.
         assert (folder / "kafka-password").read_text() == "version-3-of-broker-candles"
         assert (folder / "pgpass").read_text() == (
@@ -267,7 +268,7 @@ class TestCandlesSecrets:
     def test_a_secret_that_cannot_be_read_stops_the_start(self, machine: Machine) -> None:
         machine.stand_in("gcloud", "exit 1")
         with pytest.raises(subprocess.CalledProcessError):
-            machine.run(CANDLES / "fetch-secrets", machine.folder / "secrets", **self.ENVIRON)
+            machine.run(CANDLES / "fetch-secrets", machine.folder / "secrets", environ=self.ENVIRON)
 
 
 class TestCandlesInstall:
@@ -334,7 +335,7 @@ class TestCandlesInstall:
         assert {"--require-hashes", "--no-deps"} <= set(pip.split())
 
     def test_another_machine_than_the_master_gets_nothing(self, machine: Machine, replaced: dict[str, str]) -> None:
-        machine.run(CANDLES / "install", replaced=replaced, ROLE="Worker")
+        machine.run(CANDLES / "install", replaced=replaced, environ={"ROLE": "Worker"})
         assert machine.called("systemctl") == []
 
 
