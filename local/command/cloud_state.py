@@ -61,8 +61,8 @@ class DeployedParts:
         from google.protobuf import field_mask_pb2
 
         client = run_v2.WorkerPoolsClient(transport=_REST)
-        pool = client.get_worker_pool(name=self._worker_pool_name(), timeout=_TIMEOUT_S)
-        pool.scaling.manual_instance_count = instances
+        scaling = run_v2.WorkerPoolScaling(manual_instance_count=instances)
+        pool = run_v2.WorkerPool(name=self._worker_pool_name(), scaling=scaling)
         mask = field_mask_pb2.FieldMask(paths=["scaling.manual_instance_count"])
         request = run_v2.UpdateWorkerPoolRequest(worker_pool=pool, update_mask=mask)
         client.update_worker_pool(request, timeout=_TIMEOUT_S).result(timeout=300)

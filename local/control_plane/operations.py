@@ -47,10 +47,19 @@ def _long_running(call: Call, resource: Resource | None) -> Resource:
     operation = {
         "name": _operation_name(call),
         "done": True,
-        "response": {"@type": f"type.googleapis.com/{call.method.response}", **(resource or {})},
+        "response": {"@type": f"type.googleapis.com/{_message(call)}", **(resource or {})},
         "metadata": {"@type": "type.googleapis.com/google.protobuf.Empty"},
     }
     return _begun(call, f"{call.method.host}/{call.method.version}{operation['name']}", operation)
+
+
+def _message(call: Call) -> str:
+    """The type of an operation's response. Google's own clients know a type; Terraform's provider ignores it."""
+    described = (call.method.request or {}).get("id", "")
+    run = re.fullmatch(r"GoogleCloudRunV2(\w+)", described)
+    if run:
+        return f"google.cloud.run.v2.{'Execution' if run[1] == 'RunJobRequest' else run[1]}"
+    return described or "google.protobuf.Empty"
 
 
 def _typed_operation(call: Call, resource: Resource | None, verb: str) -> Resource:
