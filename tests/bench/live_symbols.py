@@ -122,11 +122,11 @@ def _measure(symbols: int, rate: int) -> Measured:
                 time.sleep(60 - time.time() % 60)  # the waits are for time, not for a condition
                 from_us, cpu, began = time.time_ns() // 1000, cpu_seconds(producer.pid), time.monotonic()
                 time.sleep(DROP_AFTER_SECONDS)
-                requests.post(f"{address}/drop", timeout=10)
+                requests.post(f"{address}/drop", timeout=60)
                 time.sleep(SECONDS - DROP_AFTER_SECONDS)
                 used = (cpu_seconds(producer.pid) - cpu) / (time.monotonic() - began)
                 mib = resident_mib(producer.pid)
-                calls = requests.get(f"{address}/calls", timeout=10).json()
+                calls = requests.get(f"{address}/calls", timeout=60).json()
         final, unconfirmed, gaps = _records(stack, from_us)
     return Measured(symbols, rate, used, mib, final, unconfirmed, gaps, max(calls, default=0))
 
