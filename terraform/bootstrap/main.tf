@@ -72,9 +72,6 @@ resource "google_artifact_registry_repository" "images" {
   description            = "Images of the pipeline, and those that Cloud Functions builds"
   cleanup_policy_dry_run = false
   labels                 = var.labels
-  docker_config {
-    immutable_tags = false # the builder of functions moves its tags; environments name digests
-  }
   cleanup_policies {
     id     = "keep-newest"
     action = "KEEP"
