@@ -24,7 +24,7 @@ doctor: ## what this machine has, what is missing, and which targets can run
 	@$(SETUP) doctor
 
 .PHONY: demo
-demo: setup ## a real day of Bybit's archive becomes candles in BigQuery's stand-in, before your eyes
+demo: setup ## a real minute and a real day of Bybit become candles before your eyes, then a synthetic market trades on
 	@local/demo
 
 .PHONY: unit
@@ -43,6 +43,10 @@ test: setup lint test-js ## lint, types, and every test that needs neither root 
 .PHONY: test-browser
 test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install chromium; or CHROMIUM=/path/to/it)
 	@$(VENV)/bin/pytest -m browser tests/browser
+
+.PHONY: test-containers
+test-containers: setup ## the end-to-end tests with stores, functions, producer and dashboard in containers (TESTS=...)
+	@$(VENV)/bin/python -m tests.containers $(TESTS)
 
 .PHONY: setup-airflow
 setup-airflow: setup ## installs Airflow for `pipeline up --airflow` (2.0 GB, 340 MB to download, about a minute)
@@ -112,7 +116,7 @@ bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latenc
 bench-stack: setup ## ten times up and down: how long, and what is waited for (TIMES=50 for a soak)
 	@$(VENV)/bin/python -m tests.bench.stack --times $(or $(TIMES),10)
 
-bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 200 viewers, a year of minutes (about 22 minutes)
+bench-dashboard: setup ## the dashboard beside a whole Plotly figure a tick, 1,000 viewers, a year of minutes (about 22 minutes)
 	@$(VENV)/bin/python -m tests.bench.dashboard
 
 .PHONY: lock
@@ -130,6 +134,10 @@ outdated: ## the pins that are behind, and known advisories: to look at once a m
 .PHONY: build
 build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
 	@$(VENV)/bin/python -m local.build
+
+.PHONY: sbom
+sbom: ## the bill of materials of each image's packages (CycloneDX), in dist/ beside its context; needs no network
+	@$(SETUP) sbom
 
 # Deploying to Google Cloud: PROJECT=my-project REGION=europe-west1 ENV=history|small|full; YES=1 answers the question.
 ENV ?= small

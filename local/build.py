@@ -19,7 +19,7 @@ without compression, whose output depends on the version of zlib. The wheel alon
     bitcoin_pipeline-*.whl the core and its adapters as a wheel
     SHA256SUMS             of all these, to be checked by `sha256sum -c`
 
-The folders in functions/ and cloudrun/ are contexts of images: each has the Dockerfile of its kind.
+The folders in functions/ and cloudrun/ are contexts of images: each has `local/Dockerfile`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def image_files(name: str) -> Files:
     if kind not in IMAGES:
         return {}
     return {
-        "Dockerfile": (ROOT / kind / "Dockerfile").read_text("utf-8").replace("DEPLOYABLE", own).encode(),
+        "Dockerfile": f"ARG KIND={kind}\nARG NAME={own}\n".encode() + (ROOT / "local" / "Dockerfile").read_bytes(),
         "Dockerfile.slim": (ROOT / "local" / "Dockerfile.slim").read_bytes(),
         "Dockerfile.dockerignore": b"**/__pycache__\n",
     }

@@ -27,9 +27,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _KEPT = pytest.StashKey[Kept]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which the same tests run on a stack of processes or of containers."""
+    parser.addoption("--backing", choices=("process", "container"), default="process", help="how stacks run")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Create the store of what test files share."""
+    """Create the store of what test files share, and name the mode of stacks for `tests.support`."""
     config.stash[_KEPT] = Kept()
+    os.environ[runs.BACKING_VARIABLE] = config.getoption("--backing")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers
@@ -40,6 +46,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ[runs.RUN_VARIABLE] = runs.name_of(os.getpid()) or ""
     runs.unlock_folders()
     _report(session.config, "ended processes that a killed test run had left", runs.end_leftovers())
+    if session.config.getoption("--backing") == "container":
+        from tests.support.containers import remove_leftovers  # noqa: PLC0415  # needs Docker
+
+        _report(session.config, "removed containers that a killed test run had left", remove_leftovers())
 
 
 @pytest.hookimpl(trylast=True)

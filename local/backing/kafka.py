@@ -31,7 +31,7 @@ def _processes(place: Place) -> list[ServiceSpec]:
         f"--port={place.ports['kafka']}",
         f"--controller-port={place.ports['kafka_controller']}",
     )
-    return [ServiceSpec("kafka", command, f"tcp://{place.address('kafka')}", is_store=True)]
+    return [ServiceSpec("kafka", command, f"kafka://{place.address('kafka')}", is_store=True)]
 
 
 def _client_environ(place: Place) -> dict[str, str]:

@@ -72,7 +72,8 @@ def _programs() -> Path:
     return Path(package.origin).parent / "pginstall" / "bin"
 
 
-def _password_made_once(file: Path) -> str:
+def password_made_once(file: Path) -> str:
+    """The password in a file of libpq's form, which is made when it is absent."""
     if not file.exists():
         new = file.with_suffix(".new")
         new.touch(mode=0o600)
@@ -135,7 +136,7 @@ def main() -> None:
     if os.geteuid() == 0:
         _let_traverse(programs.parents)  # permits other users to reach the programs, not to list the folders
     data = folder / "data"
-    _initialise_once(data, _password_made_once(folder / "pgpass"), owner)
+    _initialise_once(data, password_made_once(folder / "pgpass"), owner)
     _remove_stale_lock(data)
     os.chdir(data)
     if os.geteuid() == 0:

@@ -104,7 +104,13 @@ def backfill(
 @app.command()
 def daily(
     symbols: Annotated[
-        str, typer.Argument(metavar="SYMBOLS", envvar="PIPELINE_SYMBOLS", help="Such as BTCUSDT,ETHUSDT.")
+        str,
+        typer.Argument(
+            metavar="SYMBOLS",
+            envvar="PIPELINE_SYMBOLS",
+            help="Such as BTCUSDT,ETHUSDT.",
+            autocompletion=symbols_from,
+        ),
     ],
     day: Annotated[
         str | None, typer.Option(metavar="DAY", help="The newest day, YYYY-MM-DD; yesterday by default.")
@@ -114,7 +120,7 @@ def daily(
 
     A day that is not published yet is left to the next call; after 36 hours the command ends with code 1.
     """
-    chosen = parsed("SYMBOLS", parse_symbols, symbols)
+    chosen = parsed("SYMBOLS", parse_symbols, symbols.upper())
     now = dt.datetime.now(dt.UTC)
     newest = parsed("--day", parse_day, day) if day else now.date() - dt.timedelta(days=1)
     start, began = first_checked(newest), time.monotonic()

@@ -38,7 +38,11 @@ def sql(cloud: Cloud, query: str) -> Any:
     for name in (*schemas.tables(), *schemas.views()):
         connection.register(name.rpartition(".")[2], _warehouse_dataset(cloud, name))
     connection.execute(_VWAP_MACRO)
-    relation = connection.sql(query)
+    try:
+        relation = connection.sql(query)
+    except duckdb.Error:
+        connection.execute(query)  # fails as well, and its error has the line of the query and a caret
+        raise
     if relation is None:
         raise duckdb.InvalidInputException("the query must return rows")
     return relation.to_arrow_reader(10_000)

@@ -46,6 +46,13 @@ class MarketSource(StrEnum):
     BYBIT = "bybit"
 
 
+class Backing(StrEnum):
+    """How services run."""
+
+    PROCESS = "process"
+    CONTAINER = "container"
+
+
 @app.command()
 def up(  # noqa: PLR0913, PLR0917  # a command's options
     archive_dir: Annotated[
@@ -62,8 +69,12 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
     source: Annotated[
         MarketSource, typer.Option(help="The exchange: simulated, or the real one (PIPELINE_SYMBOLS, BYBIT_*).")
     ] = MarketSource.SIMULATOR,
-    airflow: Annotated[
-        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    backing: Annotated[
+        Backing,
+        typer.Option(help="How stores, functions, producer and dashboard run; containers need Docker."),
+    ] = Backing.PROCESS,
+    print_compose: Annotated[
+        bool, typer.Option("--print-compose", help="Start nothing; print the containers as a file of docker compose.")
     ] = False,
     add_files: Annotated[
         Path | None, typer.Option(help="Folder of Bybit's daily files, for the synthetic market in place of its own.")
@@ -72,20 +83,29 @@ def up(  # noqa: PLR0913, PLR0917  # a command's options
         int | None,
         typer.Option(
             min=0,
-            envvar="PIPELINE_DAYS",
+            envvar="PIPELINE_HISTORY_DAYS",
             help="Number of finished days of the synthetic market to load in the background; 3 without other options.",
         ),
     ] = None,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Also run Airflow with the DAGs; the first time, install it (2.0 GB).")
+    ] = False,
 ) -> None:
     """Start a stack on this machine and leave it running."""
     began = time.monotonic()
+    if print_compose and backing is not Backing.CONTAINER:
+        raise typer.BadParameter("goes with --backing container", param_hint="--print-compose")
     with _local_stack() as stack:
         if airflow:
             _install_airflow()
         from local.stack.progress import reported
         from local.stack.stores import preparations
 
-        options = replace(_options(archive_dir, capture, speed, source, add_files), airflow=airflow)
+        options = _options(archive_dir, capture, speed, source, add_files)
+        options = replace(options, airflow=airflow, images=_images() if backing is Backing.CONTAINER else None)
+        if print_compose:
+            typer.echo(stack.compose(options))
+            return
         days = _days_to_load(options, days)
         with reported(STDERR, "up") as report:
             started = stack.up(options, preparations, report)
@@ -182,8 +202,6 @@ def _local_stack() -> Iterator[LocalStack]:
 
 def _install_airflow() -> None:
     """Install Airflow unless it is installed. Raises CommandError."""
-    from local.checkout import ROOT
-
     if subprocess.run((sys.executable, "-m", "local.setup", "airflow"), cwd=ROOT, check=False).returncode:
         raise CommandError("Airflow cannot be installed; `make setup-airflow` tries it again")
 
@@ -225,7 +243,8 @@ def _days_to_load(options: Options, days: int | None) -> int:
         raise typer.BadParameter("goes with the synthetic market", param_hint="--days")
     if days is None:
         # The days of a market with another rate may be large.
-        return _FIRST_DAYS if replace(options, add_files=None, airflow=False) == Options() else 0
+        plain = Options(add_files=options.add_files, airflow=options.airflow, images=options.images)
+        return _FIRST_DAYS if options == plain else 0
     return days
 
 
@@ -251,6 +270,16 @@ def _load_last_days(stack: LocalStack, days: int) -> None:
             start_new_session=True,
         )
     STDERR.print(f"The days {first} to {last} of {symbols} are being loaded; progress: {log}", markup=False)
+
+
+def _images() -> dict[str, str]:
+    """The images that the user has replaced. Raises CommandError."""
+    from local.backing.images import chosen
+
+    try:
+        return chosen(os.environ)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _print_stack(services: Sequence[ServiceStatus]) -> None:

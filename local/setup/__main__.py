@@ -26,6 +26,7 @@ def main() -> int:
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
     lock.add_argument("--only", help="compile a single lock, given by its file")
     commands.add_parser("outdated", help="lists pins that are behind, and known advisories")
+    commands.add_parser("sbom", help="writes the bill of materials of each image into dist/")
     commands.add_parser("doctor", help="lists what this machine has, and what is missing")
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -46,6 +47,9 @@ def main() -> int:
         elif options.command == "outdated":
             install.install([AUDIT], os.environ)
             return int(locks.outdated(os.environ))
+        elif options.command == "sbom":
+            install.install([AUDIT], os.environ)
+            locks.write_bills(ROOT / "dist")
         else:
             return int(not doctor.examine(os.environ))
     except SetupError as error:

@@ -37,8 +37,8 @@ class Finding:
     for_: tuple[str, ...] = ()
 
 
-SETUP = ("setup", "demo", "unit", "test", "test-airflow", "test-browser", "bench")
-STACK = ("demo", "test", "test-airflow", "test-browser", "bench")
+SETUP = ("setup", "demo", "unit", "test", "test-airflow", "test-browser", "test-containers", "bench")
+STACK = ("demo", "test", "test-airflow", "test-browser", "test-containers", "bench")
 
 
 def examine(environ: Mapping[str, str]) -> bool:
@@ -104,6 +104,7 @@ def _programs(environ: Mapping[str, str]) -> list[Finding]:
     jars = Path(gcloud).resolve().parents[1] / "platform" / "pubsub-emulator" / "lib" if gcloud else None
     has_emulator = jars is not None and any(jars.glob("cloud-pubsub-emulator-*-all.jar"))
     compiler = shutil.which("cc", path=path)
+    docker = shutil.which("docker", path=path)
     return [
         *(
             Finding(name, shutil.which(name, path=path) or "not found", _absent(name, path), SETUP)
@@ -114,6 +115,12 @@ def _programs(environ: Mapping[str, str]) -> list[Finding]:
             chromium or "not found",
             "" if chromium else "Debian: apt-get install chromium; elsewhere CHROMIUM=/path/to/it",
             ("test-airflow", "test-browser"),
+        ),
+        Finding(
+            "docker",
+            docker or "not found",
+            "" if docker else "Debian: apt-get install docker.io iptables; needed by containers alone",
+            ("test-containers",),
         ),
         Finding(
             "C compiler",

@@ -136,7 +136,7 @@ FLINK = Environment(".venv-flink", FLINK_LOCK, "Flink", 400)
 AIRFLOW = Environment(".venv-airflow", AIRFLOW_LOCK, "Airflow and its Google provider", 2000)
 OLDEST_AIRFLOW = Environment(".venv-airflow-oldest", OLDEST_AIRFLOW_LOCK, "the oldest Airflow 3 of Composer", 2000)
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
-AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit", 100)
+AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit, cyclonedx-py", 150)
 TERRAFORM = Environment(".venv-terraform", TERRAFORM_LOCK, "Terraform, checkov and shellcheck", 500)
 
 JARS = Preparation(

@@ -1,4 +1,4 @@
-"""Compiles the locks from `pyproject.toml`, and lists the pins that are behind or have a known advisory.
+"""Compiles the locks from `pyproject.toml`, lists pins that are behind or have an advisory, writes bills of materials.
 
 Imported by `local.setup` only.
 """
@@ -62,6 +62,21 @@ def outdated(environ: Mapping[str, str]) -> bool:
             _print(f"  {row[0]:40} {row[1]:20} {row[2]}")
         is_unsafe = _audit(lock) or is_unsafe
     return is_unsafe
+
+
+def write_bills(folder: Path) -> None:
+    """Write the bill of materials of each image's packages, by CycloneDX, from its lock, and print the files.
+
+    It needs no network. The packages of the image's base are not in it. Raises SetupError when one cannot be written.
+    """
+    for lock in (lock for lock in LOCKS if lock.file.startswith(("cloudrun/", "functions/"))):
+        bill = (folder / lock.file).parent.with_suffix(".cdx.json")
+        bill.parent.mkdir(parents=True, exist_ok=True)
+        command = (str(AUDIT.path / "bin" / "cyclonedx-py"), "requirements", "--output-reproducible", "-o", str(bill))
+        outcome = subprocess.run((*command, str(lock.path)), capture_output=True, text=True, check=False)
+        if outcome.returncode:
+            raise SetupError(f"the bill of materials of {lock.file} failed: {outcome.stderr.strip()[-500:]}")
+        _print(str(bill))
 
 
 def _audit(lock: Lock) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +15,10 @@ from bitcoin_pipeline.bybit.frames import TOPIC_PREFIX
 from bitcoin_pipeline.settings import read_settings
 from local.backing import gcs, kafka, metadata, postgres, pubsub
 from local.backing.bigquery import service as bigquery
+from local.backing.containers import Container, containers
 from local.backing.flink import service as flink
-from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec
+from local.backing.images import BUILT, image
+from local.backing.interface import PROJECT, BackingService, Place, ServiceSpec, module_command
 from local.stack import airflow, deployables, stand_ins
 from local.stack.options import BybitSettings, SyntheticMarket
 
@@ -51,7 +53,8 @@ class StackConfig:
     recorded frames that the simulator plays at `speed` (0: as fast as possible), or None for the synthetic `market`.
     `add_files`: real files that the synthetic archive serves in place of its own, or None.
     `bybit`: the variables of the real exchange, which is then not simulated. `pubsub`: the jar of the Pub/Sub emulator;
-    without it, events are off. `airflow`: whether the DAGs run, too.
+    without it, events are off. `airflow`: whether the DAGs run, too. `images`: the images that replace others, of a
+    stack in containers; None for processes.
     """
 
     home: Path
@@ -64,6 +67,7 @@ class StackConfig:
     pubsub: Path | None = None
     airflow: bool = False
     add_files: Path | None = None
+    images: Mapping[str, str] | None = None
 
     @property
     def place(self) -> Place:
@@ -103,7 +107,7 @@ class StackConfig:
 
     def services(self) -> list[ServiceSpec]:
         """Every service, in the order in which `status` lists them."""
-        return [
+        every = [
             *(spec for service in backing_services(self.pubsub) for spec in service.processes(self.place)),
             *([stand_ins.exchange(self.place, self._market())] if self.bybit is None else []),
             stand_ins.dataproc(self.place),
@@ -111,6 +115,31 @@ class StackConfig:
             stand_ins.schedule(self.place),
             *(airflow.services(self.place) if self.airflow else ()),
         ]
+        own = self.containers()
+        command = ("local.stack.containers", str(self.home))
+        return [
+            replace(item, command=module_command(*command, item.name)) if item.name in own else item for item in every
+        ]
+
+    def containers(self) -> dict[str, Container]:
+        """The containers that run in the place of services, by the names of these; none in a stack of processes."""
+        if self.images is None:
+            return {}
+        ours = [item for item in deployables.deployables(self.place) if item.name in BUILT]
+        return {
+            **containers(self.place, self.images),
+            **{item.name: self._container(item.name, item.environ) for item in ours},
+        }
+
+    def jobs(self) -> dict[str, Container]:
+        """The containers that run to their end; none in a stack of processes."""
+        return {} if self.images is None else {"store_setup": self._container("store_setup", {})}
+
+    def _container(self, name: str, environ: Mapping[str, str]) -> Container:
+        """A deployable's. It shares this machine's network, on which the processes of the stack listen."""
+        # The image has the path of its own packages.
+        variables = {key: value for key, value in {**self.environ(), **environ}.items() if key != "PYTHONPATH"}
+        return Container(image(name, self.images or {}), environ=variables, credential_variable="PGPASSWORD")
 
     def symbols(self) -> tuple[str, ...]:
         """The symbols that the producer subscribes to: of the real exchange, of the capture or of the market."""

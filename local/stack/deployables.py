@@ -62,7 +62,8 @@ def _function(place: Place, name: str) -> ServiceSpec:
         f"--port={place.ports[name]}",
     )
     # functions-framework appends the source's folder to Python's path, behind the checkout's core.
-    environ = {"THREADS": str(_THREADS[name]), "PYTHONPATH": str(artifact_of(place.home, name))}
+    environ = {**_listening(place, name), "THREADS": str(_THREADS[name])}
+    environ["PYTHONPATH"] = str(artifact_of(place.home, name))
     return ServiceSpec(name, command, f"tcp://{place.address(name)}", environ, needs=LONGEST_CHAIN)
 
 

@@ -5,6 +5,7 @@ Imported by the `pipeline` command and by tests. All state lies in the stack's h
 
 from __future__ import annotations
 
+import json
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +16,12 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from local.backing.containers import has_events
 from local.backing.pubsub import installed_emulator
 from local.build import build
 from local.environment import env_file
+from local.stack import containers
+from local.stack.compose import described
 from local.stack.config import PORTS, StackConfig
 from local.stack.deployables import artifacts_in
 from local.stack.options import Options
@@ -25,10 +29,12 @@ from local.stack.ports import NoPortsError, PortBlock, claim_block
 from local.stack.progress import Report, Silent
 from local.stack.startup import Preparation, StartError, Startup
 from local.stack.state import (
+    BACKING_FILE,
     SOURCE_FILE,
     STATE_FILE,
     StackError,
     StackState,
+    claim_backing,
     claim_source,
     read_state,
     remove,
@@ -50,6 +56,7 @@ _DATA: Final = (
     "airflow",
     "artifacts",
     SOURCE_FILE,
+    BACKING_FILE,
 )
 _RUN: Final = (STATE_FILE, "env", "supervisord.conf", "supervisord.pid", "logs")
 _ROOM: Final = 512 << 20
@@ -97,7 +104,7 @@ class LocalStack:
                 return False
             _check_room(self.home)
             if state is None:
-                state = self._start(options)
+                state = self._start(options, report)
             # The rest also completes an `up` that was interrupted.
             self._complete(state, prepare, report, was_up=was_up)
             return True
@@ -111,6 +118,8 @@ class LocalStack:
             if state is not None:
                 state.supervisor(self.home).stop(state.config(self.home).services(), report)
             end_leftovers(self.home)
+            if (self.home / BACKING_FILE).exists() and (self.home / BACKING_FILE).read_text() == "container":
+                self._remove_containers(remove_data=remove_data)
             for name in (*_RUN, *(_DATA if remove_data else ())):
                 remove(self.home / name)
         if remove_data:
@@ -118,6 +127,17 @@ class LocalStack:
             if not any(self.home.iterdir()):
                 self.home.rmdir()
         return state is not None
+
+    def compose(self, options: Options) -> str:
+        """The stack's containers as a file for `docker compose`, with the artifacts that its images are built from.
+
+        JSON, which is also YAML. It has the ports, the passwords and the data of the stack in this home.
+        """
+        build(artifacts_in(self.home))
+        with _claimed_block(self.home) as block:
+            ports = dict(zip(("supervisor", *PORTS), block.ports, strict=False))
+        state = StackState(options, ports, "", "container" if has_events(options.images or {}) else None)
+        return json.dumps(described(state.config(self.home)), indent=2)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -140,13 +160,26 @@ class LocalStack:
             )
         return state
 
-    def _start(self, options: Options) -> StackState:
+    def _remove_containers(self, *, remove_data: bool) -> None:
+        """Remove what Docker keeps for the stack. Raises StackError when no engine answers."""
+        try:
+            with containers.engine() as client:
+                containers.remove_left(client, self.home, data=remove_data)
+        except containers.ContainerError as error:
+            raise StackError(str(error)) from error
+
+    def _start(self, options: Options, report: Report) -> StackState:
         """Start the supervisor, with no service at work."""
         end_leftovers(self.home)
+        if options.images is not None:
+            self._remove_containers(remove_data=False)
         remove(self.env_file)
         claim_source(self.home, options.source)
+        claim_backing(self.home, options.backing)
         build(artifacts_in(self.home))
         emulator = installed_emulator()
+        if options.images is not None:
+            emulator = Path("container") if has_events(options.images) else None
         with _claimed_block(self.home) as block:
             # The supervisor's port is the block's first: it keeps the block once the claim is given up.
             ports = dict(zip(("supervisor", *PORTS), block.ports, strict=False))
@@ -154,8 +187,11 @@ class LocalStack:
             write_state(self.home, state)
             config = state.config(self.home)
             try:
+                if options.images is not None:
+                    containers.prepare(config, report)
                 state.supervisor(self.home).start(config.services(), config.environ())
             except (RuntimeError, TimeoutError) as error:
+                remove(self.home / STATE_FILE)
                 raise StackError(str(error)) from error
         return state
 

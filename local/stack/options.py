@@ -62,7 +62,8 @@ class Options:
     """What the user chose for `up`; a running stack keeps its own.
 
     `synthetic`: the variables of the synthetic market that are set. `bybit`: those of the real exchange; None when the
-    exchange is simulated. `airflow`: whether the DAGs run, too.
+    exchange is simulated. `airflow`: whether the DAGs run, too. `images`: the images that replace others, of a stack in
+    containers; None for processes.
     """
 
     archive_dir: str | None = None
@@ -72,6 +73,12 @@ class Options:
     bybit: dict[str, str] | None = None
     airflow: bool = False
     add_files: str | None = None
+    images: dict[str, str] | None = None
+
+    @property
+    def backing(self) -> str:
+        """How services run, as `--backing` spells it."""
+        return "process" if self.images is None else "container"
 
     @property
     def source(self) -> str:
@@ -87,6 +94,7 @@ class Options:
         ]
         words += ["--airflow"] if self.airflow else []
         words += ["--source bybit"] if self.bybit is not None else []
+        words += ["--backing container"] if self.images is not None else []
         words += [f"{name}={text}" for name, text in {**self.synthetic, **(self.bybit or {})}.items()]
         return " ".join(words) or "no options"
 

@@ -20,6 +20,8 @@ from local.stack.supervision import Supervisor
 STATE_FILE: Final = "stack.json"
 SOURCE_FILE: Final = "source"
 """File that holds where the trades of the data came from; it is kept as long as the data."""
+BACKING_FILE: Final = "backing"
+"""File that holds how the services run that keep the data; it is kept as long as the data."""
 
 
 class StackError(RuntimeError):
@@ -52,6 +54,7 @@ class StackState:
             Path(self.pubsub) if self.pubsub else None,
             options.airflow,
             Path(options.add_files) if options.add_files else None,
+            options.images,
         )
 
     def supervisor(self, home: Path) -> Supervisor:
@@ -91,6 +94,18 @@ def claim_source(home: Path, source: str) -> None:
             "run `pipeline down --remove-data` first, or choose another PIPELINE_HOME"
         )
     write_atomically(file, source)
+
+
+def claim_backing(home: Path, backing: str) -> None:
+    """Record that the data in `home` are kept by services that run so. Raises StackError when others keep them."""
+    file = home / BACKING_FILE
+    earlier = file.read_text() if file.exists() else backing
+    if earlier != backing:
+        raise StackError(
+            f"the data in {home} are kept by --backing {earlier}; "
+            "run `pipeline down --remove-data` first, or choose another PIPELINE_HOME"
+        )
+    write_atomically(file, backing)
 
 
 def write_atomically(path: Path, text: str) -> None:

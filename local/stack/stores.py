@@ -16,6 +16,7 @@ from pathlib import Path
 from local.environment import beside_a_stack, replace_process_environ
 from local.stack import airflow
 from local.stack.config import ARTIFACTS, LAKE, STAGING, StackConfig
+from local.stack.containers import run_once
 from local.stack.deployables import artifact_of
 from local.stack.logs import reason
 from local.stack.startup import Preparation, StartError
@@ -31,16 +32,24 @@ def preparations(stack: StackConfig) -> list[Preparation]:
     tables = Preparation(airflow.TABLES, (), partial(airflow.make_tables, stack.place))
     return [
         *((tables,) if stack.airflow else ()),
-        Preparation("topics", ("kafka",), partial(set_up, stack.home, "topics", environ)),
-        Preparation("tables", ("postgres",), partial(set_up, stack.home, "tables", environ)),
+        Preparation("topics", ("kafka",), partial(set_up, stack, "topics", environ)),
+        Preparation("tables", ("postgres",), partial(set_up, stack, "tables", environ)),
         Preparation("buckets", ("gcs", "metadata"), partial(_make_buckets, artifact_of(stack.home, "candles_batch"))),
         Preparation("warehouse", ("bigquery", "metadata"), _make_warehouse),
     ]
 
 
-def set_up(home: Path, store: str, environ: Mapping[str, str]) -> None:
+def set_up(stack: StackConfig, store: str, environ: Mapping[str, str]) -> None:
     """Run the job `cloudrun/store_setup` for topics or tables. Raises StartError with its reason."""
-    program = artifact_of(home, "store_setup") / "main.py"
+    if stack.jobs():
+        code, text = run_once(stack, "store_setup", (store,))
+    else:
+        code, text = _run(artifact_of(stack.home, "store_setup") / "main.py", store, environ)
+    if code:
+        raise StartError(f"{store} cannot be set up ({reason(text)})")
+
+
+def _run(program: Path, store: str, environ: Mapping[str, str]) -> tuple[int, str]:
     outcome = subprocess.run(
         (sys.executable, str(program), store),
         env=environ,
@@ -49,8 +58,7 @@ def set_up(home: Path, store: str, environ: Mapping[str, str]) -> None:
         text=True,
         check=False,
     )
-    if outcome.returncode:
-        raise StartError(f"{store} cannot be set up ({reason(outcome.stderr + outcome.stdout)})")
+    return outcome.returncode, outcome.stderr + outcome.stdout
 
 
 def _make_buckets(batch: Path) -> None:

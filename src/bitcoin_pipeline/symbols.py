@@ -1,4 +1,4 @@
-"""Bybit's symbols: which texts are symbols, and which contracts are inverse.
+"""Bybit's symbols: which texts are symbols, which contracts are inverse, and in what their amounts count.
 
 Part of the core; any module may import it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Final
 
 SYMBOL: Final = re.compile(r"[A-Z0-9]{3,30}(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
@@ -32,6 +33,31 @@ def parse_symbol(text: str) -> str:
 def is_inverse(symbol: str) -> bool:
     """True when size counts contracts of 1 USD and turnover is in the base coin."""
     return INVERSE.fullmatch(symbol) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The currencies in which a symbol's prices, sizes and turnovers count: USDT, BTC and USDT for BTCUSDT."""
+
+    price: str
+    volume: str
+    turnover: str
+
+
+# The currency of the price at the end of the name: PERP and a bare date stand for USDC.
+_QUOTED = re.compile(r"(.+?)(USDT|USDC|USD|PERP)?(?:-[0-9]{1,2}[A-Z]{3}[0-9]{2})?")
+
+
+def units_of(symbol: str) -> Units:
+    """The units of a symbol. An inverse symbol's volume counts contracts of 1 USD, its turnover the base coin."""
+    found = _QUOTED.fullmatch(symbol)
+    assert found is not None, f"no symbol: {symbol!r}"
+    if is_inverse(symbol):
+        base = symbol[: symbol.rindex("USD")]
+        return Units("USD", "USD", base)
+    base, quote = found[1], found[2] or "USDC"
+    quote = "USDC" if quote == "PERP" else quote
+    return Units(quote, base, quote)
 
 
 def symbols_among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:

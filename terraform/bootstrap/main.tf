@@ -72,6 +72,7 @@ resource "google_artifact_registry_repository" "images" {
   description            = "Images of the pipeline, and those that Cloud Functions builds"
   cleanup_policy_dry_run = false
   labels                 = var.labels
+  # Tags are mutable, Google's default, as the builder of functions moves its own; environments name digests.
   cleanup_policies {
     id     = "keep-newest"
     action = "KEEP"

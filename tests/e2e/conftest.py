@@ -10,12 +10,18 @@ from tests.support.kept import Kept
 
 
 @pytest.fixture(scope="module")
-def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> replayed.Played:
-    """The stack that replays archive files and a capture."""
-    return kept.get("played", lambda: replayed.played(tmp_path_factory.mktemp("played")))
+def backing(pytestconfig: pytest.Config) -> str:
+    """How the stacks of this run work, as `pipeline up --backing` spells it."""
+    return str(pytestconfig.getoption("--backing"))
 
 
 @pytest.fixture(scope="module")
-def synthetic_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory, backing: str) -> replayed.Played:
+    """The stack that replays archive files and a capture."""
+    return kept.get("played", lambda: replayed.played(tmp_path_factory.mktemp("played"), backing))
+
+
+@pytest.fixture(scope="module")
+def synthetic_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory, backing: str) -> Pipeline:
     """The stack with the synthetic market, whose processes tests kill."""
-    return kept.get("kills", lambda: synthetic.stack(tmp_path_factory.mktemp("kills") / "home"))
+    return kept.get("kills", lambda: synthetic.stack(tmp_path_factory.mktemp("kills") / "home", backing))

@@ -94,7 +94,7 @@ class Played:
 
 
 @contextmanager
-def played(folder: Path) -> Iterator[Played]:
+def played(folder: Path, backing: str) -> Iterator[Played]:
     """The stack, up until the end of the context, after which no process of it may run."""
     archive, capture = folder / "archive", folder / "frames.jsonl"
     arrivals = frames_by_symbol()
@@ -102,7 +102,7 @@ def played(folder: Path) -> Iterator[Played]:
     capture.write_text("".join(json.dumps(frame) + "\n" for frame in frames))
     write_archive(archive)
     pipeline = Pipeline(folder / "a home with blanks", TZ="Asia/Tokyo")
-    up = ("up", "--archive-dir", str(archive), "--capture", str(capture), "--speed", str(SPEED))
+    up = ("up", "--archive-dir", str(archive), "--capture", str(capture), "--speed", str(SPEED), "--backing", backing)
     try:
         pipeline.done(*up)
         yield Played(pipeline, archive, arrivals, up)

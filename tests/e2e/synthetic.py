@@ -21,7 +21,7 @@ CLOCK_OFFSET_US: Final = 3_000_000
 
 
 @contextmanager
-def stack(home: Path) -> Iterator[Pipeline]:
+def stack(home: Path, backing: str) -> Iterator[Pipeline]:
     """The stack, up until the end of the context."""
     pipeline = Pipeline(
         home,
@@ -32,7 +32,7 @@ def stack(home: Path) -> Iterator[Pipeline]:
         PIPELINE_CLOCK_OFFSET_MS=str(CLOCK_OFFSET_US // 1000),
     )
     try:
-        pipeline.done("up")
+        pipeline.done("up", "--backing", backing)
         yield pipeline
     finally:
         pipeline.done("down", "--remove-data")

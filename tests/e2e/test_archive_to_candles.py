@@ -111,11 +111,12 @@ def test_sql_joins_ticks_candles_and_ingests(pipeline: Pipeline) -> None:
     ]
 
 
-def test_a_wrong_query_is_one_line(pipeline: Pipeline) -> None:
+def test_an_error_in_a_query_keeps_its_line_and_caret(pipeline: Pipeline) -> None:
     outcome = pipeline.run("sql", "SELECT nothing FROM trades")
     assert outcome.code == 1
     assert outcome.err.startswith("error: Binder Error: ")
-    assert outcome.err.count("\n") == 1
+    line = "LINE 1: SELECT nothing FROM trades"
+    assert f"\n{line}\n{' ' * line.index('nothing')}^" in outcome.err
     assert outcome.out == ""
 
 

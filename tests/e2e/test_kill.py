@@ -31,6 +31,7 @@ from local.stack.supervision import stack_processes
 from local.waiting import wait_for
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
+from tests.support.containers import kill_container
 from tests.support.whole_path import WholeStack
 
 pytestmark = pytest.mark.timeout(900)  # the first test may start the stack
@@ -64,7 +65,7 @@ class Backfill:
         assert self.process.poll() is None
         if service is None:
             kill(*drivers(self.pipeline))
-        else:
+        elif not kill_container(self.pipeline.home, target):
             # The children of the API are drivers, which outlive it.
             kill(service, *([] if target == "dataproc" else service.children(recursive=True)))
 

@@ -31,13 +31,19 @@ from local.stack.ports import free_ports
 from local.waiting import wait_for
 from tests.e2e.synthetic import CLOCK_OFFSET_US
 from tests.support.command import Pipeline
+from tests.support.containers import kill_container
+from tests.support.runs import in_containers
 from tests.support.whole_path import ServedPage, StoredGap, TopicContent, WholeStack
 
-TARGETS: Final = ("producer", "kafka", "taskmanager", "jobmanager", "postgres")
-SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "105"))
-"""Duration of the kills; trades come before and after, too."""
+TARGETS: Final = (
+    *("producer", "kafka", "postgres"),
+    *(("dashboard",) if in_containers() else ("taskmanager", "jobmanager")),
+)
+"""What is killed; in a stack of containers, these alone."""
 PAUSE: Final = 20.0
 """Seconds between two kills."""
+SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", PAUSE * len(TARGETS) + 5))
+"""Duration of the kills; trades come before and after, too."""
 FORMING: Final = Status.FORMING
 
 
@@ -105,7 +111,7 @@ def harass(stack: WholeStack) -> Counter[str]:
         killed[target] += 1
         show(f"{time.monotonic() - begin:6.1f} s: killed {target}")
         if deployed is None:
-            deployed = Deployed(stack, stack.symbols[killed.total() % 2 :])
+            deployed = Deployed(stack, stack.symbols[killed.total() // 2 % 2 :])
         else:
             deployed.stop()
             deployed = None
@@ -133,14 +139,19 @@ class Deployed:
             "PORT": str(free_ports(("second",))["second"]),
         }
         command = (sys.executable, str(artifact_of(stack.home, "producer") / "main.py"))
-        with (stack.home / "logs" / "second_producer.log").open("ab") as log:
+        self._log = stack.home / "logs" / "second_producer.log"
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         show(f"deployed a second producer of {' '.join(symbols)}")
 
     def stop(self) -> None:
         """End it as a deploy does: it sends what it has, within the time that the cloud gives it."""
         self._process.terminate()  # it may have ended by itself, as the broker was killed
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f"the second producer did not end:\n{self._log.read_text()[-3000:]}") from None
         show("the second producer has ended")
 
 
@@ -150,7 +161,9 @@ def until(moment: float) -> None:
 
 
 def kill(stack: WholeStack, target: str) -> None:
-    """Kill a service and its children with SIGKILL."""
+    """Kill a service and its children, or its container, with SIGKILL."""
+    if kill_container(stack.home, target):
+        return
     service = psutil.Process(wait_for(f"{target} to run", lambda: stack.pid(target), 60))
     for process in (service, *service.children(recursive=True)):
         with suppress(ProcessLookupError):  # a child that has ended by itself

@@ -28,6 +28,7 @@ from local.checkout import ROOT
 from local.stack.options import SyntheticMarket
 from local.stack.ports import free_ports
 from local.waiting import wait_for
+from producer.topic_tail import StoppedError, read_tail
 from tests.support.processes import RunningStack
 from tests.support.simulated.judge import Appended, Made, judge
 
@@ -342,6 +343,12 @@ def _status(url: str) -> int:
         return requests.get(url, timeout=5).status_code
     except requests.ConnectionError:
         return 0
+
+
+def test_a_stop_ends_the_reading_of_the_topic(live: Live) -> None:
+    servers = {"bootstrap.servers": live.stack.environ["KAFKA_BOOTSTRAP_SERVERS"]}
+    with pytest.raises(StoppedError):
+        read_tail(servers, live.stack.stack.symbols(), lambda: True)
 
 
 def test_a_taken_port_is_an_error(live: Live) -> None:

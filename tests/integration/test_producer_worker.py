@@ -192,3 +192,50 @@ async def _has(writer: Recorder, trades: int) -> bool:
 async def _has_minutes(writer: Recorder) -> bool:
     closed: set[str] = {record["symbol"] for record in writer.records if record["type"] == "minute"}
     return closed == set(TWO)
+
+
+class Full(Kept):
+    """A writer whose queue is full, as the broker takes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_called = asyncio.Event()
+
+    async def publish(self, symbol: str, records: Iterable[bytes]) -> None:
+        self.was_called.set()
+        await asyncio.sleep(600)  # until it is cancelled
+
+
+def test_while_the_broker_takes_nothing_the_socket_is_not_read() -> None:
+    megabytes, most = 0, 60
+    filler = json.dumps({"topic": "publicTrade.BTCUSDT", "filler": "x" * 2**20})
+
+    async def exchange(socket: ServerConnection) -> None:
+        nonlocal megabytes
+        async for text in socket:
+            request: dict[str, Any] = json.loads(text)
+            await socket.send(json.dumps({"success": True, "req_id": request.get("req_id", ""), "op": request["op"]}))
+            if request["op"] == "subscribe" and request["args"][0].startswith("publicTrade."):
+                await socket.send(json.dumps(_frame("publicTrade.BTCUSDT")))
+                await writer.was_called.wait()
+                while megabytes < most:
+                    await socket.send(filler)
+                    megabytes += 1
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with serve(exchange, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1) as server:
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+            working = asyncio.create_task(workers_of(url, writer, ("BTCUSDT",)).run(stop))
+            async with asyncio.timeout(60):
+                await writer.was_called.wait()
+                before = -1
+                while before != megabytes:
+                    before = megabytes
+                    await asyncio.sleep(1)  # a second in which nothing is taken
+            stop.set()
+            await working
+
+    writer = Full()
+    asyncio.run(run())
+    assert megabytes < most

@@ -204,7 +204,7 @@ def test_a_setting_that_is_missing_is_named(stack: RunningStack) -> None:
 def test_the_start_of_a_stack_reports_the_reason(stack: RunningStack) -> None:
     port = str(free_ports(["nothing"])["nothing"])
     with pytest.raises(StartError, match=r"tables cannot be set up \(.*Connection refused"):
-        set_up(stack.stack.home, "tables", {**stack.environ, "PGPORT": port})
+        set_up(stack.stack, "tables", {**stack.environ, "PGPORT": port})
 
 
 LOGINS: Final = {

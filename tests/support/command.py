@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.backing.images import PREFIX
 from local.checkout import ROOT
 from tests.support.runs import RUN_VARIABLE
 
@@ -31,7 +32,7 @@ class Outcome:
 
 
 class Pipeline:
-    """The command with PIPELINE_HOME at `home`, and without the cloud settings of the caller.
+    """The command with PIPELINE_HOME at `home`, and without the cloud settings of the caller, whose images stay.
 
     `variables`: further variables of its environment.
     """
@@ -45,10 +46,12 @@ class Pipeline:
         """The environment of the command."""
         ours = ("PIPELINE_", "GOOGLE_", "GCE_", "STORAGE_", "BIGQUERY_", "DATAPROC_", "BYBIT_", "CLOUD")
         environ = {
-            name: value for name, value in os.environ.items() if name == RUN_VARIABLE or not name.startswith(ours)
+            name: value
+            for name, value in os.environ.items()
+            if name == RUN_VARIABLE or name.startswith(PREFIX) or not name.startswith(ours)
         }
         # A test that needs days of the synthetic market loads them itself.
-        return {**environ, "PIPELINE_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
+        return {**environ, "PIPELINE_HISTORY_DAYS": "0", **self.variables, "PIPELINE_HOME": str(self.home)}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command and leave it running."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Producer
 from google.cloud import bigquery
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Page, Playwright
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import PlainTrade
@@ -24,6 +24,7 @@ from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, day_of, to_datetime
 from local.backing.warehouse import create_warehouse
+from local.waiting import wait_for
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
@@ -31,6 +32,10 @@ SYMBOL: Final = "BTCUSDT"
 NEWEST_US: Final = 1_786_310_760 * SECOND_US
 """2026-08-09T21:26:00Z: open time of the newest candle, from which the page counts; not the machine's clock."""
 LIVE_MINUTES: Final = 26 * 60
+PATIENCE_MS: Final = 30_000
+"""Upper bound on every wait for a page, for a busy machine."""
+TWO_FRAMES: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""JavaScript: what was drawn is on the screen."""
 ARCHIVE_DAYS: Final = 40
 """Days of history before the live ones, with one day between them that no store has."""
 
@@ -106,7 +111,8 @@ class Stores:
             create_warehouse(self.stack.bigquery())
             self.write(self._live)
             self.prove(self._live[-1].open_time_us + 40 * SECOND_US)
-            self._load(self._archive)
+            self.load(self._archive)
+            self._record_days()
             self.stack.start("dashboard")
         except BaseException:
             self.stack.stop()
@@ -151,6 +157,15 @@ class Stores:
                 (SYMBOL, to_datetime(until_us)),
             )
 
+    def gap(self, gap_id: str, from_us: int, to_us: int | None, state: str = "opened") -> None:
+        """Write a gap of the feed, as Flink does."""
+        with psycopg.connect(conninfo(self.stack)) as connection:
+            connection.execute(
+                "INSERT INTO gaps VALUES (%s, %s, %s, %s, %s)"
+                " ON CONFLICT (gap_id) DO UPDATE SET to_time = excluded.to_time, state = excluded.state",
+                (gap_id, SYMBOL, to_datetime(from_us), None if to_us is None else to_datetime(to_us), state),
+            )
+
     def trade(self, number: int, time_us: int, side: str, price: str, size: str) -> None:
         """Send a trade into the topic."""
         trade_id = f"00000000-0000-5000-8000-{number:012d}"
@@ -171,7 +186,8 @@ class Stores:
         columns = ("time", "open", "high", "low", "close", "volume", "turnover", "count", "bought", "status")
         return [dict(zip(columns, row, strict=True)) for row in found]
 
-    def _load(self, candles: list[Candle]) -> None:
+    def load(self, candles: list[Candle]) -> None:
+        """Add candles to BigQuery's."""
         client = self.stack.bigquery()
         columns: dict[str, Any] = {"open_time": [to_datetime(candle.open_time_us) for candle in candles]}
         for name in Candle.__slots__:
@@ -191,7 +207,10 @@ class Stores:
             source_format=bigquery.SourceFormat.PARQUET, write_disposition=bigquery.WriteDisposition.WRITE_APPEND
         )
         client.load_table_from_file(file, f"{client.project}.{names.CANDLES}", job_config=config).result()
-        days = sorted({day_of(candle.open_time_us) for candle in candles})
+
+    def _record_days(self) -> None:
+        client = self.stack.bigquery()
+        days = sorted({day_of(candle.open_time_us) for candle in self._archive})
         rows = ", ".join(
             f"('{SYMBOL}', DATE '{day}', '{'failed' if day == days[5] else 'loaded'}',"
             f" {'NULL' if day != days[5] else repr('truncated file')}, 'b', TIMESTAMP '2026-08-08 00:00:00')"
@@ -201,6 +220,14 @@ class Stores:
         client.query(
             f"INSERT INTO {names.INGESTS} (symbol, date, status, reason, batch_id, ingested_at) VALUES {rows}"
         ).result()
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until the expression is true in the page.
+
+    Playwright's own `wait_for_function` needs `eval`, which the page's policy forbids.
+    """
+    wait_for(expression, lambda: bool(page.evaluate(expression)), PATIENCE_MS / 1000)
 
 
 def chromium(playwright: Playwright) -> Browser:

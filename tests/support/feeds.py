@@ -314,6 +314,13 @@ def live_world(*symbols: str, start: float = 30.0) -> World:
     return world
 
 
+def restarted(world: World, second: float) -> World:
+    """A new worker on the topic of a killed one, in the same market."""
+    again = World(*world.symbols, start=second, tail=world.tail(), token="w2")  # noqa: S106  # no secret
+    again.traded, again.number, again.now_ms = world.traded, world.number, world.now_ms
+    return again
+
+
 def last_heartbeat(world: World) -> str:
     """The last heartbeat sent since `take` was called, whose records are taken as well."""
     return world.take("heartbeat")[-1]

@@ -10,7 +10,12 @@ _T = TypeVar("_T")
 
 SHARED: Final = {
     "kills": ("tests/e2e/test_live_kill.py", "tests/e2e/test_kill.py"),
-    "played": ("tests/e2e/test_live.py", "tests/e2e/test_archive_to_candles.py", "tests/e2e/test_restart.py"),
+    "played": (
+        "tests/e2e/test_live.py",
+        "tests/containers/test_running.py",
+        "tests/e2e/test_archive_to_candles.py",
+        "tests/e2e/test_restart.py",
+    ),
     "live path": (
         "tests/conformance/test_flink.py",
         "tests/integration/test_flink_backlog.py",

@@ -18,7 +18,7 @@ export const MIDNIGHT = 20000 * DAY;
 /* A bar as the chart holds it: price 100, volume 4 of which 3 bought; `change` has the fields that differ. */
 export function bar(time, change = {}) {
   const one = { time, open: 100, high: 101, low: 99, close: 100, volume: 4, turnover: 400, count: 2, bought: 3 };
-  return { ...one, doubt: 0, source: 'live', confirmed: null, ...change };
+  return { ...one, doubt: 0, source: 'live', confirmed: null, counts: { archive: null, live: null }, ...change };
 }
 
 /* `count` bars of `step` seconds each, the first at `start`; `changeOf(i)` has the fields that differ in the i-th. */
@@ -154,6 +154,10 @@ class Element {
     return null;
   }
 
+  getBoundingClientRect() {
+    return { left: 0, top: 0, width: 1000, height: 500 };
+  }
+
   click() {}
 }
 
@@ -164,6 +168,10 @@ class Series {
 
   applyOptions(options) {
     Object.assign(this.settings, options);
+  }
+
+  priceScale() {
+    return { applyOptions: (options) => Object.assign(this.settings, options) };
   }
 
   attachPrimitive(primitive) {
@@ -213,6 +221,8 @@ function library(clock) {
     applyOptions() {},
     options: () => ({ layout: { fontFamily: 'mono' } }),
     panes: () => [],
+    setCrosshairPosition() {},
+    clearCrosshairPosition() {},
     subscribeCrosshairMove(call) {
       made.crosshair = call;
     },
@@ -249,7 +259,7 @@ export class Server {
       const last = before.time + step;
       view = { start: last - (end - start), end: last, found: within(last - (end - start), last) };
     }
-    const column = (name) => view.found.map((one) => one[name]);
+    const column = (name) => view.found.map((one) => one[name] ?? null);
     const columns = { t: 'time', trade_count: 'count', buy_volume: 'bought' };
     for (const name of ['open', 'high', 'low', 'close', 'volume', 'turnover', 'doubt', 'source', 'confirmed']) columns[name] = name;
     return {
@@ -258,10 +268,17 @@ export class Server {
       step,
       start: view.start,
       end: view.end,
+      cut: this.cut ?? false,
+      units: { price: 'USDT', volume: 'BTC', turnover: 'USDT' },
+      inverse: query.symbol.endsWith('USD'),
       age_s: this.age,
       fault: this.fault,
       newest: this.newest,
-      bars: Object.fromEntries(Object.entries(columns).map(([as, name]) => [as, column(name)])),
+      bars: {
+        ...Object.fromEntries(Object.entries(columns).map(([as, name]) => [as, column(name)])),
+        archive_count: view.found.map(({ counts }) => counts.archive),
+        live_count: view.found.map(({ counts }) => counts.live),
+      },
     };
   }
 }

@@ -15,19 +15,26 @@ from google.auth.compute_engine import _metadata
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage  # type: ignore[attr-defined]  # ships no types
 
+from local.backing.images import chosen
 from local.backing.interface import PROJECT, ServiceSpec
 from local.build import build
 from local.checkout import ROOT
+from local.stack import containers
 from local.stack.config import PORTS, StackConfig
 from local.stack.deployables import artifacts_in
-from local.stack.options import SyntheticMarket
+from local.stack.options import Options, SyntheticMarket
 from local.stack.ports import free_ports
+from local.stack.progress import Silent
+from local.stack.state import StackState, write_state
 from local.stack.stores import set_up
+from local.stack.supervision import HOME_VARIABLE
 from local.waiting import answers, wait_for
+from tests.support.containers import kill_container
+from tests.support.runs import in_containers
 
 
 class RunningStack:
-    """The named services of a stack in `home`, as child processes; a context manager.
+    """The named services of a stack in `home`, as child processes, each with its container if any; a context manager.
 
     `stack.environ()` has the variables that clients need. A service can be killed and started again. `variables`:
     further variables of the services.
@@ -45,7 +52,10 @@ class RunningStack:
         variables: Mapping[str, str] | None = None,
         airflow: bool = False,
     ) -> None:
-        self.stack = StackConfig(home, free_ports(PORTS), archive_dir, capture, speed, market, airflow=airflow)
+        images = chosen(os.environ) if in_containers() else None
+        self.stack = StackConfig(
+            home, free_ports(PORTS), archive_dir, capture, speed, market, airflow=airflow, images=images
+        )
         self.names = names
         self.variables = dict(variables or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -53,6 +63,7 @@ class RunningStack:
     def __enter__(self) -> RunningStack:
         build(artifacts_in(self.stack.home))
         try:
+            self._prepare_containers()
             for name in self.names:
                 self.start(name)
         except BaseException:
@@ -97,7 +108,7 @@ class RunningStack:
             process = subprocess.Popen(
                 service.command,
                 cwd=ROOT,
-                env={**self.environ, **service.environ},
+                env={**self.environ, **service.environ, HOME_VARIABLE: str(self.stack.home)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -108,11 +119,14 @@ class RunningStack:
     def set_up(self, *stores: str) -> None:
         """Run the job that makes `topics` and `tables`, as `pipeline up` does."""
         for store in stores:
-            set_up(self.stack.home, store, self.environ)
+            set_up(self.stack, store, self.environ)
 
     def kill(self, name: str) -> None:
         """End a service and all of its processes with SIGKILL, and wait until they have ended."""
         process = self.processes.pop(name)
+        if kill_container(self.stack.home, name):
+            process.wait(30)
+            return
         # A child that dies after its parent holds the port a moment longer.
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
@@ -129,6 +143,20 @@ class RunningStack:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
+        if self.stack.images is not None:
+            with containers.engine() as client:
+                containers.remove_left(client, self.stack.home, data=True)
+
+    def _prepare_containers(self) -> None:
+        """Make what containers need, of which each one's process reads its part from the stack's state."""
+        if self.stack.images is None:
+            return
+        market = {"PIPELINE_SYMBOLS": ",".join(self.stack.market.symbols)}
+        capture = str(self.stack.capture) if self.stack.capture else None
+        options = Options(capture=capture, synthetic=market, images=dict(self.stack.images))
+        events = "container" if self.stack.pubsub else None
+        write_state(self.stack.home, StackState(options, self.stack.ports, "", events))
+        containers.prepare(self.stack, Silent())
 
     def _service(self, name: str) -> ServiceSpec:
         return next(service for service in self.stack.services() if service.name == name)

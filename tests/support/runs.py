@@ -18,8 +18,16 @@ import psutil
 RUN_VARIABLE: Final = "PIPELINE_TEST_RUN"
 """The environment variable with the name of the run to which a process belongs."""
 
+BACKING_VARIABLE: Final = "PIPELINE_TEST_BACKING"
+"""The environment variable with the way in which the stacks of a run work: `process` or `container`."""
+
 _ROUNDS: Final = 3
 """Number of times that the processes of a run are searched and ended."""
+
+
+def in_containers() -> bool:
+    """True when the stacks of this run work in containers."""
+    return os.environ.get(BACKING_VARIABLE) == "container"
 
 
 def name_of(pid: int) -> str | None:

@@ -12,6 +12,7 @@ import io
 import random
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -22,8 +23,9 @@ import pyarrow.parquet
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from bitcoin_pipeline.amounts import SCALE
 from bitcoin_pipeline.candle import Status
-from bitcoin_pipeline.symbols import parse_symbol
+from bitcoin_pipeline.symbols import is_inverse, parse_symbol, units_of
 from dashboard.backend import Backend
 from dashboard.cache import View
 from dashboard.level_of_detail import DAY_S, INTERVALS_S, LAST_TIME_S, MAX_BARS
@@ -71,7 +73,8 @@ def add_routes(app: FastAPI, backend: Backend) -> None:
         start_s = given.time_s("start", max(0, end_s - given.time_s("span", DAY_S)))
         given.check_order(start_s, end_s)
         slide = given.choice("slide", {"1": True, "0": False}, "0")
-        view = await backend.cache.view(symbol, start_s, end_s, interval_s, slide=slide)
+        to_newer = given.choice("towards", {"older": False, "newer": True}, "older")
+        view = await backend.cache.view(symbol, start_s, end_s, interval_s, slide=slide, to_newer=to_newer)
         return _json({**columns(view), "newest": backend.cache.newest_s(symbol)})
 
     @app.get("/api/stream")
@@ -96,13 +99,13 @@ def add_routes(app: FastAPI, backend: Backend) -> None:
         start_s, end_s = given.time_s("start"), given.time_s("end")
         given.check_order(start_s, end_s)
         kind = given.choice("format", {"csv": "csv", "parquet": "parquet"}, "csv")
-        if interval_s and (end_s - start_s) // interval_s > EXPORT_BARS:
-            raise InputError(f"an export holds at most {EXPORT_BARS} bars, got {(end_s - start_s) // interval_s}")
         limit = EXPORT_BARS if interval_s else MAX_BARS
         async with exporting:
             view = await backend.cache.view(symbol, start_s, end_s, interval_s, limit=limit)
             if not view.is_whole:  # a file has no place for a fault
                 return JSONResponse({"error": f"history cannot be read now: {view.fault}"}, 503)
+            if view.is_cut:
+                raise InputError(f"an export holds at most {limit} bars, and this span has more")
             content = await asyncio.to_thread(exported, view, kind)
         file = f"{symbol}-{_name(view.interval_s)}-{_stamp(start_s)}-{_stamp(end_s)}.{kind}"
         media = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}[kind]
@@ -162,13 +165,16 @@ def _seconds(text: str) -> int:
 
 
 def columns(view: View) -> dict[str, Any]:
-    """A view as JSON: one list per column of its bars."""
+    """A view as JSON: one list per column of its bars; `cut`: the span begins with bars that are left out."""
     return {
         "symbol": view.symbol,
+        "units": asdict(units_of(view.symbol)),
+        "inverse": is_inverse(view.symbol),
         "interval": _name(view.interval_s),
         "step": view.interval_s,
         "start": view.start_s,
         "end": view.end_s,
+        "cut": view.is_cut,
         "age_s": None if view.history_age_s is None else round(view.history_age_s),
         "fault": view.fault,
         "bars": {name: _list(view.bars[name]) for name in view.bars.schema.names},
@@ -179,18 +185,33 @@ def _list(column: pa.ChunkedArray) -> Any:
     """A column for orjson. Amounts are exact, and encoded by Arrow, much faster than one by one."""
     if not pa.types.is_decimal(column.type):
         return column.to_pylist()
-    digits = pc.replace_substring_regex(column.cast(pa.string()), r"\.?0+$", "")
-    return orjson.Fragment(f"[{','.join(pc.fill_null(digits, 'null').to_pylist())}]")
+    return orjson.Fragment(f"[{','.join(pc.fill_null(_digits(column), 'null').to_pylist())}]")
+
+
+def _digits(amounts: pa.ChunkedArray) -> pa.Array:
+    """Amounts of scale 9, none negative, in plain digits as `amounts.plain` writes them.
+
+    Arrow itself writes a small decimal with an exponent. The same bytes, read as whole numbers, have none.
+    """
+    array = amounts.combine_chunks()
+    whole_type = pa.decimal128(array.type.precision, 0)
+    whole = pa.Array.from_buffers(whole_type, len(array), array.buffers(), array.null_count, array.offset)
+    padded = pc.utf8_lpad(whole.cast(pa.string()), SCALE + 1, "0")
+    pointed = pc.replace_substring_regex(padded, rf"([0-9]{{{SCALE}}})$", r".\1")
+    return pc.replace_substring_regex(pointed, r"\.?0+$", "")
 
 
 def exported(view: View, kind: str) -> bytes:
-    """The bars as a CSV or Parquet file: exact decimals, times in UTC, the status by its name."""
+    """The bars as a CSV or Parquet file: exact decimals, times in UTC, the status by its name.
+
+    Values are written in CSV as `pipeline candles --format csv` writes them.
+    """
     bars = view.bars
     table = pa.table(
         {
             "symbol": pa.array([view.symbol] * bars.num_rows, pa.string()),
             "open_time": pc.multiply(bars["t"], 1_000_000).cast(pa.timestamp("us", "UTC")),
-            **{name: bars[name] for name in bars.schema.names if name not in ("t", "source", "doubt", "confirmed")},
+            **{name: bars[name] for name in bars.schema.names[2 : bars.schema.get_field_index("doubt")]},
             "status": pa.array([_STATUS[doubt] for doubt in bars["doubt"].to_pylist()], pa.string()),
             "source": bars["source"],
             "confirmed": bars["confirmed"],
@@ -200,8 +221,20 @@ def exported(view: View, kind: str) -> bytes:
     if kind == "parquet":
         pyarrow.parquet.write_table(table, sink)
     else:
-        pyarrow.csv.write_csv(table, sink)
+        pyarrow.csv.write_csv(
+            pa.table({name: _csv_column(table[name]) for name in table.schema.names}),
+            sink,
+            pyarrow.csv.WriteOptions(quoting_header="none", quoting_style="none"),
+        )
     return sink.getvalue()
+
+
+def _csv_column(column: pa.ChunkedArray) -> Any:
+    if pa.types.is_decimal(column.type):
+        return _digits(column)
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column.cast(pa.timestamp("s", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+    return column
 
 
 def _name(interval_s: int) -> str:

@@ -18,7 +18,7 @@ from dashboard.cache import Cache
 from dashboard.clock import Clock, elapsed_s
 from dashboard.coverage import Coverage
 from dashboard.feed_state import FeedStates
-from dashboard.level_of_detail import MINUTE_S
+from dashboard.level_of_detail import DAY_S, MINUTE_S
 from dashboard.live_refresh import LiveRefresh
 from dashboard.postgres import Postgres
 from dashboard.recent_trades import RecentTrades
@@ -26,6 +26,10 @@ from dashboard.stream import Hub
 
 PUSH_S: Final = 0.1
 """Time between two pushes of trades while no refresh of the candles pushes them along."""
+FIRST_SPANS_S: Final = (DAY_S, 365 * DAY_S)
+"""The spans that are read at the start, before the first request for them: a page's own, and a year."""
+FIRST_SYMBOLS: Final = 3
+"""Upper bound on the symbols whose spans are read at the start."""
 STATE_S: Final = 1.0
 """Time between two pushes of the feeds' states."""
 
@@ -55,6 +59,7 @@ class Backend:
             for loop in loops:
                 loop.add_done_callback(self._end_server)
             self.coverage.renew()  # the first query to BigQuery takes longest: it starts before the first request
+            loops.append(asyncio.create_task(self.read_first()))
             try:
                 yield
             finally:
@@ -94,6 +99,14 @@ class Backend:
         if loaded_s is not None:
             newest_s = max(newest_s, int(loaded_s) - int(loaded_s) % MINUTE_S)
         return newest_s + MINUTE_S
+
+    async def read_first(self) -> None:
+        """Read what a page shows first, once the newest minutes are there."""
+        while not self.is_ready:
+            await asyncio.sleep(PUSH_S / 2)
+        for symbol in self.coverage.configured[:FIRST_SYMBOLS]:
+            end_s = self.end_s(symbol)
+            await asyncio.gather(*(self.cache.view(symbol, end_s - span_s, end_s) for span_s in FIRST_SPANS_S))
 
     def _end_server(self, loop: asyncio.Task[None]) -> None:
         """End the server when a loop failed: it would go on to show old values as if they were new."""

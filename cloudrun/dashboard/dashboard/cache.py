@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from bitcoin_pipeline.candle import Candle, Source
 from bitcoin_pipeline.times import SECOND_US
 from dashboard.clock import Clock
 from dashboard.history import PATIENCE_S, CandleSource, History
-from dashboard.level_of_detail import LEVELS_S, MAX_BARS, MINUTE_S, interval_for, level_for, tiles
+from dashboard.level_of_detail import DAY_S, LEVELS_S, MAX_BARS, MINUTE_S, interval_for, level_for, tiles
 from dashboard.live_minutes import LiveMinutes
 from dashboard.postgres import StoredCandle
 from dashboard.tables import BarQuery, CandleTables
@@ -38,6 +38,7 @@ class View:
 
     `bars`: in the columns of CANDLES, exact. `history_age_s`: of the oldest tile of history in it, None when all is
     live. `fault`: why a part of history is missing or could not be renewed. `is_whole`: no part of it is missing.
+    `is_cut`: the span has older bars, for which the answer had no room.
     """
 
     symbol: str
@@ -48,13 +49,14 @@ class View:
     history_age_s: float | None
     fault: str
     is_whole: bool = True
+    is_cut: bool = False
 
 
 class Cache:
     """The only holder of the candles that the page shows.
 
     `max_rows`: upper bound on the rows of history. `patience_s`: how long a view waits for history. `read_ahead`: a
-    view also starts to read the tile before it.
+    view also starts to read the next tiles.
     """
 
     def __init__(
@@ -149,16 +151,23 @@ class Cache:
         interval_s: int | None = None,
         *,
         slide: bool = False,
+        to_newer: bool = False,
         limit: int = MAX_BARS,
     ) -> View:
         """The newest `limit` bars that open from `start_s` to before `end_s`.
 
-        `interval_s`: None takes the shortest in which the span fits. `slide`: where the span holds nothing, a span of
-        the same length that ends with the newest bar before it is shown instead.
+        `interval_s`: None takes the shortest in which the bars of the span fit. Time without candles takes no room.
+        `slide`: where the span holds nothing, a span of the same length that ends with the newest bar before it is
+        shown instead. `to_newer`: the viewer goes towards newer bars, so these are read ahead, else older ones.
         """
-        interval_s = interval_s or interval_for(end_s - start_s)
-        start_s = max(start_s - start_s % interval_s, end_s - end_s % interval_s - (limit - 1) * interval_s)
-        view = await self._view(symbol, start_s, end_s, interval_s, limit)
+        if interval_s is None:
+            view = await self._fitting(symbol, start_s, end_s, limit)
+        elif end_s - start_s <= interval_s * limit:
+            view = await self._view(symbol, start_s, end_s, interval_s, limit)
+        else:
+            days = await self._view(symbol, start_s, end_s, DAY_S, (end_s - start_s) // DAY_S + 2)
+            view = await self._over(days, start_s, interval_s, limit)
+        start_s, interval_s = view.start_s, view.interval_s
         tries = 2 if slide else 0  # the row found may begin before the span and end in it
         before_s = start_s
         while tries and not view.bars.num_rows:
@@ -167,9 +176,54 @@ class Cache:
                 break
             view = await self._view(symbol, last_s - (end_s - start_s), last_s, interval_s, limit)
             before_s, tries = last_s - LEVELS_S[-1], tries - 1
+        if self._read_ahead:
+            self._read_beyond(view, to_newer=to_newer)
         return view
 
-    async def _view(self, symbol: str, start_s: int, end_s: int, interval_s: int, limit: int) -> View:
+    def _read_beyond(self, view: View, *, to_newer: bool) -> None:
+        """Start to read the history next to a view; beside the live days it lies beyond them."""
+        edge_s, live = view.end_s if to_newer else view.start_s - 1, self.live(view.symbol)
+        if live is not None and live.since_s <= edge_s < live.until_s:
+            edge_s = live.until_s if to_newer else live.since_s - 1
+        [tile] = tiles(view.symbol, level_for(view.interval_s), edge_s, edge_s + 1)
+        self.history.read_ahead(tile, to_newer=to_newer)
+
+    async def _fitting(self, symbol: str, start_s: int, end_s: int, limit: int) -> View:
+        """The bars of a span in the shortest interval in which they fit."""
+        interval_s = interval_for(end_s - start_s)
+        view = await self._view(symbol, start_s, end_s, interval_s, limit)
+        while rows := view.bars.num_rows:
+            shorter_s = interval_for(rows * view.interval_s)
+            if shorter_s >= view.interval_s:
+                break
+            view = await self._over(view, start_s, shorter_s, limit)
+        return view
+
+    async def _over(self, longer: View, start_s: int, interval_s: int, limit: int) -> View:
+        """The newest bars of `interval_s` from `start_s` on, where a view has longer bars; no other time is read."""
+        opens = longer.bars["t"].to_pylist()
+        held = opens[-(limit * interval_s // longer.interval_s + 2) :]
+        spans = [(t, t + longer.interval_s) for t in held]
+        view = await self._view(longer.symbol, max([start_s, *held[:1]]), longer.end_s, interval_s, limit, spans)
+        is_cut = len(held) < len(opens) or view.bars.num_rows == limit
+        return replace(
+            view,
+            start_s=view.bars["t"][0].as_py() if is_cut and view.bars.num_rows else start_s - start_s % interval_s,
+            fault=view.fault or longer.fault,
+            is_whole=longer.is_whole and view.is_whole,
+            is_cut=is_cut,
+        )
+
+    async def _view(  # noqa: PLR0913, PLR0917  # the parameters of a request
+        self,
+        symbol: str,
+        start_s: int,
+        end_s: int,
+        interval_s: int,
+        limit: int,
+        held: list[tuple[int, int]] | None = None,
+    ) -> View:
+        """The bars of a span; `held`: the parts of it that have candles, None where that is not known."""
         start_s -= start_s % interval_s
         level_s, live = level_for(interval_s), self.live(symbol)
         from_s, until_s = (end_s, end_s) if live is None else (live.since_s, live.until_s)
@@ -180,9 +234,9 @@ class Cache:
                 *tiles(symbol, level_s, max(start_s, until_s), end_s),
             }
         )
+        if held is not None:
+            wanted = [tile for tile in wanted if any(tile.start_s < end and start < tile.end_s for start, end in held)]
         await self.history.load(wanted)
-        if self._read_ahead:
-            self.history.read_ahead(wanted)
         # Before the rows are read: a tile that is renewed meanwhile makes them younger than reported, never older.
         states = self.history.states(wanted)
         query = BarQuery(symbol, level_s, start_s, end_s, from_s, until_s, interval_s, limit)

@@ -46,12 +46,13 @@ class DaySource(Protocol):
 
 
 class Coverage:
-    """The days of all symbols. `symbols`: those that are listed even before they have data."""
+    """The days of all symbols. `symbols`: those that are `configured`."""
 
     def __init__(self, source: DaySource, cache: Cache, symbols: tuple[str, ...], clock: Clock) -> None:
         self._source = source
         self._cache = cache
-        self._symbols = symbols
+        self.configured = symbols
+        """The symbols that are listed even before they have data."""
         self._clock = clock
         # Not one of the event loop's threads: the loop waits for those when it ends.
         self._thread = ThreadPoolExecutor(1, "days")
@@ -74,7 +75,7 @@ class Coverage:
     async def symbols(self) -> list[str]:
         """The symbols that are configured, live or loaded, in order."""
         await self._fresh()
-        return sorted({*self._symbols, *self._cache.live_symbols(), *self._days})
+        return sorted({*self.configured, *self._cache.live_symbols(), *self._days})
 
     async def days(self, symbol: str) -> dict[str, Any]:
         """`{symbol, days: {day: {state, reason, quarantined}}, age_s, fault}` from the symbol's first day to its last.

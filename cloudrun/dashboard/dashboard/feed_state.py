@@ -37,8 +37,10 @@ class FeedStates:
     def state(self, symbol: str, postgres_late_s: int, trades_fault: str, day: list[Candle]) -> dict[str, object]:
         """The state that is pushed to the viewers; what is in order is left out, for it is sent every second.
 
-        `postgres` and `silent`: seconds; `trades`: a fault. `proven` (ms), `lag` (ms), `reconnects`, `gaps` (their
-        number) and `gaps_since` (s): of the feed. `day`: of the last 24 hours, whose candles are the parameter.
+        `postgres` and `silent`: seconds; `trades`: a fault. `proven` (ms), `lag` (ms), `reconnects`, `gaps` (the
+        number of those that go on) and `gaps_since` (s), `unfilled` (the number of those that have ended and lack
+        trades) and `unfilled_since` (s, of the newest): of the feed.
+        `day`: of the last 24 hours, whose candles are the parameter.
         """
         silent_s = elapsed_s(self._advanced_at.get(symbol, self._started_at), self._clock())
         faults = {
@@ -52,6 +54,8 @@ class FeedStates:
             state |= {"proven": feed.proven_us // MS_US, "lag": feed.lag_ms, "reconnects": feed.reconnects}
             if feed.gaps_since_us is not None:
                 state |= {"gaps": feed.open_gaps, "gaps_since": feed.gaps_since_us // SECOND_US}
+            if feed.unfilled_us is not None:
+                state |= {"unfilled": feed.unfilled_gaps, "unfilled_since": feed.unfilled_us // SECOND_US}
         if day:
             state["day"] = _summary(day)
         return state

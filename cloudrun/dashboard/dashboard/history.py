@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Final, Protocol
 
 import pyarrow as pa
@@ -37,6 +36,8 @@ PATIENCE_S: Final = 6.0
 """Upper bound on a request's wait for the warehouse; the answer then has what is there, and a fault."""
 PARALLEL_QUERIES: Final = 4
 """Upper bound on BigQuery queries that run at the same time."""
+AHEAD: Final = 2
+"""Number of tiles that are read ahead of a viewer, in the direction of travel."""
 MAX_QUERIES: Final = 40
 """Upper bound on BigQuery queries, running or queued; tiles beyond it are left out of an answer."""
 FORGET_FAULT_S: Final = 300
@@ -124,10 +125,14 @@ class History:
             if pending:
                 return
 
-    def read_ahead(self, wanted: list[Tile]) -> None:
-        """Start to read the tile before these: a viewer who pans needs it next."""
-        if wanted and (ahead := min(wanted, key=attrgetter("start_s")).before) not in self._tiles:
-            self._start_reads([ahead])
+    def read_ahead(self, tile: Tile, *, to_newer: bool) -> None:
+        """Start to read a tile and the next AHEAD ones, each by itself: a viewer who pans needs them soon."""
+        newest_s = self._newest_s(tile.symbol)
+        for _ in range(AHEAD + 1):
+            is_future = to_newer and newest_s is not None and tile.start_s > newest_s
+            if tile not in self._tiles and not is_future:
+                self._start_reads([tile])
+            tile = tile.after if to_newer else tile.before
 
     def states(self, wanted: list[Tile]) -> TileStates:
         """What is known of the tiles now."""

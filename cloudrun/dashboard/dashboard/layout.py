@@ -18,8 +18,26 @@ SYMBOL: Final = "BTCUSDT"
 
 RANGES: Final = {"1D": 1, "5D": 5, "1M": 30, "3M": 91, "1Y": 365, "All": 2500}
 """The days that each range button shows, by its label."""
-STUDIES: Final = {"vwap": "Day VWAP", "ma20": "MA 20", "ma50": "MA 50", "delta": "Taker delta"}
+STUDIES: Final = {
+    "vwap": "Day VWAP",
+    "ma20": "MA 20",
+    "ma50": "MA 50",
+    "delta": "Taker delta",
+    "profile": "Profile",
+    "big": "Big trades",
+}
 """The label of each study's button, by the study's name in the modules and in the URL."""
+SCALES: Final = {"linear": "Linear", "log": "Log", "percent": "%"}
+"""The label of each scale of prices, by its name in the modules and in the URL; the linear one has no button."""
+TITLES: Final = {
+    "vwap": "Mean price by volume of each UTC day",
+    "delta": "What takers bought less what they sold",
+    "profile": "Volume by price of the candles in sight",
+    "big": "Marks the biggest of the latest trades; the panel Trades has their least size",
+    "log": "Logarithmic prices",
+    "percent": "Prices in percent of the first candle in sight; with a second chart, both symbols in one",
+}
+"""What a button does, where its label does not say it all."""
 MARKS: Final = {
     str(Status.PARTIAL): "partial: trades may be missing",
     str(Status.REPAIRED): "repaired: trades came late",
@@ -35,7 +53,7 @@ def layout() -> html.Div:
         children=[
             _header(),
             html.Div(id="notice", className="notice", role="status", hidden=True),
-            html.Main([_chart(), _side()]),
+            html.Main([_chart(), _second(), _side()]),
             _coverage(),
             dcc.Store(id="config", data=config()),
             dcc.Store(id="started"),
@@ -54,6 +72,7 @@ def config() -> dict[str, Any]:
         "intervals": INTERVALS_S,
         "ranges": RANGES,
         "studies": STUDIES,
+        "scales": SCALES,
         "maxBars": MAX_BARS,
         "lastTime": LAST_TIME_S,
         "statuses": [str(status) for status in sorted(Status, key=lambda status: status.doubt)],
@@ -72,6 +91,14 @@ def _header() -> html.Header:
                     _group("Interval", _buttons("interval", {"auto": "Auto", **{name: name for name in INTERVALS_S}})),
                     _group("Range", _buttons("range", {name: name for name in RANGES})),
                     _group("Studies", _buttons("study", STUDIES)),
+                    _group("Scale", _buttons("scale", {name: SCALES[name] for name in ("log", "percent")})),
+                    _group(
+                        "View",
+                        [
+                            html.Button("Measure", id="measure", title="Drag over the chart to measure (m)"),
+                            html.Button("Second chart", id="split", title="Another symbol or interval beside it"),
+                        ],
+                    ),
                 ],
             ),
         ]
@@ -116,7 +143,7 @@ def _group(label: str, buttons: list[html.Button], classes: str = "group") -> ht
 
 def _buttons(kind: str, names: dict[str, str]) -> list[html.Button]:
     return [
-        html.Button(label, **_attributes(**{f"data_{kind}": name}, aria_pressed="false"))
+        html.Button(label, title=TITLES.get(name, ""), **_attributes(**{f"data_{kind}": name}, aria_pressed="false"))
         for name, label in names.items()
     ]
 
@@ -137,9 +164,24 @@ def _chart() -> html.Section:
                 **_attributes(aria_label="Candle chart; arrows pan, + and - zoom"),
             ),
             html.Div(id="legend", className="legend"),
-            html.Div("UTC", className="utc"),
+            html.Button("UTC", id="zone", className="utc", title="Times in UTC or in your own zone (z)"),
             html.Div("loading", id="state", className="state"),
+            html.Button(id="hint", className="hint", hidden=True),
             html.Button("To the newest", id="newest", className="newest", hidden=True, title="End"),
+        ],
+    )
+
+
+def _second() -> html.Section:
+    return html.Section(
+        id="second",
+        className="chart second",
+        hidden=True,
+        children=[
+            html.Div(id="second-chart", className="second-chart"),
+            html.Div(id="second-head", className="second-head"),
+            html.Div(id="second-legend", className="legend"),
+            html.Div(id="second-state", className="state", hidden=True),
         ],
     )
 
@@ -147,7 +189,8 @@ def _chart() -> html.Section:
 def _side() -> html.Aside:
     return html.Aside(
         [
-            html.H2("Trades"),
+            html.Div([html.H2("Trades"), html.Button("Pause", id="pause", title="Hold the list")], className="bar"),
+            html.Div(id="sizes", className="sizes"),
             html.Div([html.Span("Time"), html.Span("Price"), html.Span("Size")], className="row head"),
             html.Div(id="trades", className="trades"),
             html.H2("Feed"),

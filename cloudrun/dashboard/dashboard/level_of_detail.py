@@ -46,6 +46,11 @@ class Tile:
         """The tile that ends where this one starts."""
         return Tile(self.symbol, self.level_s, self.start_s - self.level_s * TILE_ROWS)
 
+    @property
+    def after(self) -> Tile:
+        """The tile that starts where this one ends."""
+        return Tile(self.symbol, self.level_s, self.end_s)
+
 
 def interval_for(span_s: int) -> int:
     """Seconds of the shortest interval in which the span fits into one answer, else of the longest interval."""

@@ -47,8 +47,13 @@ WITH newest AS (
 _CHANGED: Final = f"{_COLUMNS} WHERE updated_at >= LEAST(%s, now()) - %s ORDER BY updated_at"
 
 _FEED: Final = """
-SELECT feed_status.symbol, proven_until, min(from_time), lag_ms, reconnects, count(gap_id)
-FROM feed_status LEFT JOIN gaps ON gaps.symbol = feed_status.symbol AND state = 'opened'
+SELECT feed_status.symbol, proven_until, lag_ms, reconnects, min(from_time) FILTER (WHERE to_time IS NULL),
+  count(gap_id) FILTER (WHERE to_time IS NULL), max(from_time) FILTER (WHERE to_time IS NOT NULL), count(to_time)
+FROM feed_status LEFT JOIN gaps ON gaps.symbol = feed_status.symbol AND state = 'opened' AND (
+  to_time IS NULL OR EXISTS (
+    SELECT FROM candles WHERE candles.symbol = gaps.symbol AND open_time < date_trunc('minute', from_time)
+  )
+)
 GROUP BY feed_status.symbol
 """
 
@@ -69,15 +74,19 @@ class StoredCandle:
 class FeedStatus:
     """How far a symbol's feed is proven.
 
-    `proven_us`: UTC time before which every trade was sent, gaps aside. `open_gaps`: the number of gaps that are not
-    closed; `gaps_since_us`: where the oldest of them begins.
+    `proven_us`: UTC time before which every trade was sent, gaps aside. `open_gaps`: the number of gaps that go on now;
+    `gaps_since_us`: where the oldest of them begins. `unfilled_gaps`: the number of those that have ended and still
+    lack trades, apart from the beginning of the minute in which the feed first joined; `unfilled_us`: where the newest
+    of them begins.
     """
 
     proven_us: int
-    gaps_since_us: int | None
     lag_ms: int
     reconnects: int
+    gaps_since_us: int | None
     open_gaps: int
+    unfilled_us: int | None
+    unfilled_gaps: int
 
 
 class Postgres:
@@ -112,10 +121,7 @@ class Postgres:
         """The status of each symbol's feed."""
         with self._connected() as connection:
             rows = connection.execute(_FEED).fetchall()
-        return {
-            symbol: FeedStatus(from_datetime(proven), None if since is None else from_datetime(since), *numbers)
-            for symbol, proven, since, *numbers in rows
-        }
+        return {symbol: FeedStatus(*map(_microseconds, values)) for symbol, *values in rows}
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:
@@ -134,6 +140,10 @@ class Postgres:
         except psycopg.Error as error:
             self.close()
             raise PostgresError(str(error).strip()) from error
+
+
+def _microseconds(value: Any) -> Any:
+    return from_datetime(value) if isinstance(value, dt.datetime) else value
 
 
 def _stored(row: tuple[Any, ...]) -> StoredCandle:

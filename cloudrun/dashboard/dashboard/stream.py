@@ -29,11 +29,11 @@ from dashboard.postgres import StoredCandle
 STREAM_S: Final = 3000.0
 """Duration of a stream, after which the browser resumes it; Cloud Run would cut it after 60 minutes."""
 KEEP_ALIVE_S: Final = 15.0
-"""Time without an event after which a comment keeps the connection open."""
+"""Time without an event after which a comment keeps the connection open; streams end at such times, too."""
 IDLE_S: Final = 120.0
 """How long a channel without viewers is kept, for viewers that reconnect."""
-MAX_STREAMS: Final = 400
-"""Upper bound on streams of one instance. Cloud Run's concurrency is below it, so another instance starts before."""
+MAX_STREAMS: Final = 1100
+"""Upper bound on streams of one instance, above the most that Cloud Run's concurrency may be set to (1,000)."""
 MAX_HELD_BARS: Final = 300
 """Upper bound on the bars that a channel holds for viewers that reconnect."""
 MAX_BATCHES: Final = 40
@@ -41,7 +41,9 @@ MAX_BATCHES: Final = 40
 MAX_CHANGED: Final = 10
 """Upper bound on bars that a page requests one by one; where more have changed, it loads all bars again."""
 MAX_BATCH_TRADES: Final = 30
-"""Upper bound on the trades of one batch, the newest: a list that takes thousands a second is unreadable."""
+"""Upper bound on the trades of one batch: a list that takes thousands a second is unreadable."""
+LARGEST: Final = 5
+"""Number of trades of a full batch that are its largest, because the page marks them; the others are the newest."""
 
 _RESET: Final = b'{"reset":1}'
 _RETRY: Final = b"retry: 1000\n\n"
@@ -57,7 +59,7 @@ class Channel:
         self.viewers = 0
         self.used_at = now
         self.number = 0  # of the newest event
-        self._sent = 0
+        self._sent, self._sent_at = 0, now
         self.epoch = secrets.token_hex(4)  # marks the numbers as this channel's
         self._lost = 0  # number of the newest bar that was dropped
         self._bars: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
@@ -86,10 +88,10 @@ class Channel:
         if event != self._state[1]:
             self._state = (self._next(), event)
 
-    def send(self) -> None:
-        """Wake the viewers when there are new events, which they then take."""
-        if self.number > self._sent:
-            self._sent = self.number
+    def send(self, now: Instant) -> None:
+        """Wake the viewers when there are new events, which they then take, and when there were none for long."""
+        if self.number > self._sent or elapsed_s(self._sent_at, now) > KEEP_ALIVE_S:
+            self._sent, self._sent_at = self.number, now
             self.wake()
 
     def wake(self) -> None:
@@ -162,8 +164,9 @@ class Hub:
 
     def send(self) -> None:
         """Send what was put; bars and trades of one moment go in one piece."""
+        now = self._clock()
         for channel in self._channels.values():
-            channel.send()
+            channel.send(now)
 
     async def stream(self, symbol: str, interval_s: int, event_id: str, jitter: float) -> AsyncIterator[bytes]:
         """The events of a symbol and interval after `event_id`, until the stream's duration is over.
@@ -180,16 +183,15 @@ class Hub:
                 yield _RETRY + channel.reset()
             else:
                 yield _RETRY
-            while not self._closed and (left_s := duration_s - elapsed_s(began_at, self._clock())) > 0:
+            while not self._closed and elapsed_s(began_at, self._clock()) < duration_s:
                 if channel.number > number:
                     # Read before the yield: events that come while this piece is sent belong to the next one.
                     piece, number = channel.since(number), channel.number
                     yield piece
                     continue
-                try:
-                    async with asyncio.timeout(min(KEEP_ALIVE_S, left_s)):
-                        await channel.woken()
-                except TimeoutError:
+                # No timer of each viewer: the hub wakes silent channels, too.
+                await channel.woken()
+                if channel.number == number and not self._closed:
                     yield b": still here\n\n"
         finally:
             channel.viewers -= 1
@@ -248,7 +250,7 @@ class Hub:
 
     def put_trades(self, symbol: str, trades: list[Trade]) -> None:
         """Put trades; they are sent in the order of time."""
-        event = trades_event(sorted(trades, key=lambda trade: (trade.time_us, trade.order))[-MAX_BATCH_TRADES:])
+        event = trades_event(_newest_and_largest(sorted(trades, key=lambda trade: (trade.time_us, trade.order))))
         self._trades.setdefault(symbol, deque(maxlen=MAX_BATCHES)).append(event)
         for channel in self._of(symbol):
             channel.put_trades(event)
@@ -258,6 +260,15 @@ class Hub:
         event = self._states[symbol] = orjson.dumps({"state": state})
         for channel in self._of(symbol):
             channel.put_state(event)
+
+
+def _newest_and_largest(trades: list[Trade]) -> list[Trade]:
+    """At most MAX_BATCH_TRADES of the trades, in their order."""
+    split = len(trades) - MAX_BATCH_TRADES + LARGEST
+    if split <= LARGEST:
+        return trades
+    largest = sorted(range(split), key=lambda place: (trades[place].size, place))[-LARGEST:]
+    return [trades[place] for place in sorted(largest)] + trades[split:]
 
 
 def bar_event(open_s: int, bar: Candle | None, updated_us: int) -> bytes:

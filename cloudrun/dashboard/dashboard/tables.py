@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from bitcoin_pipeline.adapters.arrow import NUMERIC
-from bitcoin_pipeline.candle import COMPLETE, Candle, precedence, precedence_sql
+from bitcoin_pipeline.candle import COMPLETE, Candle, Source, precedence, precedence_sql
 from bitcoin_pipeline.times import SECOND_US
 from dashboard.level_of_detail import MINUTE_S, Tile
 from dashboard.warehouse import CANDLES, merged_columns
@@ -29,7 +29,8 @@ CREATE TABLE history (
   symbol VARCHAR, level BIGINT, t BIGINT, source VARCHAR,
   open DECIMAL(38, 9), high DECIMAL(38, 9), low DECIMAL(38, 9), close DECIMAL(38, 9),
   volume DECIMAL(38, 9), turnover DECIMAL(38, 9), trade_count BIGINT,
-  buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9), doubt BIGINT, confirmed BOOLEAN, rank BIGINT
+  buy_volume DECIMAL(38, 9), buy_turnover DECIMAL(38, 9), doubt BIGINT, confirmed BOOLEAN,
+  archive_count BIGINT, live_count BIGINT, rank BIGINT
 );
 CREATE TABLE live AS FROM history;
 """
@@ -43,7 +44,9 @@ WITH parts AS (
   SELECT * FROM history
   WHERE symbol = $symbol AND level = $level AND t >= $start AND t < $end AND (t < $live_from OR t >= $live_until)
   UNION ALL
-  SELECT * FROM (
+  SELECT * REPLACE (
+    max(archive_count) OVER (PARTITION BY t) AS archive_count, max(live_count) OVER (PARTITION BY t) AS live_count
+  ) FROM (
     SELECT * FROM history
     WHERE symbol = $symbol AND level = 60 AND t >= greatest($start, $live_from) AND t < least($end, $live_until)
       AND NOT (source = 'live' AND t IN (SELECT t FROM live WHERE symbol = $symbol AND source = 'live'))
@@ -171,6 +174,12 @@ def _live_rows(minutes: list[Candle]) -> pa.Table:
         "trade_count": pa.array([minute.trade_count for minute in minutes], pa.int64()),
         "doubt": pa.array([minute.status.doubt for minute in minutes], pa.int64()),
         "confirmed": pa.array([minute.confirmed for minute in minutes], pa.bool_()),
+        **{
+            f"{source}_count": pa.array(
+                [minute.trade_count if minute.source is source else None for minute in minutes], pa.int64()
+            )
+            for source in (Source.ARCHIVE, Source.LIVE)
+        },
         "rank": pa.array([precedence(minute) for minute in minutes], pa.int64()),
     }
     return pa.table(columns)

@@ -37,10 +37,13 @@ CANDLES: Final = pa.schema(
         ("buy_turnover", NUMERIC),
         ("doubt", pa.int64()),
         ("confirmed", pa.bool_()),
+        ("archive_count", pa.int64()),
+        ("live_count", pa.int64()),
     ]
 )
 """The columns of bars. `t`: seconds when the bar opens. `doubt`: `Status.doubt`, so the worst status is the maximum.
-`confirmed`: of all minutes, null where one of them was not compared and none differs."""
+`confirmed`: of all minutes, null where one of them was not compared and none differs. `archive_count`, `live_count`:
+the trades that each plane has, whichever the bar is of; null where it lacks one of the minutes."""
 
 MIXED: Final = "mixed"
 """The source of a longer candle whose minutes have several sources."""
@@ -66,14 +69,22 @@ def merged_columns(time: str) -> str:
       SUM(volume) AS volume, SUM(turnover) AS turnover,
       {sum_or_null("trade_count")}, {sum_or_null("buy_volume")}, {sum_or_null("buy_turnover")},
       MAX(doubt) AS doubt,
-      CASE WHEN COUNT(confirmed) = COUNT(*) OR NOT MIN(confirmed) THEN MIN(confirmed) END AS confirmed"""
+      CASE WHEN COUNT(confirmed) = COUNT(*) OR NOT MIN(confirmed) THEN MIN(confirmed) END AS confirmed,
+      {sum_or_null("archive_count")}, {sum_or_null("live_count")}"""
 
 
 _IN_SPAN: Final = "symbol = @symbol AND open_time >= @lo AND open_time < @hi"
 
+# Windows, because a second scan of the table would be pruned by no condition.
+_COUNTS: Final = "".join(
+    f",\n  MAX(CASE WHEN source = '{source}' THEN trade_count END) OVER (PARTITION BY symbol, open_time)"
+    f" AS {source}_count"
+    for source in (Source.ARCHIVE, Source.LIVE)
+)
+
 _MINUTES: Final = f"""
 SELECT UNIX_SECONDS(open_time) AS t, source, open, high, low, close, volume, turnover,
-  trade_count, buy_volume, buy_turnover, CASE status {_DOUBT} END AS doubt, confirmed
+  trade_count, buy_volume, buy_turnover, CASE status {_DOUBT} END AS doubt, confirmed, archive_count, live_count
 FROM ({{best}})
 """  # noqa: S608  # the names are our own, the values bound
 
@@ -128,7 +139,7 @@ class Warehouse:
     def __init__(self, project: str, location: str) -> None:
         self._project = project
         self._location = location
-        self._best = schemas.view_sql(names.CANDLES_BEST, project, _IN_SPAN)
+        self._best = schemas.view_sql(names.CANDLES_BEST, project, _IN_SPAN, _COUNTS)
         self._client: bigquery.Client | None = None  # connected by the first query
 
     def candles(self, symbol: str, level_s: int, start_s: int, end_s: int) -> pa.Table:

@@ -28,7 +28,7 @@ from producer.gap_events import GapEvents
 from producer.health import serve_health
 from producer.rest import RestClient
 from producer.settings import Settings
-from producer.topic_tail import read_tail
+from producer.topic_tail import StoppedError, read_tail
 from producer.topic_writer import TopicWriter
 from producer.worker import Worker
 
@@ -70,7 +70,9 @@ async def _topic(client: Mapping[str, str], symbols: Sequence[str], stop: asynci
     is_away = False
     while not stop.is_set():
         try:
-            return await asyncio.to_thread(read_tail, client, symbols)
+            return await asyncio.to_thread(read_tail, client, symbols, stop.is_set)
+        except StoppedError:
+            return None
         except SilentBrokerError as error:
             if not is_away:
                 log("ERROR", "the broker does not answer", reason=str(error))

@@ -38,6 +38,8 @@ from producer.topic_writer import TopicWriter
 
 TICK_S: Final = 0.05
 _MAX_FRAME: Final = 16 << 20
+_MAX_QUEUE: Final = 256
+"""Received frames that wait, beyond which the socket is not read; a batch of a busy connection has some dozens."""
 _OPEN_S: Final = 10.0
 _BATCH_S: Final = 0.02
 """Time between two reads of a socket."""
@@ -94,12 +96,13 @@ class Worker:
                     ping_interval=None,
                     compression=None,
                     max_size=_MAX_FRAME,
+                    max_queue=_MAX_QUEUE,
                     open_timeout=_OPEN_S,
                     close_timeout=_CLOSE_S,
                 ) as socket:
                     self._socket = socket
                     await self._do(self._feed.connected)
-                    reading = asyncio.create_task(_read_in_batches(socket.transport))
+                    reading = asyncio.create_task(self._read_in_batches(socket.transport))
                     try:
                         async for text in socket:
                             await self._do(self._feed.received, text)
@@ -156,12 +159,15 @@ class Worker:
     async def _ask(self, request: Request) -> None:
         await self._do(self._feed.answered, request, await self._rest.answer(request))
 
+    async def _read_in_batches(self, transport: asyncio.Transport) -> None:
+        """Read the socket at intervals only: a frame has a trade or two, and each turn of the loop costs as much.
 
-async def _read_in_batches(transport: asyncio.Transport) -> None:
-    """Read the socket at intervals only: a frame has a trade or two, and each turn of the loop costs as much."""
-    while not transport.is_closing():
-        transport.resume_reading()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)  # the loop has polled the socket and read it
-        transport.pause_reading()
-        await asyncio.sleep(_BATCH_S)
+        While the broker takes nothing the socket is not read, so that what arrives does not fill the memory.
+        """
+        while not transport.is_closing():
+            if not self._lock.locked():
+                transport.resume_reading()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # the loop has polled the socket and read it
+                transport.pause_reading()
+            await asyncio.sleep(_BATCH_S)

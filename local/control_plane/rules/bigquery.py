@@ -31,6 +31,11 @@ RULES.refuses(
 )
 RULES.refuses(
     "bigquery.tables",
+    'Syntax error: Illegal input character "$"',
+    lambda call, r: "${" in r.get("view", {}).get("query", ""),
+)
+RULES.refuses(
+    "bigquery.tables",
     "Invalid value for type or mode of a column",
     lambda call, r: any(not _is_column(field) for field in _fields(r)),
 )

@@ -73,7 +73,7 @@ def make_fills(
     # A symbol whose tick is coarse trades at few prices.
     ticks_a_price = float(Decimal(profile.price) / Decimal(profile.tick))
     noise = random.normal(0, min(1.5, 2e-5 * ticks_a_price), orders)
-    depth = _depth(random, order, first, steps=min(0.4, 2e-5 * ticks_a_price))
+    depth = _depth(random, order, first, steps=min(0.4, 5e-6 * ticks_a_price))
     middle = np.rint(price_in_ticks(order_times) + noise).astype(np.int64)
     ticks = middle[order] + np.where(buys[order], 1 + depth, -depth)
     # The median is at least one lot, so that a coarse lot does not make all sizes equal.

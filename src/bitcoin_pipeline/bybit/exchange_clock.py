@@ -18,13 +18,15 @@ class ExchangeClock:
     """The earliest that the exchange's time can be, over all connections, and when REST is to be asked for it.
 
     A time is taken for that of the moment at which it arrived, so the clock is never fast. No single time moves it: one
-    that differs from the clock by more than `agree_us` counts once REST and a frame, REST's answers over
-    `rest_alone_us` while no frame contradicts them, or three successive frames over a second agree on it.
+    that differs from the clock by more than `agree_us` counts once REST and a frame, or three successive frames over a
+    second agree on it. REST alone, over `rest_alone_us`, moves only a clock that no frame has agreed with.
     """
 
     def __init__(self, times: SessionTimes) -> None:
         self.jumps = 0
         """How often a time that differs by more than `agree_us` has replaced the clock's."""
+        self.has_frames = False
+        """Whether a frame has agreed with the clock."""
         self._times: Final = times
         # The exchange's time less the monotonic clock's; None before two times have agreed.
         self._offset_us: int | None = None
@@ -33,7 +35,6 @@ class ExchangeClock:
         self._odd_frames: list[int] = []
         self._odd_since_at = Instant(0)
         self._ahead_us: int | None = None
-        self._agreed_at: Instant | None = None
         self._started_at: Instant | None = None
         self._due_at: Instant | None = None
         self._pending = False
@@ -73,18 +74,18 @@ class ExchangeClock:
         self._due_at = Instant(now + self._times.clock_every_us)
         offset_us = server_us - now
         if self._agrees(offset_us, self._offset_us):
-            self._set(offset_us)
+            self._set(offset_us, has_frames=self.has_frames)
         elif any(self._agrees(offset_us, frame_us) for frame_us in self._odd_frames[-1:]):
-            self._set(min(offset_us, self._odd_frames[-1]))
+            self._set(min(offset_us, self._odd_frames[-1]), has_frames=True)
         else:
             self._odd_rest(offset_us, now)
 
     def _odd_rest(self, offset_us: int, now: Instant) -> None:
         if self._odd_rest_us is None or not self._agrees(offset_us, self._odd_rest_us):
             self._odd_rest_us, self._odd_rest_at = offset_us, now
-        is_contradicted = self._odd_frames or self._is_upheld(now)
+        is_contradicted = self._odd_frames or self.has_frames
         if now - self._odd_rest_at >= self._times.rest_alone_us and not is_contradicted:
-            self._set(offset_us)
+            self._set(offset_us, has_frames=False)
         else:
             self._due_at = Instant(now + self._times.clock_retry_us)
 
@@ -93,7 +94,7 @@ class ExchangeClock:
         offset_us = sent_us - now
         clock_us = self._offset_us
         if clock_us is not None and abs(offset_us - clock_us) <= self._times.agree_us:
-            self._agreed_at = now
+            self.has_frames = True
             if offset_us <= clock_us:
                 self._ahead_us = None
             elif self._ahead_us is None:
@@ -108,7 +109,7 @@ class ExchangeClock:
 
     def _disagrees(self, offset_us: int, now: Instant) -> None:
         if self._agrees(offset_us, self._odd_rest_us):
-            self._set(offset_us)
+            self._set(offset_us, has_frames=True)
             return
         if self._odd_frames and not self._agrees(offset_us, self._odd_frames[-1]):
             self._odd_frames = []
@@ -116,20 +117,15 @@ class ExchangeClock:
             self._odd_since_at = now
         self._odd_frames.append(offset_us)
         if len(self._odd_frames) >= _FRAMES_AGREE and now - self._odd_since_at >= SECOND_US:
-            self._set(min(self._odd_frames))
-            self._agreed_at = now
+            self._set(min(self._odd_frames), has_frames=True)
         elif self._started_at is not None:
             self._due_at = now
 
     def _agrees(self, offset_us: int, other_us: int | None) -> bool:
         return other_us is not None and abs(offset_us - other_us) <= self._times.agree_us
 
-    def _is_upheld(self, now: Instant) -> bool:
-        """Whether a frame has agreed with the clock lately."""
-        return self._agreed_at is not None and now - self._agreed_at < self._times.clock_every_us
-
-    def _set(self, offset_us: int) -> None:
+    def _set(self, offset_us: int, *, has_frames: bool) -> None:
         self.jumps += self._offset_us is not None and not self._agrees(offset_us, self._offset_us)
-        self._offset_us = offset_us
+        self._offset_us, self.has_frames = offset_us, has_frames
         self._odd_rest_us = self._ahead_us = None
         self._odd_frames = []

@@ -28,7 +28,7 @@ class SessionTimes:
     agree_us: int = 10 * SECOND_US
     """Upper bound on the difference of two times of the exchange that agree; frames of 4.5 s of age were seen."""
     rest_alone_us: int = 2 * SECOND_US
-    """How long REST's times must agree with each other to count where no frame shows the exchange's time."""
+    """How long REST's times must agree with each other to count while no frame has shown the exchange's time."""
     clock_every_us: int = 30 * SECOND_US
     """Time between two measurements of the exchange's clock."""
     clock_retry_us: int = SECOND_US

@@ -20,13 +20,15 @@ class Proof:
     """What the connection proves of one symbol: up to which time every trade has arrived.
 
     `own_us`: by the symbol's own frames. `shared_us`: by pings and the other symbols' frames. `is_subscribed`: its
-    frames arrive. `has_klines`: its klines were accepted.
+    frames arrive. `has_klines`: its klines were accepted. `has_clock`: frames have shown the exchange's time, by which
+    pings prove.
     """
 
     own_us: int = 0
     shared_us: Callable[[], int] = lambda: 0
     is_subscribed: bool = False
     has_klines: bool = False
+    has_clock: Callable[[], bool] = lambda: True
 
     @property
     def proven_us(self) -> int:
@@ -56,6 +58,8 @@ class OwnProof:
         proof, last_us = self._proof, minute.end_us - MS_US
         if not proof.is_subscribed or self._account.open_hole is not None or proof.proven_us < last_us:
             return None
+        if not proof.has_clock():
+            return None  # REST alone has shown the time: the minute may not be over
         lost = [
             (max(hole.from_us, minute.open_us), hole.to_us)
             for hole in self._account.overlapping(minute.open_us, minute.end_us)

@@ -59,7 +59,7 @@ class SymbolFeed:
     ) -> None:
         self.symbol: Final = symbol
         self.stage = Stage.WAITING
-        self.proof: Final = Proof(shared_us=shared_us)
+        self.proof: Final = Proof(shared_us=shared_us, has_clock=lambda: clock.has_frames)
         self._tail = tail or SymbolTail()
         self._clock: Final = clock
         self._times: Final = times

@@ -62,15 +62,16 @@ def tables(folder: str = "market") -> list[str]:
     return sorted(f"{folder}.{name.removesuffix('.json')}" for name in names if name.endswith(".json"))
 
 
-def view_sql(name: str, project: str, condition: str = "TRUE") -> str:
+def view_sql(name: str, project: str, condition: str = "TRUE", columns: str = "") -> str:
     """The query of the view `market.candles_best` and so on, over the tables of `project`.
 
     A reader sends the query with its own `condition` on the rows of the table, by which BigQuery surely prunes
-    partitions; the view itself has none. Raises FileNotFoundError for an unknown name.
+    partitions; the view itself has none. `columns`: further columns of a reader, each after a comma. Raises
+    FileNotFoundError for an unknown name.
     """
     folder, _, file = name.partition(".")
     text = files(__name__).joinpath(folder, f"{file}.sql").read_text("utf-8")
-    return string.Template(text).substitute(project=project, condition=condition)
+    return string.Template(text).substitute(project=project, condition=condition, columns=columns)
 
 
 def views(folder: str = "market") -> list[str]:

@@ -49,7 +49,7 @@ resource "google_bigquery_table" "view" {
   labels              = var.labels
 
   view {
-    query          = replace(replace(each.value, "$${project}", var.project), "$${condition}", "TRUE")
+    query          = replace(replace(replace(each.value, "$${project}", var.project), "$${condition}", "TRUE"), "$${columns}", "")
     use_legacy_sql = false
   }
 

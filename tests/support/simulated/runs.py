@@ -202,7 +202,7 @@ def _add_fault(plan: Plan, kind: Kind, rng: random.Random, chaos_s: float) -> No
         case Kind.PHANTOM:
             value, symbol = rng.choice(_AHEAD_MS), rng.choice(plan.symbols)
         case Kind.REST_TIME:
-            value, times = rng.choice((7_200_000, -7_200_000, 900)), rng.choice((1, 2, 3, None))
+            value, times = rng.choice((7_200_000, -7_200_000, 1_800_000, 900)), rng.choice((1, 2, 3, None))
         case Kind.REST_ODD:
             value = rng.choice((-86_400_000, -(10**13)))
         case Kind.KLINE_LATE | Kind.REST_SLOW:

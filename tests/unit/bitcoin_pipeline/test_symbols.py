@@ -1,10 +1,10 @@
-"""Symbols: which texts are symbols, and which symbols are inverse."""
+"""Symbols: which texts are symbols, which are inverse, and their units."""
 
 from __future__ import annotations
 
 import pytest
 
-from bitcoin_pipeline.symbols import is_inverse, parse_symbol, symbols_among
+from bitcoin_pipeline.symbols import Units, is_inverse, parse_symbol, symbols_among, units_of
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,19 @@ def test_symbols_may_be_limited_to_those_that_are_known() -> None:
     for text in ("SOLUSDT", "BTCUSDT,", ""):
         with pytest.raises(ValueError, match=r"^must be of BTCUSDT, ETHUSDT, DOGEUSDT with commas between, got '"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "units"),
+    [
+        ("BTCUSDT", Units("USDT", "BTC", "USDT")),
+        ("1000PEPEUSDT", Units("USDT", "1000PEPE", "USDT")),
+        ("BTCUSDT-26DEC25", Units("USDT", "BTC", "USDT")),
+        ("BTCPERP", Units("USDC", "BTC", "USDC")),
+        ("BTC-7JUN24", Units("USDC", "BTC", "USDC")),
+        ("BTCUSD", Units("USD", "USD", "BTC")),
+        ("BTCUSDM24", Units("USD", "USD", "BTC")),
+    ],
+)
+def test_units(symbol: str, units: Units) -> None:
+    assert units_of(symbol) == units

@@ -29,8 +29,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "functions/fetch/main.py": "import fetch",
         "functions/fetch/fetch/__init__.py": "",
         "functions/fetch/requirements.txt": "requests==2 --hash=sha256:00",
-        "functions/Dockerfile": "ENV FUNCTION_TARGET=DEPLOYABLE",
-        "cloudrun/Dockerfile": "FROM python",
+        "local/Dockerfile": "FROM python",
         "local/Dockerfile.slim": "strip",
         "cloudrun/page/main.py": "import page",
         "cloudrun/page/page/assets/style.css": "body {}",
@@ -84,14 +83,14 @@ def test_every_deployable_is_built_with_the_core_inside(checkout: Path, tmp_path
     expected = {
         "functions/fetch/": {
             **image,
-            "Dockerfile": "ENV FUNCTION_TARGET=fetch",
+            "Dockerfile": "ARG KIND=functions\nARG NAME=fetch\nFROM python",
             "main.py": "import fetch",
             "fetch/__init__.py": "",
             "requirements.txt": "requests==2 --hash=sha256:00",
         },
         "cloudrun/page/": {
             **image,
-            "Dockerfile": "FROM python",
+            "Dockerfile": "ARG KIND=cloudrun\nARG NAME=page\nFROM python",
             "main.py": "import page",
             "page/assets/style.css": "body {}",
         },
@@ -184,23 +183,20 @@ def test_missing_jars_are_reported(checkout: Path) -> None:
         build.main()
 
 
-def images_of(dockerfile: Path) -> tuple[dict[str, str], list[str]]:
-    """The defaults of a Dockerfile's arguments, and the images and stages from which it builds."""
-    lines = [line.split() for line in dockerfile.read_text().splitlines() if line]
-    arguments = dict(words[1].split("=", 1) for words in lines if words[0] == "ARG")
-    return arguments, [words[1] for words in lines if words[0] == "FROM"]
-
-
-@pytest.mark.parametrize("kind", build.IMAGES)
-def test_images_are_built_on_pinned_images_and_run_as_no_user_of_rights(kind: str) -> None:
-    dockerfile = ROOT / kind / "Dockerfile"
-    arguments, bases = images_of(dockerfile)
-    assert bases == ["${BUILDER}", "packages", "${RUNTIME}"]
+def test_images_are_built_on_pinned_images_and_run_as_a_user_without_rights() -> None:
+    stages = (ROOT / "local" / "Dockerfile").read_text().split("\nFROM ")
+    arguments = dict(re.findall(r"^ARG (\w+)=(.*)$", stages[0], re.MULTILINE))
+    assert [stage.partition("\n")[0] for stage in stages[1:]] == [
+        *("${BUILDER} AS packages", "packages AS program", "${RUNTIME} AS image"),
+        *("image AS cloudrun", "image AS functions", "${KIND}"),
+    ]
+    assert sorted(arguments) == ["BUILDER", "RUNTIME"]
     assert all(re.fullmatch(r"[^@]+:[^@]+@sha256:[0-9a-f]{64}", image) for image in arguments.values())
-    final = dockerfile.read_text().rpartition("FROM ")[2]
-    assert "\nUSER 65532:65532\n" in final
-    assert "\nHEALTHCHECK " in final
-    assert "RUN " not in final
+    image, *kinds, last = stages[3:]
+    assert last == "${KIND}\n"
+    assert "\nUSER 65532:65532\n" in image
+    assert [kind.count("\nHEALTHCHECK ") for kind in kinds] == [1 for _ in build.IMAGES]
+    assert "RUN " not in "".join((image, *kinds))
 
 
 FUNCTIONS = [name for name in build.deployables() if name.startswith("functions/")]

@@ -1,6 +1,7 @@
 /* Requests to the server's API, and bars as the page holds them:
-   {time, open, high, low, close, volume, turnover, count, bought, doubt, source, confirmed}; `time`: seconds when the bar
-   opens; `doubt`: the place of its status among the page's `statuses`; `confirmed`: null where it was not compared. */
+   {time, open, high, low, close, volume, turnover, count, bought, doubt, source, confirmed, counts}; `time`: seconds when
+   the bar opens; `doubt`: the place of its status among the page's `statuses`; `confirmed`: null where it was not
+   compared; `counts`: {archive, live}, the trades that each plane has, null where it lacks some, in bars of an answer. */
 
 const TIMEOUT_MS = 20000;
 /* A bar's fields in the order in which the stream sends them; `stream.bar_event` on the server writes them. */
@@ -31,6 +32,7 @@ export function barsOf(columns) {
     doubt: columns.doubt[i],
     source: columns.source[i],
     confirmed: columns.confirmed[i],
+    counts: { archive: columns.archive_count[i], live: columns.live_count[i] },
   }));
 }
 

@@ -1,12 +1,17 @@
 /* The chart: bars, studies, and marks of doubtful bars, drawn by lightweight-charts. */
-import { DAY, decimalsOf, minute } from './format.js';
+import { drawBigTrades } from './big_trades.js';
+import { DAY, decimalsOf, minute, tick, zoneAt } from './format.js';
 import { drawGaps, gapBefore } from './gaps.js';
+import { logicalOf, placeOf, timeAt } from './places.js';
+import { drawProfile, profileOf } from './profile.js';
 import { firstOfNewestDay, isOfLaterDay, means, takerDelta, vwap } from './studies.js';
 
-const COLOURS = ['bg', 'grid', 'line', 'dim', 'up', 'down', 'up-soft', 'down-soft', 'partial', 'repaired'];
+const COLOURS = ['bg', 'grid', 'line', 'dim', 'up', 'down', 'up-soft', 'down-soft', 'partial', 'repaired', 'profile', 'profile-peak', 'other'];
 const SHAPES = { partial: 'circle', repaired: 'square' }; // of the mark below a bar of this status
 const AVERAGES = { ma20: 20, ma50: 50 };
 const LINES = ['vwap', ...Object.keys(AVERAGES)];
+const MODES = { linear: 0, log: 1, percent: 2 }; // of the price scale, in the library's numbers
+const MAX_SPACING = 24; // pixels of a bar and the room beside it
 const UNLABELLED = { priceLineVisible: false, lastValueVisible: false };
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -19,9 +24,15 @@ export function createCandleChart(parent, statuses) {
   let delta = null; // a pane of its own, while the study is on
   let bars = [];
   let step = 60;
+  let since = Infinity; // from then on all bars are loaded
+  let isInverse = false;
   let digits = 2;
   let studies = new Set();
+  let big = { trades: [], threshold: 1 };
+  let redraw = () => {}; // what is drawn behind the candles
+  let other = null; // the line of another symbol, while one is compared
   let hovered = null; // open time of the bar under the crosshair
+  let isPointedTo = false; // by the other chart
   let requested = null; // a range that was set and is not drawn yet
   let hoverCall = () => {};
 
@@ -37,9 +48,14 @@ export function createCandleChart(parent, statuses) {
   const line = { lineWidth: 1, crosshairMarkerVisible: false, autoscaleInfoProvider: () => null, ...UNLABELLED };
   for (const name of LINES) lines[name] = library.addSeries(LineSeries, line);
   const marks = createSeriesMarkers(price, []);
-  price.attachPrimitive({ paneViews: () => [{ zOrder: () => 'bottom', renderer: () => ({ draw: drawAllGaps }) }] });
+  price.attachPrimitive({
+    attached: ({ requestUpdate }) => (redraw = requestUpdate),
+    paneViews: () => [{ zOrder: () => 'bottom', renderer: () => ({ draw: drawBehind }) }],
+  });
   paint();
-  library.subscribeCrosshairMove(({ point, logical }) => {
+  library.subscribeCrosshairMove(({ point, logical, sourceEvent }) => {
+    if (isPointedTo && !sourceEvent) return; // the event of `pointTo`
+    isPointedTo = false;
     hovered = point && Number.isFinite(logical) ? (bars[Math.round(logical)]?.time ?? null) : null;
     hoverCall();
   });
@@ -59,8 +75,8 @@ export function createCandleChart(parent, statuses) {
       grid: { vertLines: { color: colours.grid }, horzLines: { color: colours.grid } },
       crosshair: { mode: 0, vertLine: crosshair, horzLine: crosshair },
       rightPriceScale: { borderColor: colours.line },
-      timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.5 },
-      localization: { timeFormatter: (time) => `${minute(time)} UTC` },
+      timeScale: { borderColor: colours.line, timeVisible: true, rightOffset: 6, minBarSpacing: 0.15, maxBarSpacing: MAX_SPACING, tickMarkFormatter: (time, type) => tick(time, type < 3) },
+      localization: { timeFormatter: (time) => `${minute(time)} ${zoneAt(time)}` },
     };
   }
 
@@ -76,9 +92,7 @@ export function createCandleChart(parent, statuses) {
   /* The scale from the lowest to the highest of the bars whose middle is in sight: a bar cut by the edge, from before a
      gap perhaps, must not flatten the others. */
   function extent(lowOf, highOf) {
-    const seen = timeScale.getVisibleLogicalRange();
-    if (!seen) return null;
-    const shown = bars.slice(Math.max(0, Math.ceil(seen.from)), Math.max(0, Math.floor(seen.to) + 1));
+    const shown = inSight();
     if (!shown.length) return null;
     const minValue = shown.reduce((least, bar) => Math.min(least, lowOf(bar)), Infinity);
     const maxValue = shown.reduce((most, bar) => Math.max(most, highOf(bar)), -Infinity);
@@ -93,9 +107,21 @@ export function createCandleChart(parent, statuses) {
     return extent(() => 0, (bar) => bar.volume);
   }
 
-  function drawAllGaps(target) {
+  function inSight() {
+    const seen = timeScale.getVisibleLogicalRange();
+    return seen ? bars.slice(Math.max(0, Math.ceil(seen.from)), Math.max(0, Math.floor(seen.to) + 1)) : [];
+  }
+
+  const xOf = (place) => timeScale.logicalToCoordinate(place);
+  const yOf = (value) => price.priceToCoordinate(value);
+
+  function drawBehind(target) {
     const font = library.options().layout.fontFamily;
     drawGaps(target, timeScale, bars, step, { colour: colours.dim, font });
+    if (studies.has('profile')) {
+      drawProfile(target, profileOf(inSight()), yOf, { row: colours.profile, peak: colours['profile-peak'] });
+    }
+    if (studies.has('big')) drawBigTrades(target, big.trades, { ...big, bars, step, xOf, yOf, colours });
   }
 
   const soft = (isUp) => colours[isUp ? 'up-soft' : 'down-soft'];
@@ -109,7 +135,7 @@ export function createCandleChart(parent, statuses) {
   const hasVwap = () => studies.has('vwap') && step < DAY;
 
   function drawStudies() {
-    lines.vwap.setData(hasVwap() ? vwap(bars, 0) : []);
+    lines.vwap.setData(hasVwap() ? vwap(bars, 0, { isInverse, since }) : []);
     for (const [name, length] of Object.entries(AVERAGES)) {
       lines[name].setData(studies.has(name) ? means(bars, length, 0) : []);
     }
@@ -168,8 +194,9 @@ export function createCandleChart(parent, statuses) {
   }
 
   /* Replaces the bars by these and more of them, `added` of which come before the first; the view stays where it is.
-     `follow`: a view that shows the newest bar goes on showing it. */
-  function extend(list, added, follow) {
+     `follow`: a view that shows the newest bar goes on showing it. `from`: the time from which on all bars are loaded. */
+  function extend(list, added, follow, from = since) {
+    since = from;
     const now = range();
     const isAtNewest = now && now.to >= bars.length - 1;
     const by = follow && isAtNewest ? list.length - bars.length : added;
@@ -191,11 +218,64 @@ export function createCandleChart(parent, statuses) {
     get digits() {
       return digits;
     },
+    get step() {
+      return step;
+    },
+    /* The times between which the view lies; null without bars or before the first drawing. */
+    get times() {
+      const now = range();
+      return now && bars.length ? { from: timeAt(bars, now.from, step), to: timeAt(bars, now.to, step) } : null;
+    },
+    showTimes({ from, to }) {
+      if (bars.length) show(logicalOf(bars, from, step), logicalOf(bars, to, step));
+    },
+    /* The place and price at a point of the chart; null beyond the prices. */
+    pointAt(x, y) {
+      const [place, value] = [timeScale.coordinateToLogical(x), price.coordinateToPrice(y)];
+      return place === null || value === null ? null : { place, price: value };
+    },
+    /* `name`: linear, log or percent (of the first bar in sight). */
+    scale(name) {
+      price.priceScale().applyOptions({ mode: MODES[name] });
+    },
+    /* Marks these trades ({time (ms), price, size, bought}), which `threshold` makes big, while the study is on. */
+    mark(trades, threshold) {
+      big = { trades, threshold };
+      if (studies.has('big')) redraw();
+    },
+    /* Draws the closes of other bars, which are named, as a line on the scale of this chart; null ends it. */
+    compare(list, name) {
+      const labelled = { color: colours.other, lineWidth: 2, lastValueVisible: true, autoscaleInfoProvider: (own) => own() };
+      if (list && !other) other = library.addSeries(LineSeries, { ...line, ...labelled });
+      if (!list && other) {
+        library.removeSeries(other);
+        other = null;
+      }
+      if (!other) return;
+      // A time that this chart lacks would be given a place of its own in it.
+      const places = list.filter(({ time }) => bars[placeOf(bars, time)]?.time === time);
+      other.applyOptions({ title: name });
+      other.setData(places.map(({ time, close }) => ({ time, value: close })));
+    },
+    /* Shows the crosshair at a time, as if it were pointed at; null ends it. */
+    pointTo(time) {
+      const bar = time === null ? undefined : bars[placeOf(bars, time)];
+      if (!bar && !isPointedTo) return;
+      isPointedTo = Boolean(bar);
+      hovered = bar ? bar.time : null;
+      if (bar) library.setCrosshairPosition(bar.close, bar.time, price);
+      else library.clearCrosshairPosition();
+    },
+    get hovered() {
+      return hovered;
+    },
     gapBefore: (place) => gapBefore(bars, place, step),
-    /* The place of the bar under the crosshair, else of the newest; -1 without any. */
+    /* The place of the bar under the crosshair, else of the last one in sight; -1 without any. */
     get pointed() {
       const place = hovered === null ? -1 : bars.findIndex(({ time }) => time === hovered);
-      return place < 0 ? bars.length - 1 : place;
+      if (place >= 0 || !bars.length) return place;
+      const now = range();
+      return Math.min(bars.length - 1, Math.max(0, now ? Math.floor(now.to) : bars.length - 1));
     },
     onHover(call) {
       hoverCall = call;
@@ -224,9 +304,9 @@ export function createCandleChart(parent, statuses) {
       const fixed = last >= now.from && last <= now.to ? last : (now.from + now.to) / 2;
       show(fixed - (fixed - now.from) * factor, fixed + (now.to - fixed) * factor);
     },
-    /* Replaces all bars by others, of `seconds` each. */
-    set(list, seconds) {
-      [bars, step, hovered] = [list, seconds, null];
+    /* Replaces all bars by others, of `seconds` each. `from`: the time from which on all bars are loaded. */
+    set(list, seconds, { from = Infinity, inverse = false } = {}) {
+      [bars, step, since, isInverse, hovered] = [list, seconds, from, inverse, null];
       setDigits(list, 0);
       draw();
     },
@@ -238,8 +318,8 @@ export function createCandleChart(parent, statuses) {
       setDigits([bar], digits);
       price.update(bar);
       volume.update(volumeOf(bar));
-      if (hasVwap() && isOfLaterDay(bar, last)) lines.vwap.setData(vwap(bars, 0)); // the line of the day before ends
-      else if (hasVwap()) lines.vwap.update(vwap(bars, firstOfNewestDay(bars)).pop());
+      if (hasVwap() && isOfLaterDay(bar, last)) lines.vwap.setData(vwap(bars, 0, { isInverse, since })); // the line of the day before ends
+      else if (hasVwap()) lines.vwap.update(vwap(bars, firstOfNewestDay(bars), { isInverse, since }).pop());
       for (const [name, length] of Object.entries(AVERAGES)) {
         if (studies.has(name)) lines[name].update(means(bars, length, bars.length - 1)[0]);
       }

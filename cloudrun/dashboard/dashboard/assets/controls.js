@@ -2,6 +2,7 @@
 import { byId, element } from './dom.js';
 import { DAY } from './format.js';
 import { switchTheme } from './theme.js';
+import { switchZone } from './zone.js';
 
 /* Marks the buttons that the state has pressed. A range too long for the chosen interval is not marked. */
 export function pressButtons(state, config) {
@@ -11,6 +12,7 @@ export function pressButtons(state, config) {
     interval: (name) => name === state.interval,
     range: (name) => !state.from && name === state.range && hasRoom(name),
     study: (name) => state.studies.has(name),
+    scale: (name) => state.scale === name,
   };
   for (const [kind, test] of Object.entries(isPressed)) {
     for (const button of document.querySelectorAll(`[data-${kind}]`)) {
@@ -18,6 +20,7 @@ export function pressButtons(state, config) {
     }
   }
   byId('symbol').textContent = state.symbol;
+  byId('split').setAttribute('aria-pressed', Boolean(state.second));
 }
 
 /* Downloads the bars in sight; `kind`: csv or parquet. */
@@ -34,17 +37,31 @@ function download(kind, view, store) {
   link.remove();
 }
 
-/* Listens to clicks, keys and touches. `openCoverage()`: opens the coverage calendar. */
-export function listen({ view, chart, store, menu, openCoverage }) {
+/* Listens to clicks, keys and touches. `openCoverage()`: opens the coverage calendar; `repaint()`: writes all texts and
+   colours anew. */
+export function listen({ view, chart, store, menu, trades, second, measure, openCoverage, repaint }) {
   function changeTheme() {
     switchTheme();
-    chart.paint();
+    repaint();
   }
+
+  function changeZone() {
+    switchZone();
+    repaint();
+  }
+
+  const toggleMeasure = () => measure.turn(!measure.isOn);
 
   const actions = {
     symbol: menu.toggle,
     newest: view.toNewest,
+    hint: () => view.chooseAll(),
     theme: changeTheme,
+    zone: changeZone,
+    measure: toggleMeasure,
+    split: second.toggle,
+    unsplit: second.toggle,
+    pause: trades.pause,
     'show-coverage': openCoverage,
     'close-coverage': () => byId('coverage').close(),
   };
@@ -55,16 +72,20 @@ export function listen({ view, chart, store, menu, openCoverage }) {
     '=': () => chart.zoom(0.8),
     '-': () => chart.zoom(1.25),
   };
-  const keys = { ...moves, End: view.toNewest, '/': menu.toggle, c: openCoverage, t: changeTheme };
+  const keys = { ...moves, End: view.toNewest, '/': menu.toggle, c: openCoverage, t: changeTheme, m: toggleMeasure, z: changeZone };
 
   function clicked(event) {
     if (!event.target.closest('#symbols, #symbol')) menu.close();
+    if (!event.target.closest('#second')) second.release();
     const button = event.target.closest('button');
     if (!button) return;
-    const { interval, range, study, export: kind } = button.dataset;
+    const { interval, range, study, scale, export: kind } = button.dataset;
     if (interval) view.chooseInterval(interval);
     else if (range) view.go({ range, from: 0, to: 0, interval: 'auto' });
-    else if (study) view.toggleStudy(study);
+    else if (study) {
+      view.toggleStudy(study);
+      second.each((other) => other.study(view.studies));
+    } else if (scale) view.chooseScale(scale);
     else if (kind) download(kind, view, store);
     else actions[button.id]?.();
   }
@@ -72,16 +93,26 @@ export function listen({ view, chart, store, menu, openCoverage }) {
   function typed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || byId('coverage').open) return;
     if (menu.isOpen) return menu.press(event);
+    if (event.target?.matches?.('input, select')) return;
+    if (event.key === 'Escape' && measure.isOn) return toggleMeasure();
     if (!Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
-    if (Object.hasOwn(moves, event.key)) view.touch();
+    if (Object.hasOwn(moves, event.key)) touched();
     keys[event.key](event.shiftKey);
   }
 
+  function touched() {
+    second.release();
+    view.touch();
+  }
+
+  const sizeIn = (id) => Math.max(0, Number(byId(id).value) || 0);
+  byId('least').addEventListener('input', () => trades.filter(sizeIn('least')));
+  byId('big-from').addEventListener('input', () => trades.bigFrom(sizeIn('big-from')));
   document.addEventListener('click', clicked);
   document.addEventListener('keydown', typed);
   window.addEventListener('popstate', view.restore);
   for (const kind of ['wheel', 'pointerdown', 'touchstart']) {
-    byId('chart').addEventListener(kind, view.touch, { passive: true, capture: true });
+    byId('chart').addEventListener(kind, touched, { passive: true, capture: true });
   }
 }

@@ -10,7 +10,7 @@ function faultOf(state, isConnected, wasConnected) {
 }
 
 export function createFeedStatus() {
-  let state = {}; // as the stream sends it: {proven, lag, reconnects, gaps, gaps_since, day, postgres, silent, trades}
+  let state = {}; // as the stream sends it; `feed_state.state` on the server makes it
   let isConnected = false;
   let wasConnected = false;
 
@@ -38,10 +38,11 @@ export function createFeedStatus() {
       ];
       if (state.proven) {
         rows.push(
-          ['Proven until', `${format.clock(state.proven)} UTC`],
+          ['Proven until', `${format.clock(state.proven)} ${format.zoneAt(state.proven / 1000)}`],
           ['Lag', `${format.number(state.lag)} ms`],
-          ['Last trade', lastTrade ? `${format.clock(lastTrade.time)} UTC` : format.NONE],
+          ['Last trade', lastTrade ? `${format.clock(lastTrade.time)} ${format.zoneAt(lastTrade.time / 1000)}` : format.NONE],
           ['Open gaps', state.gaps ? `${state.gaps} since ${format.minute(state.gaps_since)}` : 'none'],
+          ['Unfilled gaps', state.unfilled ? `${state.unfilled}, the last ${format.minute(state.unfilled_since)}` : 'none'],
           ['Reconnects', format.number(state.reconnects)],
         );
       }

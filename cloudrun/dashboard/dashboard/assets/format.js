@@ -34,13 +34,43 @@ export function short(value) {
   return new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 2 }).format(value);
 }
 
+let isLocal = false; // times are written in the reader's zone
+
+/* Writes times in the reader's zone from now on, else in UTC. */
+export function setZone(isReaders) {
+  isLocal = isReaders;
+}
+
+/* Minutes by which the zone of what is written is ahead of UTC at a time. */
+const aheadAt = (ms) => (isLocal ? -new Date(ms).getTimezoneOffset() : 0);
+
+/* The time as ISO 8601 writes it, in the zone of what is written. */
+const iso = (ms) => new Date(ms + aheadAt(ms) * 60000).toISOString();
+
+/* The name of the zone at a time: UTC, or UTC+02:00. */
+export function zoneAt(seconds) {
+  const ahead = aheadAt(seconds * 1000);
+  if (!isLocal) return 'UTC';
+  const size = Math.abs(ahead);
+  return `UTC${ahead < 0 ? '-' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
 export function clock(ms) {
-  const time = new Date(ms);
-  return `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}:${two(time.getUTCSeconds())}`;
+  return iso(ms).slice(11, 19);
 }
 
 export function minute(seconds) {
-  return new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ');
+  return iso(seconds * 1000).slice(0, 16).replace('T', ' ');
+}
+
+/* The text at a mark of the time scale, which the library chooses by UTC; null leaves it to the library. `isDate`: the
+   mark is where a UTC day begins. */
+export function tick(seconds, isDate) {
+  if (!isLocal) return null;
+  const text = minute(seconds);
+  const time = text.slice(11);
+  if (!isDate) return time;
+  return time === '00:00' ? text.slice(5, 10) : `${text.slice(5, 10)} ${time}`;
 }
 
 export function percent(share) {

@@ -8,7 +8,8 @@ export function gapBefore(bars, place, step) {
   return place > 0 ? bars[place].time - bars[place - 1].time - step : 0;
 }
 
-/* Draws a line, and where it has room a text, at each long gap in sight. `target`: the library's canvas. */
+/* Draws a line at each long gap in sight, and a text beside it where that covers no other one. `target`: the library's
+   canvas. */
 export function drawGaps(target, timeScale, bars, step, { colour, font }) {
   const seen = timeScale.getVisibleLogicalRange();
   if (!seen) return;
@@ -16,7 +17,7 @@ export function drawGaps(target, timeScale, bars, step, { colour, font }) {
     context.strokeStyle = context.fillStyle = colour;
     context.font = `11px ${font}`;
     context.setLineDash([2, 4]);
-    let free = 0; // where the next text has room
+    let free = 0; // where the text before ends
     for (let i = Math.max(1, Math.floor(seen.from)); i < Math.min(bars.length, seen.to + 1); i++) {
       const gap = gapBefore(bars, i, step);
       if (gap < LEAST) continue;
@@ -25,11 +26,12 @@ export function drawGaps(target, timeScale, bars, step, { colour, font }) {
       context.moveTo(x, 0);
       context.lineTo(x, height);
       context.stroke();
-      if (x < free) continue;
       const text = `no candles ${age(gap)}`;
       const { width: wide } = context.measureText(text);
-      context.fillText(text, x + 4 + wide < width ? x + 4 : x - 4 - wide, height - 6);
-      free = x + wide + 12;
+      const left = x + 4 + wide < width ? x + 4 : x - 4 - wide;
+      if (left < free) continue;
+      context.fillText(text, left, height - 6);
+      free = left + wide + 8;
     }
   });
 }

@@ -1,7 +1,7 @@
-/* The legend over the chart: every field of the bar under the crosshair, else of the newest, digit by digit. */
+/* The legend over the chart: every field of the bar under the crosshair, else of the last in sight, digit by digit. */
 import { byId, element } from './dom.js';
 import * as format from './format.js';
-import { takerDelta } from './studies.js';
+import { meanPrice, takerDelta } from './studies.js';
 
 const CHOICE = 'Of a minute with several candles, a complete one goes before a partial one, then the archive before live.';
 
@@ -28,6 +28,16 @@ function pair(name, text, className) {
   return made;
 }
 
+/* The trades of the bar, and those that the other plane has of it, where it has them all. */
+function tradesOf(bar) {
+  const made = [pair('Trades', format.number(bar.count))];
+  for (const [plane, count] of Object.entries(bar.counts ?? {})) {
+    if (plane === bar.source || count === null) continue;
+    made.push(pair(`in ${plane}`, format.number(count), count === bar.count ? '' : 'status partial'));
+  }
+  return made;
+}
+
 function line(...parts) {
   const made = element('div', undefined, 'line');
   made.append(...parts);
@@ -41,10 +51,10 @@ function exactDelta(bar) {
   return Number(delta.toFixed(Math.max(...[bar.bought, bar.volume].map(format.decimalsOf))));
 }
 
-/* Writes the legend. `statuses`: names, to which a bar's `doubt` is the index. */
-export function drawLegend(chart, store, statuses) {
+/* Writes the legend into `box`. `statuses`: names, to which a bar's `doubt` is the index. */
+export function drawLegend(chart, store, statuses, box = byId('legend')) {
   const place = chart.pointed;
-  if (place < 0 || !store.shown) return byId('legend').replaceChildren();
+  if (place < 0 || !store.shown) return box.replaceChildren();
   const bar = chart.bars[place];
   const gap = chart.gapBefore(place);
   const decimals = chart.digits;
@@ -52,10 +62,11 @@ export function drawLegend(chart, store, statuses) {
   const delta = exactDelta(bar);
   const price = (name, value) => pair(name, format.price(value, decimals), format.sign(change));
   const status = statuses[bar.doubt];
-  byId('legend').replaceChildren(
+  const { units, isInverse } = store.shown;
+  box.replaceChildren(
     line(
       element('span', store.shown.interval, 'key'),
-      element('span', `${format.minute(bar.time)} UTC`, 'key'),
+      element('span', `${format.minute(bar.time)} ${format.zoneAt(bar.time)}`, 'key'),
       price('O', bar.open),
       price('H', bar.high),
       price('L', bar.low),
@@ -67,12 +78,12 @@ export function drawLegend(chart, store, statuses) {
       ...(gap > 0 ? [element('span', `no candles for ${format.age(gap)} before it`, 'key')] : []),
     ),
     line(
-      pair('Volume', format.number(bar.volume)),
+      pair('Volume', `${format.number(bar.volume)} ${units.volume}`),
       pair('Bought', format.number(bar.bought)),
       pair('Delta', format.number(delta), delta === null ? '' : format.sign(delta)),
-      pair('Turnover', format.number(bar.turnover)),
-      pair('VWAP', bar.volume ? format.number(bar.turnover / bar.volume, decimals) : format.NONE),
-      pair('Trades', format.number(bar.count)),
+      pair('Turnover', `${format.number(bar.turnover)} ${units.turnover}`),
+      pair('VWAP', format.number(meanPrice(bar, isInverse), decimals)),
+      ...tradesOf(bar),
     ),
   );
 }

@@ -8,17 +8,20 @@ import { byId } from './dom.js';
 import { createFeedStatus } from './feed.js';
 import * as format from './format.js';
 import { drawLegend } from './legend.js';
+import { createMeasure } from './measure.js';
 import { createSymbolMenu } from './menu.js';
 import { clearPrice, drawPrice } from './price.js';
+import { createSecond } from './second.js';
 import { createBarStore } from './store.js';
 import { applyTheme } from './theme.js';
 import { createTradeList } from './trades.js';
 import { createView } from './view.js';
+import { applyZone } from './zone.js';
 
 const { DAY } = format;
 
-/* Shows what became of a load: {state, reason, isRefused, fault, age} as the store reports it. */
-function showAnswer({ state, reason, isRefused, fault, age }, { symbol, from }, hasBars) {
+/* Shows what became of a load: {state, reason, isRefused, fault, age, isCut} as the store reports it. */
+function showAnswer({ state, reason, isRefused, fault, age, isCut }, { symbol, from, range, interval }, hasBars) {
   byId('chart').dataset.state = state;
   const texts = {
     loading: hasBars ? '' : 'loading',
@@ -31,6 +34,8 @@ function showAnswer({ state, reason, isRefused, fault, age }, { symbol, from }, 
   byId('state').hidden = !byId('state').textContent;
   if (state === 'loading' || state === 'failed') return;
   const known = age === null ? 'not available' : `as of ${format.age(age)} ago`;
+  byId('hint').textContent = isCut ? `Only the newest bars of ${range} fit in ${interval}. Show all in longer bars` : '';
+  byId('hint').hidden = !isCut;
   byId('notice').textContent = fault ? `History: ${known}; the page retries. (${fault})` : '';
   byId('notice').hidden = !fault;
 }
@@ -42,10 +47,12 @@ export function start(config) {
   let symbols = [state.symbol];
 
   applyTheme();
+  applyZone();
   const chart = createCandleChart(byId('chart'), config.statuses);
   chart.study(state.studies);
+  chart.scale(state.scale);
   const store = createBarStore(chart);
-  const trades = createTradeList(chart);
+  const trades = createTradeList(chart, chart.mark);
   const feed = createFeedStatus();
 
   const showLegend = () => drawLegend(chart, store, config.statuses);
@@ -57,18 +64,47 @@ export function start(config) {
     showPrice();
   }
 
+  let second = null;
   const view = createView({
     config,
     state,
     chart,
     store,
-    onChange: () => pressButtons(state, config),
+    onChange: () => {
+      pressButtons(state, config);
+      second?.compare();
+      second?.each((other) => other.scale(state.scale));
+    },
+    onRestore: () => second.draw(),
     onSymbol() {
       trades.clear();
       feed.state = {};
       clearPrice(state.symbol);
     },
   });
+  second = createSecond({
+    config,
+    state,
+    main: chart,
+    mainStore: store,
+    symbols: () => symbols,
+    onChange: () => view.save(),
+    onPoint: showLegend,
+  });
+  const measure = createMeasure({
+    chart,
+    units: () => store.shown.units,
+    onSwitch: (isOn) => byId('measure').setAttribute('aria-pressed', isOn),
+  });
+
+  function repaint() {
+    chart.paint();
+    second.each((other) => other.paint());
+    trades.draw();
+    showLegend();
+    showFeed();
+  }
+
   const menu = createSymbolMenu({
     symbols: () => symbols,
     chosen: () => state.symbol,
@@ -88,10 +124,12 @@ export function start(config) {
   }
 
   Object.assign(store.on, {
-    answer: (answer) => showAnswer(answer, state, chart.bars.length > 0),
+    answer: (answer) => showAnswer(answer, { ...state, range: state.from ? 'this link' : state.range }, chart.bars.length > 0),
     bars() {
       showLegend();
       showPrice();
+      second.follow();
+      second.compare();
     },
     connection(isOpen) {
       feed.connect(isOpen);
@@ -107,17 +145,25 @@ export function start(config) {
       showFeed();
     },
   });
-  chart.onHover(showLegend);
-  chart.onRange(view.moved);
+  chart.onHover(() => {
+    showLegend();
+    second.pointTo(chart.hovered);
+  });
+  chart.onRange((range) => {
+    view.moved(range);
+    showLegend();
+    second.follow();
+  });
   showFeed();
   store.start();
-  listen({ view, chart, store, menu, openCoverage });
+  listen({ view, chart, store, menu, trades, second, measure, openCoverage, repaint });
   view.save();
   view.load();
+  second.draw();
   get('/api/symbols', {}).then(
     (known) => (symbols = known.symbols),
     (error) => console.info('symbols:', error.message),
   );
   // The page's parts, for the browser's console, the tests and the benchmarks.
-  window.candles = { chart, store, state, format, painted: null };
+  window.candles = { chart, store, state, format, second, painted: null };
 }

@@ -20,7 +20,7 @@ export function drawPrice({ chart, store, symbol, lastTrade, day }) {
     hours > 23.9 ? '24 h' : `since ${format.minute(day.since).slice(11)}`,
     `H ${format.price(day.high, decimals)}`,
     `L ${format.price(day.low, decimals)}`,
-    `V ${format.short(day.volume)}`,
+    `V ${format.short(day.volume)}${store.shown ? ` ${store.shown.units.volume}` : ''}`,
     `Δ ${format.short(day.delta)}`,
   ].join('  ');
 }

@@ -11,13 +11,13 @@ const RETRY_MS = 3000;
 const FAULT_RETRY_MS = 11000; // the server itself retries its upstream after ten seconds
 const REFRESH_MS = 300000; // history may have been loaded meanwhile
 
-/* `store.on` holds the callbacks: `answer({state, reason, isRefused, fault, age})`, `bars()`, `connection(isOpen)`,
+/* `store.on` holds the callbacks: `answer({state, reason, isRefused, fault, age, isCut})`, `bars()`, `connection(isOpen)`,
    `feed(state)`, `reset()` and `trades(rows)`. */
 export function createBarStore(chart) {
   const on = { answer() {}, bars() {}, connection() {}, feed() {}, reset() {}, trades() {} };
   const stream = createStream({ onMessage: take, onConnection: (isOpen) => on.connection(isOpen) });
   let query = null; // the last request: {symbol, interval, span} or {symbol, interval, from, to}
-  let shown = null; // {symbol, interval, step} of the bars on the chart
+  let shown = null; // {symbol, interval, step, units, isInverse, isCut} of the bars on the chart
   let generation = 0; // of loads: the answer to an older one is dropped
   let isBusy = false;
   let hasFailed = false; // the last load
@@ -65,10 +65,11 @@ export function createBarStore(chart) {
       if (mine !== generation) return;
       const isOther = !shown || shown.symbol !== view.symbol || shown.interval !== view.interval;
       if (isOther) dropEvents(); // they belong to the bars that were shown before
-      shown = { symbol: view.symbol, interval: view.interval, step: view.step };
+      const { units, inverse, cut } = view;
+      shown = { symbol: view.symbol, interval: view.interval, step: view.step, units, isInverse: inverse, isCut: cut };
       newest = view.newest;
       const list = barsOf(view.bars);
-      chart.set(list, view.step);
+      chart.set(list, view.step, { from: view.start, inverse });
       isAttached = list.length && newest !== null ? reachesNewest(list[list.length - 1].time) : !from;
       // Some room beside the newest bar; none beside a range with an end of its own.
       if (list.length) chart.show(-0.5, list.length + (from ? -0.5 : Math.min(6, list.length / 10)));
@@ -86,7 +87,8 @@ export function createBarStore(chart) {
   }
 
   function answered(view) {
-    on.answer({ state: chart.bars.length ? 'ready' : 'empty', fault: view.fault, age: view.age_s });
+    const state = chart.bars.length ? 'ready' : 'empty';
+    on.answer({ state, fault: view.fault, age: view.age_s, isCut: shown.isCut });
     clearTimeout(retry);
     if (view.fault) later(() => (view.age_s === null ? load() : refresh()), FAULT_RETRY_MS);
   }
@@ -145,7 +147,7 @@ export function createBarStore(chart) {
         list = list.slice(0, MAX_BARS);
         isAttached = false;
       }
-      chart.extend(list, more.length);
+      chart.extend(list, more.length, false, view.start);
       painted('older', began);
     } catch (error) {
       console.info('older bars:', error.message);
@@ -167,7 +169,7 @@ export function createBarStore(chart) {
     const last = chart.bars[chart.bars.length - 1].time;
     const next = last + shown.step;
     try {
-      let view = await candlesOf({ start: next, end: next + PAGE * shown.step });
+      let view = await candlesOf({ start: next, end: next + PAGE * shown.step, towards: 'newer' });
       const end = newest === null ? Math.floor(Date.now() / 1000) : newest + 60;
       if (!view.bars.t.length && end > next) view = (await firstAfterGap(next, end)) || view;
       if (mine !== generation) return;
@@ -180,7 +182,7 @@ export function createBarStore(chart) {
         list = list.slice(dropped);
         isAtBeginning = false;
       }
-      if (more.length) chart.extend(list, -dropped);
+      if (more.length) chart.extend(list, -dropped, false, dropped ? list[0].time : undefined);
       isAttached = reachesNewest(list[list.length - 1].time);
     } catch (error) {
       console.info('newer bars:', error.message);
@@ -248,7 +250,7 @@ export function createBarStore(chart) {
       newest = Math.max(newest || 0, bar.time);
       if (!bars.length && !query.from) return hasFailed ? undefined : load(); // the first bar of this symbol
       if (!isAttached) continue;
-      if (bars.length >= MAX_BARS + PAGE) chart.extend(bars.slice(PAGE), -PAGE);
+      if (bars.length >= MAX_BARS + PAGE) chart.extend(bars.slice(PAGE), -PAGE, false, bars[PAGE].time);
       if (bar.time >= bars[bars.length - 1].time) chart.put(bar);
       else chart.amend(bar);
       painted('bar', row);

@@ -16,9 +16,16 @@ export function means(bars, length, first) {
   return points;
 }
 
-/* Points of the VWAP, which starts anew with each UTC day. `first` is the place of a day's first bar. A day whose
-   beginning is not loaded has none. */
-export function vwap(bars, first) {
+/* The mean price by volume of a bar, or of sums of bars; null without trades. The turnover of an inverse symbol is in
+   the base coin, its volume in the currency of the price. */
+export function meanPrice({ volume, turnover }, isInverse) {
+  if (!volume || !turnover) return null;
+  return isInverse ? volume / turnover : turnover / volume;
+}
+
+/* Points of the VWAP, which starts anew with each UTC day. `first` is the place of a day's first bar. `since`: the time
+   from which on all bars are loaded; a day that begins before it has none. */
+export function vwap(bars, first, { isInverse = false, since = Infinity } = {}) {
   const points = [];
   let day = -1;
   let volume = 0;
@@ -29,11 +36,12 @@ export function vwap(bars, first) {
     if (dayOf(bar) !== day) {
       if (points.length) points[points.length - 1].color = 'transparent'; // no line from the day before
       [day, volume, turnover] = [dayOf(bar), 0, 0];
-      isWhole = i > 0 || bar.time % DAY === 0;
+      isWhole = i > 0 || day * DAY >= Math.min(since, bar.time);
     }
     volume += bar.volume;
     turnover += bar.turnover;
-    points.push(isWhole && volume ? { time: bar.time, value: turnover / volume } : { time: bar.time });
+    const value = isWhole ? meanPrice({ volume, turnover }, isInverse) : null;
+    points.push(value === null ? { time: bar.time } : { time: bar.time, value });
   }
   return points;
 }

@@ -6,8 +6,9 @@ import { DAY } from './format.js';
 const SETTLE_MS = 300;
 const MIN_BARS = 60; // in sight; with fewer, `auto` takes a shorter interval
 
-/* `onChange()`: the state has changed; `onSymbol()`: it has another symbol, whose bars are loaded next. */
-export function createView({ config, state, chart, store, onChange, onSymbol }) {
+/* `onChange()`: the state has changed; `onSymbol()`: it has another symbol, whose bars are loaded next;
+   `onRestore()`: it is that of a link or of the browser's history. */
+export function createView({ config, state, chart, store, onChange, onSymbol, onRestore = () => {} }) {
   let isMoving = false; // by the user, not by the page
   let settling = 0; // the timer
 
@@ -51,8 +52,10 @@ export function createView({ config, state, chart, store, onChange, onSymbol }) 
     const before = state.symbol;
     Object.assign(state, stateOf(location.search, config, state));
     chart.study(state.studies);
+    chart.scale(state.scale);
     onChange();
     begin(before);
+    onRestore();
   }
 
   /* The first and the last bar in sight, and the chart's range; null without any. */
@@ -72,6 +75,11 @@ export function createView({ config, state, chart, store, onChange, onSymbol }) 
     go({ interval, ...range });
   }
 
+  /* Shows the whole range that was chosen, in the interval in which it fits. */
+  function chooseAll() {
+    go({ interval: 'auto' });
+  }
+
   function toNewest() {
     Object.assign(state, { from: 0, to: 0 });
     rest();
@@ -83,6 +91,13 @@ export function createView({ config, state, chart, store, onChange, onSymbol }) 
   function toggleStudy(name) {
     if (!state.studies.delete(name)) state.studies.add(name);
     chart.study(state.studies);
+    save();
+  }
+
+  /* Chooses a scale of prices; the one that is chosen gives way to the linear one. */
+  function chooseScale(name) {
+    state.scale = state.scale === name ? 'linear' : name;
+    chart.scale(state.scale);
     save();
   }
 
@@ -122,8 +137,13 @@ export function createView({ config, state, chart, store, onChange, onSymbol }) 
     restore,
     inSight,
     chooseInterval,
+    chooseAll,
     toNewest,
     toggleStudy,
+    get studies() {
+      return state.studies;
+    },
+    chooseScale,
     moved,
     /* The user moves the chart from now on. */
     touch() {

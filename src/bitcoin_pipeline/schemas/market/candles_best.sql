@@ -6,7 +6,7 @@
 -- first does not prune. BigQuery's documentation promises pruning only for a filter beside the table, so the project's
 -- own readers set the condition instead of a filter outside. The view is created with the condition TRUE, and with its
 -- project, which the API requires in views.
-SELECT *
+SELECT *${columns}
 FROM `${project}.market.candles`
 WHERE ${condition}
 QUALIFY ROW_NUMBER() OVER (

@@ -161,9 +161,21 @@ def test_three_frames_outvote_it() -> None:
     assert clock.jumps == 1
 
 
-def test_answers_that_agree_outvote_it_once_no_frame_upholds_it() -> None:
+def test_rest_alone_moves_no_clock_that_a_frame_has_agreed_with() -> None:
     clock = measured()
-    for second in (40, 41, 42):
-        assert shown(clock, second) == second
+    for second in range(40, 160):
         clock.answer(at(second + HOURS), instant(second), instant(second))
-    assert shown(clock, 42) == 42 + HOURS
+    assert shown(clock, 160) == 160
+    clock.saw_frame(at(160 + HOURS), instant(160))
+    assert shown(clock, 160) == 160 + HOURS
+
+
+def test_a_clock_of_rest_alone_is_set_right_by_rest() -> None:
+    clock = started()
+    for second in (0, 1, 2):
+        clock.answer(at(second + HOURS), instant(second), instant(second))
+    assert shown(clock, 2) == 2 + HOURS
+    for second in (40, 41, 42):
+        assert shown(clock, second) == second + HOURS
+        clock.answer(at(second), instant(second), instant(second))
+    assert shown(clock, 42) == 42

@@ -79,12 +79,18 @@ def test_the_command_alone_shows_its_help(tmp_path: Path) -> None:
     assert all(f" {name} " in outcome.stdout for name in ("up", "backfill", "candles", "sql"))
 
 
-def test_an_error_in_sql_keeps_its_line_and_caret(tmp_path: Path) -> None:
-    query = "SELECT 1,\n       2 FORM gaps"
+@pytest.mark.parametrize(
+    ("query", "message", "wrong"),
+    [
+        ("SELECT 1,\n       2 FORM gaps", 'Parser Error: syntax error at or near "gaps"', "gaps"),
+        ("SELECT 1,\n       nothing FROM gaps", 'Binder Error: Referenced column "nothing" not found', "nothing"),
+    ],
+)
+def test_an_error_in_sql_keeps_its_line_and_caret(tmp_path: Path, query: str, message: str, wrong: str) -> None:
     settings = {"GOOGLE_CLOUD_PROJECT": "p", "PIPELINE_LAKE": "lake", "PIPELINE_REGION": "r", "BIGQUERY_LOCATION": "EU"}
     outcome = run(tmp_path, "sql", query, **settings)
     assert outcome.returncode == 1
-    error, line, caret = (line for line in outcome.stderr.rstrip().split("\n") if line)
-    assert error.startswith('error: Parser Error: syntax error at or near "gaps"')
-    assert line == "LINE 2:        2 FORM gaps"
-    assert caret.index("^") == line.index("gaps")
+    error, *_, line, caret = outcome.stderr.rstrip().split("\n")
+    assert error.startswith(f"error: {message}")
+    assert line == f"LINE 2: {query.splitlines()[1]}"
+    assert caret.index("^") == line.index(wrong)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from local.setup.environments import LOCKS, ROOT, Lock
-from local.setup.locks import behind, pins
+from local.build import IMAGES, deployables
+from local.setup import locks
+from local.setup.environments import LOCKS, ROOT, Lock, SetupError
+from local.setup.locks import behind, pins, write_bills
 
 LOCK = """\
 duckdb==1.5.5 ; python_full_version >= '3.13' \\
@@ -61,3 +65,28 @@ def test_a_deployable_has_the_pins_that_were_tested() -> None:
 def test_nothing_but_a_lock_decides_versions() -> None:
     """A section [tool.uv] with overrides or constraints would apply at install too, and replace pins."""
     assert "[tool.uv" not in (ROOT / "pyproject.toml").read_text()
+
+
+def replace_cyclonedx(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "bin" / "cyclonedx-py"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(locks, "AUDIT", SimpleNamespace(path=folder))
+
+
+def test_every_image_has_a_bill_of_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_cyclonedx(tmp_path, monkeypatch, 'echo "$1 $5" > "$4"')
+    write_bills(tmp_path / "dist")
+    bills = {str(path.relative_to(tmp_path / "dist")): path.read_text() for path in tmp_path.rglob("*.cdx.json")}
+    assert bills == {
+        f"{name}.cdx.json": f"requirements {ROOT / name / 'requirements.txt'}\n"
+        for name in deployables()
+        if name.partition("/")[0] in IMAGES
+    }
+
+
+def test_a_bill_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_cyclonedx(tmp_path, monkeypatch, "echo no such option >&2; exit 2")
+    with pytest.raises(SetupError, match=r"the bill of materials of functions/fetch_archive/.* failed: no such option"):
+        write_bills(tmp_path)

@@ -36,6 +36,28 @@ def test_every_service_has_a_name_of_its_own_and_is_ready_at_a_port_of_its_own()
     assert {int(port) for port in ready} <= set(NUMBERS.values())
 
 
+def test_containers_run_in_the_place_of_processes_and_are_ready_at_the_same_addresses() -> None:
+    processes = {item.name: item for item in config(pubsub=JAR).services()}
+    stack = config(pubsub=JAR, images={})
+    services = {item.name: item for item in stack.services()}
+    assert stack.environ() == config(pubsub=JAR).environ()
+    assert [item.ready for item in services.values()] == [item.ready for item in processes.values()]
+    changed = {name for name, item in services.items() if item != processes[name]}
+    assert changed == stack.containers().keys()
+    assert changed == {
+        *("postgres", "kafka", "gcs", "bigquery", "pubsub"),
+        *("fetch_archive", "publish_live", "archive_live", "producer", "dashboard"),
+    }
+    assert config(pubsub=JAR).containers() == config(pubsub=JAR).jobs() == {}
+
+
+def test_a_deployable_finds_its_own_packages_in_its_image() -> None:
+    stack = config(images={})
+    for container in (*stack.containers().values(), *stack.jobs().values()):
+        assert "PYTHONPATH" not in container.environ
+    assert stack.containers()["fetch_archive"].environ["PORT"] == str(NUMBERS["fetch_archive"])
+
+
 @pytest.mark.parametrize("jar", [None, JAR])
 def test_every_need_is_a_service_or_a_preparation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jar: Path | None

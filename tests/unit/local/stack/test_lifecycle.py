@@ -42,6 +42,24 @@ def test_real_and_synthetic_trades_are_kept_apart(tmp_path: Path, earlier: str, 
     assert not (tmp_path / "stack.json").exists()
 
 
+def test_without_docker_the_command_states_what_is_missing_and_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    with pytest.raises(
+        StackError, match=r"--backing container needs a Docker engine, and none answers .* set DOCKER_H"
+    ):
+        up(tmp_path, Options(images={}))
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["lock"])
+
+
+def test_data_of_containers_are_not_opened_by_processes(tmp_path: Path) -> None:
+    (tmp_path / "backing").write_text("container")
+    with pytest.raises(StackError, match="are kept by --backing container; run `pipeline down --remove-data` first"):
+        up(tmp_path, Options())
+    assert not (tmp_path / "stack.json").exists()
+
+
 # The synthetic market.
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -57,6 +58,9 @@ def test_a_view_has_every_field() -> None:
         "step": 60,
         "start": 0,
         "end": 60,
+        "cut": False,
+        "units": {"price": "USDT", "volume": "BTC", "turnover": "USDT"},
+        "inverse": False,
         "age_s": 2,
         "fault": "",
         "bars": {
@@ -69,6 +73,8 @@ def test_a_view_has_every_field() -> None:
             "buy_turnover": [None, None],
             "doubt": [0, 1],
             "confirmed": [False, None],
+            "archive_count": [None, None],
+            "live_count": [None, None],
         },
     }
 
@@ -79,7 +85,9 @@ def test_an_export_is_exact(kind: str) -> None:
     content = exported(view(*amounts), kind)
     if kind == "csv":
         text = list(csv.DictReader(io.StringIO(content.decode())))
-        assert [row["open_time"] for row in text][:2] == ["2026-08-09 21:26:00.000000Z", "2026-08-09 21:27:00.000000Z"]
+        assert [row["open_time"] for row in text][:2] == ["2026-08-09T21:26:00Z", "2026-08-09T21:27:00Z"]
+        assert [row["buy_volume"] for row in text] == ["0.000000001", "99999999999999999999.999999999", "", "3"]
+        assert {row["buy_turnover"] for row in text} == {""}
         found = [Decimal(row["buy_volume"]) if row["buy_volume"] else None for row in text]
         statuses = [row["status"] for row in text]
         assert [row["confirmed"] for row in text] == ["false", "true", "", "true"]
@@ -91,5 +99,16 @@ def test_an_export_is_exact(kind: str) -> None:
     assert statuses == ["final", "repaired", "forming", "partial"]
 
 
+def test_an_export_has_plain_decimals_as_the_command_has() -> None:
+    rows = csv.DictReader(io.StringIO(exported(view(Decimal("0E-9"), Decimal("4.61E-7")), "csv").decode()))
+    assert [row["turnover"] for row in rows] == ["0", "0.000000461"]
+
+
+def test_an_inverse_symbol_has_units_of_its_own() -> None:
+    content = json.loads(orjson.dumps(columns(replace(view(Decimal(1)), symbol="BTCUSD"))))
+    assert content["units"] == {"price": "USD", "volume": "USD", "turnover": "BTC"}
+    assert content["inverse"] is True
+
+
 def test_an_export_of_nothing_has_its_header() -> None:
-    assert exported(view(), "csv").decode().startswith('"symbol","open_time","open"')
+    assert exported(view(), "csv").decode().startswith("symbol,open_time,open,")

@@ -57,3 +57,15 @@ def test_postgres_that_does_not_answer_is_reported_although_it_does_not_fail() -
     assert (running.backend.health()["live"], running.backend.is_ready) == ("ok", False)
     running.now += 2
     assert (running.backend.health()["live"], running.backend.is_ready) == ("no answer for 7 s", True)
+
+
+def test_what_a_page_shows_first_is_read_before_it_is_requested() -> None:
+    running = Running()
+    running.now += LATE_S + 2  # Postgres counts as away
+
+    async def first() -> list[tuple[int, int]]:
+        await running.backend.read_first()
+        return sorted({(tile.level_s, tile.end_s - tile.start_s) for tile in running.backend.cache.history._tiles})
+
+    read = asyncio.run(first())
+    assert {level for level, _ in read} == {60, 14_400}

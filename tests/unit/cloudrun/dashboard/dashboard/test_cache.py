@@ -39,7 +39,8 @@ def table(candles: Iterable[Candle]) -> pa.Table:
             "t": candle.open_time_us // SECOND_US,
             "source": str(candle.source),
             "doubt": candle.status.doubt,
-            **{name: getattr(candle, name) for name in CANDLES.names if name not in ("t", "source", "doubt")},
+            **{name: getattr(candle, name) for name in CANDLES.names if name in Candle.__slots__ and name != "source"},
+            "archive_count": candle.trade_count if candle.source is Source.ARCHIVE else None,
         }
         for candle in candles
     ]
@@ -155,7 +156,8 @@ def test_longer_bars_are_the_core_s_merge(word: str) -> None:
     interval_us = parse_interval(word)
     view = run.view(day - 4 * DAY_S, NOON, interval_us // SECOND_US)
     expected = merge((replace(candle, source=Source.LIVE) for candle in (*history, *live)), interval_us)
-    assert view.bars.drop_columns("source") == table(expected[-view.bars.num_rows :]).drop_columns("source")
+    of_planes = ["source", "archive_count", "live_count"]
+    assert view.bars.drop_columns(of_planes) == table(expected[-view.bars.num_rows :]).drop_columns(of_planes)
     assert view.bars.num_rows == len(expected)
 
 
@@ -224,6 +226,47 @@ def test_the_bound_holds_and_tiles_that_were_not_used_for_longest_are_dropped_fi
     assert len(run.warehouse.queries) == count
     assert times(run.view(first + width, first + width + 60)) == [first + width]
     assert len(run.warehouse.queries) == count + 1
+
+
+def test_all_of_a_history_with_a_gap_of_years_fits_in_minutes() -> None:
+    """Time without candles takes no room: a day and two minutes years after it are shown in minutes."""
+    old = [minute(t, Source.ARCHIVE) for t in range(NOON - 2000 * DAY_S, NOON - 2000 * DAY_S + 600, MINUTE_S)]
+    run = Harness(old)
+    run.take(minute(NOON), minute(NOON + MINUTE_S))
+    expected = [*range(NOON - 2000 * DAY_S, NOON - 2000 * DAY_S + 600, MINUTE_S), NOON, NOON + MINUTE_S]
+    for interval in (None, MINUTE_S):  # the first finds the interval by itself
+        view = run.view(NOON + 2 * MINUTE_S - 2500 * DAY_S, NOON + 2 * MINUTE_S, interval)
+        assert (times(view), view.interval_s, view.is_cut) == (expected, MINUTE_S, False)
+    minutes_read = [query for query in run.warehouse.queries if query[1] == MINUTE_S]
+    assert len(minutes_read) == 2  # what the day and the live days lie in, once
+
+
+def test_a_bar_has_the_number_of_trades_of_each_plane() -> None:
+    """At noon both planes have the minute; of the one after it only the live plane has trades."""
+    day = NOON - DAY_S // 2
+    archive = [replace(minute(t, Source.ARCHIVE), trade_count=7) for t in range(day, NOON + MINUTE_S, MINUTE_S)]
+    run = Harness(archive)
+    run.take(minute(NOON), minute(NOON + MINUTE_S))
+    bars = run.view(NOON - MINUTE_S, NOON + 2 * MINUTE_S).bars
+    assert bars["source"].to_pylist() == ["archive", "archive", "live"]
+    assert bars["archive_count"].to_pylist() == [7, 7, None]
+    assert bars["live_count"].to_pylist() == [None, 3, 3]
+
+
+def test_a_link_across_a_gap_begins_where_it_names() -> None:
+    old = [minute(t, Source.ARCHIVE) for t in range(NOON - 2000 * DAY_S, NOON - 2000 * DAY_S + 600, MINUTE_S)]
+    run = Harness(old)
+    run.take(minute(NOON), minute(NOON + MINUTE_S))
+    view = run.view(NOON - 2000 * DAY_S + 300, NOON + MINUTE_S, MINUTE_S)
+    assert times(view) == [*range(NOON - 2000 * DAY_S + 300, NOON - 2000 * DAY_S + 600, MINUTE_S), NOON]
+    assert (view.start_s, view.end_s, view.is_cut) == (NOON - 2000 * DAY_S + 300, NOON + MINUTE_S, False)
+
+
+def test_more_bars_than_there_is_room_for_are_the_newest_and_counted_as_cut() -> None:
+    run = Harness([minute(t, Source.ARCHIVE) for t in range(NOON - 3 * DAY_S, NOON, MINUTE_S)])
+    view = run.view(NOON - 3 * DAY_S, NOON, MINUTE_S)
+    assert times(view) == list(range(NOON - 2000 * MINUTE_S, NOON, MINUTE_S))
+    assert (view.start_s, view.is_cut) == (NOON - 2000 * MINUTE_S, True)
 
 
 def test_an_empty_span_slides_to_the_newest_bars_before_it() -> None:
@@ -374,18 +417,37 @@ def test_empty_tiles_are_bounded_too() -> None:
     assert run.cache.history.held_rows() == 10 * LEAST_ROWS
 
 
-def test_a_view_reads_ahead_the_tile_before_it() -> None:
+def test_a_view_reads_two_tiles_ahead_in_the_direction_of_travel() -> None:
     width = TILE_ROWS * MINUTE_S
     first = NOON - NOON % width
     run = Harness([minute(first - 60, Source.ARCHIVE), minute(NOON, Source.ARCHIVE)], read_ahead=True)
+
+    def places() -> list[int]:
+        """The tiles that were read since the last call, counted from the first view's."""
+        found = sorted((start - first) // width for _, _, start, _ in run.warehouse.queries)
+        run.warehouse.queries.clear()
+        return found
+
     run.view(NOON, NOON + 60)
-    assert [(start, end) for _, _, start, end in run.warehouse.queries] == [
-        (first, first + width),
-        (first - width, first),
-    ]
+    assert places() == [-2, -1, 0]
     assert times(run.view(first - 60, first)) == [first - 60]
-    run.view(NOON, NOON + 60)
-    assert [start for _, _, start, _ in run.warehouse.queries] == [first, first - width, first - 2 * width]
+    assert places() == [-3]
+    run.view(NOON, NOON + 60, to_newer=True)
+    assert places() == [1, 2]
+    run.view(NOON, NOON + 60, to_newer=True)
+    assert places() == []
+
+
+def test_beside_the_live_days_the_history_beyond_them_is_read_ahead() -> None:
+    run = Harness(read_ahead=True)
+    run.take(minute(NOON))
+    run.view(NOON - 600, NOON + 60)
+    since = NOON - NOON % DAY_S - DAY_S
+    read = [(start, end) for _, level, start, end in run.warehouse.queries if level == MINUTE_S]
+    assert min(start for start, _ in read) < since - 2 * TILE_ROWS * MINUTE_S
+    run.warehouse.queries.clear()
+    run.view(NOON - 600, NOON + 60, to_newer=True)
+    assert run.warehouse.queries == []  # nothing is newer
 
 
 #   proven up to NOON + 30 s        a trade of the future has opened a minute of tomorrow

@@ -19,7 +19,17 @@ from bitcoin_pipeline.trade import TakerSide, Trade, live_order
 from dashboard.cache import Cache
 from dashboard.level_of_detail import DAY_S
 from dashboard.postgres import StoredCandle
-from dashboard.stream import IDLE_S, MAX_BATCH_TRADES, MAX_CHANGED, MAX_HELD_BARS, Channel, Hub, bar_event, trades_event
+from dashboard.stream import (
+    IDLE_S,
+    KEEP_ALIVE_S,
+    MAX_BATCH_TRADES,
+    MAX_CHANGED,
+    MAX_HELD_BARS,
+    Channel,
+    Hub,
+    bar_event,
+    trades_event,
+)
 from dashboard.warehouse import WarehouseError
 
 NOON: Final = 20_000 * DAY_S + DAY_S // 2
@@ -259,6 +269,20 @@ def test_a_stream_begins_with_trades_and_state() -> None:
     run(test)
 
 
+def test_the_largest_trades_of_a_full_batch_are_kept() -> None:
+    async def test(running: Running) -> None:
+        viewer = running.view()
+        await anext(viewer)
+        trades = [trade(n, n) for n in range(100)]
+        trades[3] = replace(trades[3], size=Decimal(1000))
+        running.hub.put_trades("BTCUSDT", trades)
+        running.hub.send()
+        [event] = data(await anext(viewer))
+        assert [row[0] for row in event["trades"]] == [3, *range(101 - MAX_BATCH_TRADES, 100)]
+
+    run(test)
+
+
 def test_events_of_one_moment_go_in_one_piece() -> None:
     async def test(running: Running) -> None:
         viewer = running.view()
@@ -283,6 +307,22 @@ def test_streams_end_in_time_and_at_the_server_s_end() -> None:
         await anext(fresh)
         running.hub.close()
         assert [piece async for piece in fresh] == []
+
+    run(test)
+
+
+def test_a_silent_stream_is_kept_open_by_a_comment() -> None:
+    async def test(running: Running) -> None:
+        viewer = running.view()
+        await anext(viewer)
+        running.hub.send()
+        waiting = asyncio.ensure_future(anext(viewer))
+        await asyncio.sleep(0)
+        running.clock.now += KEEP_ALIVE_S + 1
+        running.hub.send()
+        assert await waiting == b": still here\n\n"
+        running.put(minute(NOON))
+        assert [event["bar"][0] for event in data(await anext(viewer))] == [NOON]
 
     run(test)
 

@@ -169,6 +169,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("table", "timePartitioning.field", "day", "specified for partitioning"),
     ("table", "clustering.fields", ["symbol"], "specified for clustering"),
     ("table", "view", {"query": "SELECT 1 FROM `a.b.c`"}, "legacy SQL"),
+    ("table", "view", {"query": "SELECT *${columns}", "useLegacySql": False}, "Illegal input character"),
     ("schedule", "schedule", "0 3 * *", "Schedule is invalid"),
     ("schedule", "timeZone", "Europe/Berlinn", "Invalid time zone"),
     ("schedule", "attemptDeadline", "3600s", "15 seconds to 30 minutes"),

@@ -21,10 +21,15 @@ RATE = 0.5
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "1000PEPEUSDT"])
 def test_the_seconds_of_a_day_are_the_trades_of_its_file(symbol: str) -> None:
     made = synthetic_day(symbol, DAY, daily_trades(RATE), seed=3)
-    live = [
-        trade for second in range(MIDNIGHT - 86_400, MIDNIGHT) for trade in synthetic_second(symbol, second, RATE, 3)
-    ]
-    rows = zip(made.trades(), tick_directions(made.price), live, strict=True)
+    seconds = {*range(MIDNIGHT - 86_400, MIDNIGHT - 79_200), *range(MIDNIGHT - 3600, MIDNIGHT)}
+    live = [trade for second in sorted(seconds) for trade in synthetic_second(symbol, second, RATE, 3)]
+    made_then = (
+        (trade, direction)
+        for trade, direction in zip(made.trades(), tick_directions(made.price), strict=True)
+        if trade.time_us // SECOND_US in seconds
+    )
+    rows = [(*expected, item) for expected, item in zip(made_then, live, strict=True)]
+    assert len(rows) > 5000
     for trade, direction, item in rows:
         assert (item["i"], item["T"], item["S"], item["L"]) == (
             trade.trade_id,

@@ -19,7 +19,8 @@ test('the word of the feed is its worst fault', () => {
   feed.connect(true);
   write();
   const well = { proven: MIDNIGHT * 1000, lag: 1250, reconnects: 1 };
-  for (const state of [well, { ...well, gaps: 2, gaps_since: MIDNIGHT }, { ...well, silent: 7 }, { silent: 7, postgres: 90 }]) {
+  const unfilled = { ...well, unfilled: 1, unfilled_since: MIDNIGHT };
+  for (const state of [well, unfilled, { ...well, gaps: 2, gaps_since: MIDNIGHT }, { ...well, silent: 7 }, { silent: 7, postgres: 90 }]) {
     feed.state = state;
     write();
   }
@@ -28,6 +29,7 @@ test('the word of the feed is its worst fault', () => {
   assert.deepEqual(written, [
     ['connecting', 'feed wait', ''],
     ['live', 'feed ok', ''],
+    ['live', 'feed ok', '· 1,250 ms'],
     ['live', 'feed ok', '· 1,250 ms'],
     ['live', 'feed warn', '· 1,250 ms'],
     ['feed silent for 7 s', 'feed bad', ''],
@@ -48,6 +50,7 @@ test('the feed’s health in full', () => {
     Trades: 'from the topic',
   });
   feed.state = { proven: MIDNIGHT * 1000 + 62_000, lag: 12, reconnects: 3, gaps: 2, gaps_since: MIDNIGHT, trades: 'away' };
+  Object.assign(feed.state, { unfilled: 1, unfilled_since: MIDNIGHT - 600 });
   feed.draw({ time: MIDNIGHT * 1000 + 61_000 });
   assert.deepEqual(health(), {
     Connection: 'open',
@@ -57,6 +60,7 @@ test('the feed’s health in full', () => {
     Lag: '12 ms',
     'Last trade': '00:01:01 UTC',
     'Open gaps': '2 since 2024-10-04 00:00',
+    'Unfilled gaps': '1, the last 2024-10-03 23:50',
     Reconnects: '3',
   });
 });

@@ -95,3 +95,22 @@ test('an age has the unit that suits its length', () => {
 test('what did not fall is up', () => {
   assert.deepEqual([1, 0, -1].map(format.sign), ['up', 'up', 'down']);
 });
+
+test('times are in the reader’s zone where that is chosen, and say so', () => {
+  const before = process.env.TZ;
+  process.env.TZ = 'Asia/Kolkata';
+  try {
+    format.setZone(true);
+    assert.deepEqual(
+      [format.minute(1728000000), format.clock(1728000001000), format.zoneAt(1728000000)],
+      ['2024-10-04 05:30', '05:30:01', 'UTC+05:30'],
+    );
+    assert.deepEqual([format.tick(1728000000, true), format.tick(1728003600, false)], ['10-04 05:30', '06:30']);
+    process.env.TZ = 'America/St_Johns';
+    assert.equal(format.zoneAt(1728000000), 'UTC-02:30');
+  } finally {
+    format.setZone(false);
+    process.env.TZ = before ?? 'UTC';
+  }
+  assert.deepEqual([format.zoneAt(1728000000), format.tick(1728000000, true)], ['UTC', null]);
+});

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { drawLegend } from '../../../../../../cloudrun/dashboard/dashboard/assets/legend.js';
-import { CONFIG, MIDNIGHT, bar } from '../../../../../support/page.mjs';
+import { CONFIG, MIDNIGHT, bar, barsFrom } from '../../../../../support/page.mjs';
 import { pairs, shown } from '../../../../../support/store.mjs';
 
 /* A page with these bars; `write()` writes its legend. */
@@ -21,10 +21,10 @@ test('the legend has every field of the newest candle, exact', async () => {
   assert.deepEqual(rest.slice(0, 8), ['O', '61,000.00', 'H', '61,000.50', 'L', '60,999.50', 'C', '60,999.75']);
   assert.deepEqual(rest.slice(8, 11), ['+0.00 %', 'partial', 'archive']);
   assert.deepEqual(pairs(rest.slice(11)), {
-    Volume: '0.3',
+    Volume: '0.3 BTC',
     Bought: '0.1',
     Delta: '-0.1',
-    Turnover: '18,300',
+    Turnover: '18,300 USDT',
     VWAP: '61,000.00',
     Trades: '1,234',
   });
@@ -37,6 +37,32 @@ test('the legend is of the candle under the crosshair, with the time without can
   assert.equal(texts('legend')[1], '2024-10-04 00:03 UTC');
   assert.ok(texts('legend').includes('-1.00 %'));
   assert.ok(texts('legend').includes('no candles for 2 min before it'));
+});
+
+test('the mean price of an inverse symbol is its volume by its turnover', async () => {
+  const { store, texts, write } = await written([bar(MIDNIGHT, { open: 64040, close: 64040, volume: 20000, turnover: 0.312304992 })]);
+  Object.assign(store.shown, { units: { price: 'USD', volume: 'USD', turnover: 'BTC' }, isInverse: true });
+  write();
+  const { Volume, Turnover, VWAP } = pairs(texts('legend').slice(13));
+  assert.deepEqual([Volume, Turnover, VWAP], ['20,000 USD', '0.312304992 BTC', '64,040']);
+});
+
+test('the legend has the trades that the other plane has, where it has all of them', async () => {
+  const counts = { archive: 2, live: 1 };
+  const { texts, write } = await written([bar(MIDNIGHT, { source: 'archive', counts })]);
+  write();
+  assert.equal(pairs(texts('legend').slice(13))['in live'], '1');
+  const { texts: others, write: again } = await written([bar(MIDNIGHT)]);
+  again();
+  assert.ok(!others('legend').includes('in archive'));
+});
+
+test('the legend is of the last candle in sight while nothing is pointed at', async () => {
+  const { page, chart, texts, write } = await written(barsFrom(MIDNIGHT, 10));
+  chart.show(2, 5.5);
+  await page.clock.frame();
+  write();
+  assert.equal(texts('legend')[1], '2024-10-04 00:05 UTC');
 });
 
 test('the source in the legend says how it was chosen', async () => {

@@ -61,7 +61,7 @@ async function drag({ page, chart }, from, to) {
 }
 
 const plain = ({ studies, ...state }) => ({ ...state, studies: [...studies] });
-const DEFAULTS = { symbol: 'BTCUSDT', interval: 'auto', range: '1D', from: 0, to: 0, studies: ['vwap'] };
+const DEFAULTS = { symbol: 'BTCUSDT', interval: 'auto', range: '1D', from: 0, to: 0, studies: ['vwap'], scale: 'linear', second: null };
 
 test('without a query the page has its defaults, and writes them into the URL', async () => {
   const { page, state } = await opened();
@@ -292,4 +292,46 @@ test('trades and the state of the feed that come are shown at once, and go with 
   page.location.search = '?symbol=ETHUSDT';
   for (const call of page.window.listeners.popstate) call({});
   assert.deepEqual(['last', 'change', 'trades'].map(text), ['', '', '']);
+});
+
+test('a scale is chosen and given up, and stands in the URL', async () => {
+  const made = await opened('?scale=log');
+  made.page.button('scale', 'percent');
+  assert.equal(made.state.scale, 'log');
+  await click(made, 'scale', 'percent');
+  assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=auto&range=1D&studies=vwap&scale=percent');
+  assert.equal(made.page.chart.series[0].settings.mode, 2);
+  await click(made, 'scale', 'percent');
+  assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=auto&range=1D&studies=vwap');
+});
+
+test('a second chart stands in the URL, and has the interval and the time of the first', async () => {
+  const made = await opened('?interval=5m&second=ETHUSDT.same');
+  assert.deepEqual(made.state.second, { symbol: 'ETHUSDT', interval: 'same' });
+  const [, second] = made.requested();
+  assert.deepEqual([second.symbol, second.interval], ['ETHUSDT', '5m']);
+  await click(made, 'unsplit');
+  assert.equal(made.page.location.search, '?symbol=BTCUSDT&interval=5m&range=1D&studies=vwap');
+  const { length } = made.requested();
+  await click(made, 'split');
+  assert.match(made.page.location.search, /&second=ETHUSDT\.same$/);
+  assert.equal(made.requested().length, length + 1);
+});
+
+for (const search of ['?second=ETHUSDT', '?second=ETHUSDT.2m', '?second=eth.same', '?scale=toString']) {
+  test(`a wrong second chart or scale in the URL is ignored: ${search}`, async () => {
+    assert.deepEqual(plain((await opened(search)).state), DEFAULTS);
+  });
+}
+
+test('a range of which only the newest bars fit has a hint, by which all of it is shown', async () => {
+  const made = await opened('?interval=1m', 4);
+  const hint = () => made.page.document.getElementById('hint');
+  assert.equal(hint().hidden, true);
+  made.server.cut = true;
+  await click(made, 'interval', '1m');
+  assert.equal(hint().textContent, 'Only the newest bars of 1D fit in 1m. Show all in longer bars');
+  made.server.cut = false;
+  await click(made, 'hint');
+  assert.deepEqual([made.state.interval, hint().hidden], ['auto', true]);
 });

@@ -35,9 +35,9 @@ test('the day is compared with its beginning', async () => {
   const { write, text, page } = await written([newest]);
   write(DAY);
   assert.deepEqual([text('change'), page.elements.change.className], ['+5.00 %', 'up']);
-  assert.equal(text('day'), '24 h  H 110  L 90.5  V 1.23M  Δ -2,000');
+  assert.equal(text('day'), '24 h  H 110  L 90.5  V 1.23M BTC  Δ -2,000');
   write({ ...DAY, since: MIDNIGHT + 3600, delta: null });
-  assert.equal(text('day'), 'since 01:00  H 110  L 90.5  V 1.23M  Δ –');
+  assert.equal(text('day'), 'since 01:00  H 110  L 90.5  V 1.23M BTC  Δ –');
 });
 
 test('of another symbol neither price nor trades stay', async () => {

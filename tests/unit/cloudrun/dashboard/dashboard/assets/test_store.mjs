@@ -16,10 +16,11 @@ test('an answer becomes bars, with every field', async () => {
   const one = bar(NEWEST, { open: 1, high: 4, low: 0.5, close: 2, volume: 9, turnover: 18, count: 7, bought: 5, doubt: 2 });
   const { chart, store, page, reported } = await live({ '1m': [one] });
   assert.deepEqual(chart.bars, [one]);
-  assert.deepEqual(store.shown, { symbol: 'BTCUSDT', interval: '1m', step: 60 });
+  const units = { price: 'USDT', volume: 'BTC', turnover: 'USDT' };
+  assert.deepEqual(store.shown, { symbol: 'BTCUSDT', interval: '1m', step: 60, units, isInverse: false, isCut: false });
   assert.deepEqual([store.newest, store.isAttached, store.isBusy], [NEWEST, true, false]);
   assert.deepEqual(page.requests, [['/api/candles', { symbol: 'BTCUSDT', interval: '1m', span: '6000', slide: '1' }]]);
-  assert.deepEqual(reported.answers, [{ state: 'loading' }, { state: 'ready', fault: '', age: 0 }]);
+  assert.deepEqual(reported.answers, [{ state: 'loading' }, { state: 'ready', fault: '', age: 0, isCut: false }]);
 });
 
 test('the newest bars have room beside them, a range with an end of its own has none', async () => {
@@ -117,7 +118,7 @@ test('history that cannot be read is requested again, in place when some of it i
   server.fault = 'away';
   server.age = 300;
   await page.push({ reset: 1 });
-  assert.deepEqual(reported.answers.at(-1), { state: 'ready', fault: 'away', age: 300 });
+  assert.deepEqual(reported.answers.at(-1), { state: 'ready', fault: 'away', age: 300, isCut: false });
   server.fault = '';
   const { length } = page.requests;
   await page.clock.advance(11_000);

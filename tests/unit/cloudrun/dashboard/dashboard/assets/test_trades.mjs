@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { createTradeList } from '../../../../../../cloudrun/dashboard/dashboard/assets/trades.js';
-import { MIDNIGHT, bar } from '../../../../../support/page.mjs';
+import { MIDNIGHT, bar, barsFrom } from '../../../../../support/page.mjs';
 import { shown } from '../../../../../support/store.mjs';
 
 test('the list of trades is newest first, forty rows at most', async () => {
@@ -37,4 +37,44 @@ test('after a reset the list begins anew with the next trades', async () => {
     page.elements.trades.children.map((row) => row.texts[2]),
     ['3', '2'],
   );
+});
+
+test('a paused list stands still, and has what came when it goes on', async () => {
+  const { page, chart } = await shown(barsFrom(MIDNIGHT, 1));
+  const list = createTradeList(chart);
+  const rows = () => page.document.getElementById('trades').children.map((row) => row.children[2].textContent);
+  list.add([[1000, 100, 1, 1]]);
+  list.pause();
+  list.add([[2000, 101, 2, 1], [3000, 102, 3, 0]]);
+  assert.deepEqual(rows(), ['1']);
+  assert.equal(page.document.getElementById('pause').textContent, 'Resume (2)');
+  assert.equal(list.last.price, 102);
+  list.pause();
+  assert.deepEqual(rows(), ['3', '2', '1']);
+  assert.equal(page.document.getElementById('pause').textContent, 'Pause');
+});
+
+test('a filtered list has the trades of that size and above, earlier ones too', async () => {
+  const { page, chart } = await shown(barsFrom(MIDNIGHT, 1));
+  const list = createTradeList(chart);
+  const rows = () => page.document.getElementById('trades').children.map((row) => row.children[2].textContent);
+  list.add([[1000, 100, 5, 1], [2000, 100, 0.5, 1]]);
+  list.filter(1);
+  list.add([[3000, 100, 0.9, 1], [4000, 100, 1, 1]]);
+  assert.deepEqual(rows(), ['1', '5']);
+  list.filter(0);
+  assert.deepEqual(rows(), ['1', '0.9', '0.5', '5']);
+});
+
+test('big trades are those of ten times the mean size, or of the size that is given, each once', async () => {
+  const { chart } = await shown(barsFrom(MIDNIGHT, 1));
+  const found = [];
+  const list = createTradeList(chart, (trades, threshold) => found.push([trades.map(({ size }) => size), threshold]));
+  list.add(Array.from({ length: 99 }, (_, i) => [i, 100, 1, 1]));
+  list.add([[1000, 100, 20, 1]]);
+  assert.deepEqual(found.at(-1), [[20], 12]);
+  list.reset();
+  list.add([[1000, 100, 20, 1]]);
+  list.bigFrom(5);
+  assert.deepEqual(found.at(-1), [[20], 5]);
 });

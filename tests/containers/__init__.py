@@ -1,0 +1,1 @@
+"""The stack in containers, with a real Docker engine: `make test-containers`."""
