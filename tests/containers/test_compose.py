@@ -23,7 +23,10 @@ from tests.support.command import Pipeline
 def compose_command() -> tuple[str, ...]:
     """The command of docker compose: the plugin of Docker, else the older program; empty where there is neither."""
     plugin = ("docker", "compose")
-    if subprocess.run((*plugin, "version"), capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("docker")
+        and subprocess.run((*plugin, "version"), capture_output=True, check=False).returncode == 0
+    ):
         return plugin
     return ("docker-compose",) if shutil.which("docker-compose") else ()
 

@@ -54,7 +54,8 @@ class Live:
         text = self._call("GET", f"/control/trades?symbol={symbol}")
         words = {"i": "id", "s": "symbol", "T": "T", "seq": "seq", "p": "price", "v": "size", "S": "side"}
         lines = map(json.loads, text.splitlines())
-        return [{short: line[long] for short, long in words.items()} for line in lines]
+        words |= {flag: flag for flag in ("BT", "RPI")}
+        return [{short: line[long] for short, long in words.items() if long in line} for line in lines]
 
     def partitions(self, topic: str = names.TRADES_TOPIC) -> dict[int, list[dict[str, Any]]]:
         """Every record of the topic now."""

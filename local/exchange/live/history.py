@@ -201,6 +201,7 @@ class TradeHistory:
             "price": trade["p"],
             "size": trade["v"],
             "side": trade["S"],
+            **{flag: trade[flag] for flag in ("BT", "RPI") if flag in trade},
         }
         stored.file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
