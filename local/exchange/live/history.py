@@ -193,7 +193,7 @@ class TradeHistory:
             del stored.recent[next(iter(stored.recent))]
         count_trade(stored.minutes, time_ms, price, size)
         _drop_oldest(stored.minutes)
-        line = {
+        line: dict[str, Any] = {
             "id": trade_id,
             "symbol": symbol,
             "T": time_ms,
