@@ -22,7 +22,7 @@ from bitcoin_pipeline import names
 from bitcoin_pipeline.bybit.frames import PlainTrade
 from bitcoin_pipeline.candle import Candle, Source, Status
 from bitcoin_pipeline.live.records import encoded_trade
-from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US, day_of, to_datetime
+from bitcoin_pipeline.times import DAY_US, MINUTE_US, MS_US, SECOND_US, day_of, from_datetime, to_datetime
 from local.backing.warehouse import create_warehouse
 from local.waiting import wait_for
 from tests.support.live import conninfo
@@ -149,7 +149,7 @@ class Stores:
             cursor.execute("UPDATE feed_status SET proven_until = GREATEST(proven_until, %s)", (newest,))
 
     def prove(self, until_us: int) -> None:
-        """Write how far the feed is proven."""
+        """Write how far the feed is proven; without effect where it is proven further already."""
         with psycopg.connect(conninfo(self.stack)) as connection:
             connection.execute(
                 "INSERT INTO feed_status VALUES (%s, %s, 250, 2)"
@@ -157,13 +157,12 @@ class Stores:
                 (SYMBOL, to_datetime(until_us)),
             )
 
-    def advance(self) -> None:
-        """Advance the time up to which the feed is proven by a millisecond."""
+    def advance(self, by_us: int = MS_US) -> int:
+        """Advance the time up to which the feed is proven, which never goes back, and return it."""
+        query = "UPDATE feed_status SET proven_until = proven_until + %s WHERE symbol = %s RETURNING proven_until"
         with psycopg.connect(conninfo(self.stack)) as connection:
-            connection.execute(
-                "UPDATE feed_status SET proven_until = proven_until + interval '1 millisecond' WHERE symbol = %s",
-                (SYMBOL,),
-            )
+            [[proven]] = connection.execute(query, (dt.timedelta(microseconds=by_us), SYMBOL)).fetchall()
+        return from_datetime(proven)
 
     def gap(self, gap_id: str, from_us: int, to_us: int | None, state: str = "opened") -> None:
         """Write a gap of the feed, as Flink does."""
