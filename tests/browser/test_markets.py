@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from bitcoin_pipeline.candle import Candle, Source
 from bitcoin_pipeline.times import DAY_US, MINUTE_US, SECOND_US
-from tests.support.dashboard import NEWEST_US, TWO_FRAMES, Stores, live_minutes, minute, until
+from tests.support.dashboard import NEWEST_US, TWO_FRAMES, Stores, live_minutes, minute, until, until_feed
 
 pytestmark = pytest.mark.browser
 
@@ -153,18 +153,17 @@ def test_the_legend_has_both_planes(open_page: Callable[..., Page]) -> None:
 def test_only_a_gap_that_goes_on_needs_attention(stores: Stores, open_page: Callable[..., Page]) -> None:
     page = open_page()
     first_us = live_minutes()[0].open_time_us
-    stores.prove(NEWEST_US + 55 * SECOND_US)
     stores.gap("joined", first_us, first_us + 20 * SECOND_US)
+    stores.prove(NEWEST_US + 55 * SECOND_US)
+    expect(page.locator("#health")).to_contain_text("Proven until21:26:55")  # read together with the gap
     expect(page.locator("#health")).to_contain_text("Open gapsnoneUnfilled gapsnone")
-    expect(page.locator("#feed")).to_have_class("feed ok")
+    until_feed(page, stores, "ok")
     stores.gap("away", NEWEST_US - 600 * SECOND_US, None)
     expect(page.locator("#health")).to_contain_text("Open gaps1 since 2026-08-09 21:16")
-    stores.prove(NEWEST_US + 56 * SECOND_US)
-    expect(page.locator("#feed")).to_have_class("feed warn")
+    until_feed(page, stores, "warn")
     stores.gap("away", NEWEST_US - 600 * SECOND_US, NEWEST_US - 540 * SECOND_US)
     expect(page.locator("#health")).to_contain_text("Open gapsnoneUnfilled gaps1, the last 2026-08-09 21:16")
-    stores.prove(NEWEST_US + 57 * SECOND_US)
-    expect(page.locator("#feed")).to_have_class("feed ok")
+    until_feed(page, stores, "ok")
     stores.gap("away", NEWEST_US - 600 * SECOND_US, NEWEST_US - 540 * SECOND_US, "closed")
     stores.gap("joined", first_us, first_us + 20 * SECOND_US, "closed")
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from bitcoin_pipeline.candle import Status
 from bitcoin_pipeline.times import SECOND_US
 from local.waiting import wait_for
 from tests.support.command import Pipeline
-from tests.support.dashboard import chromium
 from tests.support.whole_path import WholeStack
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -34,19 +33,17 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 
 @pytest.fixture
-def page(pipeline: Pipeline) -> Iterator[Page]:
+def page(pipeline: Pipeline, browser: Browser) -> Iterator[Page]:
     address = next(item["address"] for item in pipeline.status()["services"] if item["name"] == "dashboard")
     errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = chromium(playwright)
-        page = browser.new_page(viewport={"width": 1360, "height": 760})
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}/?symbol={SYMBOL}&interval=1m")
-        page.wait_for_selector("#chart[data-state=ready]")
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1360, "height": 760})
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/?symbol={SYMBOL}&interval=1m")
+    page.wait_for_selector("#chart[data-state=ready]")
+    yield page
+    page.close()
     assert errors == []
 
 

@@ -157,6 +157,14 @@ class Stores:
                 (SYMBOL, to_datetime(until_us)),
             )
 
+    def advance(self) -> None:
+        """Advance the time up to which the feed is proven by a millisecond."""
+        with psycopg.connect(conninfo(self.stack)) as connection:
+            connection.execute(
+                "UPDATE feed_status SET proven_until = proven_until + interval '1 millisecond' WHERE symbol = %s",
+                (SYMBOL,),
+            )
+
     def gap(self, gap_id: str, from_us: int, to_us: int | None, state: str = "opened") -> None:
         """Write a gap of the feed, as Flink does."""
         with psycopg.connect(conninfo(self.stack)) as connection:
@@ -228,6 +236,19 @@ def until(page: Page, expression: str) -> None:
     Playwright's own `wait_for_function` needs `eval`, which the page's policy forbids.
     """
     wait_for(expression, lambda: bool(page.evaluate(expression)), PATIENCE_MS / 1000)
+
+
+def until_feed(page: Page, stores: Stores, state: str) -> None:
+    """Wait until the page shows the feed as `ok` or `warn`, while its proven time advances.
+
+    After five seconds without a new proof the feed counts as silent, which may pass before a busy machine's page opens.
+    """
+
+    def is_shown() -> bool:
+        stores.advance()
+        return page.get_attribute("#feed", "class") == f"feed {state}"
+
+    wait_for(f"the feed to be {state}", is_shown, PATIENCE_MS / 1000, 0.5)
 
 
 def chromium(playwright: Playwright) -> Browser:

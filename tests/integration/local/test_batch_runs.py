@@ -135,7 +135,9 @@ def test_after_a_failed_batch_the_next_run_goes_on_with_the_next_try(stack: Runn
     work.end_with(success=False)
     code, lines = work.outcome(work.start())
     assert code == 1
-    assert lines[-1].startswith("local.command.steps.BackfillError: the batch failed 3 times; its output: file:///")
+    assert lines[-1].startswith(
+        "bitcoin_pipeline.planning.BackfillError: the batch failed 3 times; its output: file:///"
+    )
     work.end_with(success=True)
     assert work.outcome(work.start()) == (0, ["done"])
     failed = {f"candles-fails-{attempt}": "FAILED" for attempt in (1, 2, 3)}

@@ -67,8 +67,10 @@ export function createView({ config, state, chart, store, onChange, onSymbol, on
     return { first: at(Math.ceil(range.from)), last: at(Math.floor(range.to)), range };
   }
 
+  /* The range of the state is kept until the view is moved: bars have a largest width, so more may be in sight than it. */
   function chooseInterval(interval) {
     const seen = inSight();
+    if (seen && state.from && !isMoving && seen.last.time < state.to) return go({ interval });
     const isAtNewest = seen && store.isAttached && seen.range.to >= chart.bars.length - 1;
     const keeps = seen && (state.from || !isAtNewest);
     const range = keeps ? { from: seen.first.time, to: seen.last.time + store.shown.step } : { from: 0, to: 0 };

@@ -147,6 +147,36 @@ test('another interval elsewhere shows the same stretch of time', async () => {
   assert.equal(to - from, 301 * 60);
 });
 
+test('more in sight than the range that was chosen does not widen it', async () => {
+  const made = await opened();
+  await drag(made, 100, 400);
+  const [from, to] = [made.state.from, made.state.to];
+  await click(made, 'interval', '15m');
+  await made.page.clock.frame();
+  await settle(); // older bars have come
+  const { bars } = made.chart;
+  const last = bars.findLastIndex(({ time }) => time < to);
+  made.chart.show(last - 24, last + 0.5); // the user has moved nothing
+  await made.page.clock.frame();
+  assert.ok(bars[last - 24].time < from);
+  await click(made, 'interval', '1m');
+  assert.deepEqual(made.requested().at(-1), { symbol: 'BTCUSDT', interval: '1m', start: String(from), end: String(to) });
+});
+
+test('another interval shows the newer bars that the view has followed', async () => {
+  const made = await opened();
+  await drag(made, 100, 400);
+  const { to } = made.state;
+  await click(made, 'interval', '5m');
+  await made.page.clock.frame();
+  const newer = made.chart.bars.findIndex(({ time }) => time >= to) + 9;
+  made.chart.show(newer - 50, newer + 0.5);
+  await made.page.clock.frame();
+  await click(made, 'interval', '1m');
+  assert.equal(made.requested().at(-1).end, String(made.state.to));
+  assert.ok(made.state.to > to);
+});
+
 test('a study that is clicked comes and goes', async () => {
   const made = await opened();
   const { length } = made.requested();
