@@ -154,6 +154,7 @@ def deploy(target: Target, environment: Environment, values: Sequence[Path], con
     files = [_MODULES / "environments" / f"{environment}.tfvars", target.artifacts_file, *values]
     arguments = [f"-var-file={path}" for path in files]
     arguments += [f"-var=project={target.project}", f"-var=region={target.region}"]
+    arguments.append(f"-var=has_quota_preference={json.dumps(_has_quota_preference(target))}")
     changed = module.change("Deploy?", cost_of(environment, target.region), arguments)
     outputs = module.output()
     if changed:
@@ -196,6 +197,18 @@ def _run_store_setup(target: Target, outputs: Mapping[str, Any], conversation: C
     client = run_v2.JobsClient(transport="rest")
     path = f"projects/{target.project}/locations/{target.region}/jobs/{name.rpartition('/')[2]}"
     client.run_job(name=path, timeout=60).result(timeout=900)
+
+
+def _has_quota_preference(target: Target) -> bool:
+    """Whether the project has the limit of bytes that queries scan in a day, which a destroy leaves."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    path = f"projects/{target.project}/locations/global/quotaPreferences/bigquery-query-usage-per-day"
+    headers = {"x-goog-user-project": target.project}
+    answer = AuthorizedSession(credentials).get(f"https://cloudquotas.googleapis.com/v1/{path}", headers=headers)
+    return answer.status_code == 200
 
 
 def _copy_dags(target: Target, bucket: str, conversation: Conversation) -> None:

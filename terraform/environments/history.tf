@@ -26,6 +26,13 @@ module "market" {
   quota_contact   = try(var.alerts.email, null)
 }
 
+# The API has no method that deletes the preference, so a project that was destroyed still has it.
+import {
+  for_each = var.has_quota_preference && var.query_mib_a_day != null ? toset(["queries"]) : toset([])
+  to       = module.market.google_cloud_quotas_quota_preference.queries[0]
+  id       = "projects/${var.project}/locations/global/quotaPreferences/bigquery-query-usage-per-day"
+}
+
 module "events" {
   source         = "../modules/events"
   project        = var.project

@@ -139,6 +139,12 @@ variable "query_mib_a_day" {
   default     = 1048576
 }
 
+variable "has_quota_preference" {
+  description = "Whether the project already has the preference that query_mib_a_day sets, from an earlier deployment; `make deploy` passes it."
+  type        = bool
+  default     = false
+}
+
 variable "flow_logs" {
   description = "Whether a tenth of the network's flows is logged."
   type        = bool

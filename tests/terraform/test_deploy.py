@@ -6,6 +6,7 @@ the one thing that is not: it has every image.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from local.command.costs.shapes import Environment
+from local.control_plane.service import Request
 from local.control_plane.world import PROJECT
 from local.deploy import applying
 from local.deploy.applying import bootstrap, deploy
@@ -51,6 +53,19 @@ def project(tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield made
 
 
+def keep_quota_preference(project: AppliedProject) -> None:
+    """Create what an environment that was destroyed leaves, as its API has no method that deletes it."""
+    target = f"/v1/projects/{PROJECT}/locations/global/quotaPreferences?quotaPreferenceId=bigquery-query-usage-per-day"
+    body = {
+        "service": "bigquery.googleapis.com",
+        "quotaId": "QueryUsagePerDay",
+        "quotaConfig": {"preferredValue": "20480"},
+    }
+    headers = {"Content-Type": "application/json"}
+    request = Request.of("cloudquotas.googleapis.com", "POST", target, headers, json.dumps(body).encode())
+    project.plane.answer(request)
+
+
 def test_three_commands_lead_to_the_dashboard(project: AppliedProject, tmp_path: Path) -> None:
     conversation = Recorded()
     said = conversation.said
@@ -62,8 +77,11 @@ def test_three_commands_lead_to_the_dashboard(project: AppliedProject, tmp_path:
         bootstrap(target, conversation)
         publish(target, tmp_path / "dist", conversation)
     assert [line for line in said if "were new" in line] == ["6 of 6 files were new", "0 of 6 files were new"]
+    keep_quota_preference(project)
     address = deploy(target, Environment.SMALL, [], conversation)
     assert address.startswith("https://dashboard-")
+    [preference] = (each for key, each in project.plane.world.resources.items() if "/quotaPreferences/" in key)
+    assert preference["quotaConfig"]["preferredValue"] == "1048576"
     before = len(project.plane.requests)
     assert deploy(target, Environment.SMALL, [], conversation) == address
     assert [line for line in said if "nothing was changed" in line] == [
