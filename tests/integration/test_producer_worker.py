@@ -220,7 +220,8 @@ def test_while_the_broker_takes_nothing_the_socket_is_not_read() -> None:
                 await socket.send(json.dumps(_frame("publicTrade.BTCUSDT")))
                 await writer.was_called.wait()
                 while megabytes < most:
-                    await socket.send(filler)
+                    async with asyncio.timeout(5):  # a lost connection may leave it without an end
+                        await socket.send(filler)
                     megabytes += 1
 
     async def run() -> None:
