@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from bitcoin_pipeline.adapters.stdout import log
@@ -28,10 +28,8 @@ PUSH_S: Final = 0.1
 """Time between two pushes of trades while no refresh of the candles pushes them along."""
 FIRST_SPANS_S: Final = (DAY_S, 365 * DAY_S)
 """The spans that are read at the start, before the first request for them: a page's own, and a year."""
-FIRST_SYMBOLS: Final = 3
-"""Upper bound on the symbols whose spans are read at the start."""
 FIRST_PATIENCE_S: Final = 3.0
-"""How long the server counts as starting while the first symbol's spans are read."""
+"""How long the server counts as starting while these spans are read."""
 STATE_S: Final = 1.0
 """Time between two pushes of the feeds' states."""
 
@@ -107,20 +105,16 @@ class Backend:
         """Read what a page shows first, once the newest minutes are there."""
         while not self._live.is_ready:
             await asyncio.sleep(PUSH_S / 2)
-        symbols = self.coverage.configured[:FIRST_SYMBOLS]
-        reading = asyncio.create_task(self._read_spans(symbols[:1]))
-        try:
-            await asyncio.wait({reading}, timeout=FIRST_PATIENCE_S)
-            self._has_read_first = True
-            await reading
-        finally:
-            reading.cancel()
-        await self._read_spans(symbols[1:])
+        # Those of the symbol that a page opens with; further reads would compete with that page's.
+        reads = [self._read_span(symbol, span_s) for symbol in self.coverage.configured[:1] for span_s in FIRST_SPANS_S]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_PATIENCE_S):
+                await asyncio.gather(*reads)
+        self._has_read_first = True
 
-    async def _read_spans(self, symbols: Sequence[str]) -> None:
-        for symbol in symbols:
-            end_s = self.end_s(symbol)
-            await asyncio.gather(*(self.cache.view(symbol, end_s - span_s, end_s) for span_s in FIRST_SPANS_S))
+    async def _read_span(self, symbol: str, span_s: int) -> None:
+        end_s = self.end_s(symbol)
+        await self.cache.view(symbol, end_s - span_s, end_s, read_ahead=False)
 
     def _end_server(self, loop: asyncio.Task[None]) -> None:
         """End the server when a loop failed: it would go on to show old values as if they were new."""
