@@ -103,8 +103,8 @@ module "daily" {
   environ         = local.backfill_environ
   memory_mib      = 1024
   retries         = 0
-  timeout_seconds = 3000 # below the hour until the next call
-  schedule        = { cron = "20 * * * *", caller = local.email["scheduler"] }
+  timeout_seconds = 3000 # below the two hours until the next call
+  schedule        = { cron = "20 1-23/2 * * *", caller = local.email["scheduler"] }
   labels          = var.labels
 }
 

@@ -223,6 +223,7 @@ module "candles_stream" {
   machine         = var.live.flink.machine
   taskmanager_mib = var.live.flink.taskmanager_mib
   parallelism     = var.live.flink.parallelism
+  disk            = var.live.flink.disk
   environ         = merge(local.broker_environ["candles"], local.postgres_environ["candles"])
   secrets = {
     kafka_password    = module.password["broker-candles"].reference
@@ -232,8 +233,8 @@ module "candles_stream" {
   }
   labels = var.labels
 
-  # Its machine installs packages through NAT, and reads its bundle when it starts.
-  depends_on = [module.network, google_storage_bucket_iam_member.artifact_reader]
+  # Its machine reads its bundle when it starts.
+  depends_on = [google_storage_bucket_iam_member.artifact_reader]
 }
 
 module "publish_live" {
