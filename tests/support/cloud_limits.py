@@ -153,7 +153,7 @@ def _rules() -> Iterator[Rule]:
             else True
         ),
     )
-    for kind in ("instance", "disk", "network", "subnetwork", "firewall", "router", "address", "resource_policy"):
+    for kind in ("instance", "disk", "network", "subnetwork", "firewall", "address", "resource_policy"):
         yield (
             f"google_compute_{kind}",
             "a name of Compute Engine is 1 to 63 of [a-z0-9-]",
