@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ FIRST_SPANS_S: Final = (DAY_S, 365 * DAY_S)
 """The spans that are read at the start, before the first request for them: a page's own, and a year."""
 FIRST_SYMBOLS: Final = 3
 """Upper bound on the symbols whose spans are read at the start."""
+FIRST_PATIENCE_S: Final = 3.0
+"""How long the server counts as starting while the first symbol's spans are read."""
 STATE_S: Final = 1.0
 """Time between two pushes of the feeds' states."""
 
@@ -50,6 +52,7 @@ class Backend:
         self._feeds = FeedStates(clock)
         self._live = LiveRefresh(postgres, cache, hub, self._feeds, self._push, clock)
         self._pushed_at = clock()
+        self._has_read_first = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,8 +76,8 @@ class Backend:
 
     @property
     def is_ready(self) -> bool:
-        """True once Postgres was read, or counts as away."""
-        return self._live.is_ready
+        """True once Postgres was read, or counts as away, and a page would show its history at once."""
+        return self._live.is_ready and self._has_read_first
 
     def health(self) -> dict[str, Any]:
         """The state of each upstream: `ok` or its fault; the number of viewers and of rows of history."""
@@ -102,9 +105,20 @@ class Backend:
 
     async def read_first(self) -> None:
         """Read what a page shows first, once the newest minutes are there."""
-        while not self.is_ready:
+        while not self._live.is_ready:
             await asyncio.sleep(PUSH_S / 2)
-        for symbol in self.coverage.configured[:FIRST_SYMBOLS]:
+        symbols = self.coverage.configured[:FIRST_SYMBOLS]
+        reading = asyncio.create_task(self._read_spans(symbols[:1]))
+        try:
+            await asyncio.wait({reading}, timeout=FIRST_PATIENCE_S)
+            self._has_read_first = True
+            await reading
+        finally:
+            reading.cancel()
+        await self._read_spans(symbols[1:])
+
+    async def _read_spans(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
             end_s = self.end_s(symbol)
             await asyncio.gather(*(self.cache.view(symbol, end_s - span_s, end_s) for span_s in FIRST_SPANS_S))
 
