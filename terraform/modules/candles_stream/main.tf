@@ -48,15 +48,15 @@ locals {
     null,
   )
 
-  # MiB of everything that runs on it. Flink's are the limits of its settings; the job's own program was measured; the system
-  # and Google's agents are estimates, as none of it was tried on Google. `install` stops all other services of the image.
+  # MiB of everything that runs on it. Those of Flink's two processes are the limits of its settings; the others are estimates,
+  # as none of it was tried on Google. `install` stops all other services of the image.
   memory = {
     system         = 512 # the kernel, systemd, the guest agent
     dataproc_agent = 400
     log_agent      = 200
     jobmanager     = 704 # jobmanager.memory.process.size
     taskmanager    = var.taskmanager_mib
-    recovery       = 160 # python -m candles_stream
+    recovery       = 128 # python -m candles_stream, whose modules take 55
     submission     = 320 # flink run, when the job is submitted
   }
 }
