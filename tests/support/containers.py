@@ -16,9 +16,12 @@ _SECONDS: Final = 60
 
 
 def kill_container(home: Path, service: str) -> bool:
-    """Kill the container of a service with SIGKILL once it runs; False where the service is a process."""
-    state = read_state(home)
-    if state is None or service not in state.config(home).containers():
+    """Kill the container of a service, or of a job as `JOB-ARGUMENT`, with SIGKILL once it runs.
+
+    False where it is a process.
+    """
+    config = state.config(home) if (state := read_state(home)) else None
+    if config is None or service.partition("-")[0] not in {**config.containers(), **config.jobs()}:
         return False
     name = f"{network_of(home)}-{service}"
     with engine() as client:
