@@ -10,7 +10,17 @@ import os
 import sys
 
 from local.setup import doctor, install, locks
-from local.setup.environments import AIRFLOW, AUDIT, OLDEST_AIRFLOW, PEER, ROOT, TERRAFORM, WHOLE, SetupError
+from local.setup.environments import AIRFLOW, AUDIT, COMPOSE, OLDEST_AIRFLOW, PEER, ROOT, TERRAFORM, WHOLE, SetupError
+
+_INSTALLED = {
+    "install": WHOLE,
+    "peer": (PEER,),
+    "airflow": (AIRFLOW,),
+    "oldest-airflow": (OLDEST_AIRFLOW,),
+    "terraform": (TERRAFORM,),
+    "compose": (COMPOSE,),
+}
+"""The steps of each command that installs."""
 
 
 def main() -> int:
@@ -22,6 +32,7 @@ def main() -> int:
     commands.add_parser("airflow", help="installs Airflow, for `pipeline up --airflow` and `make test-airflow`")
     commands.add_parser("oldest-airflow", help="installs the oldest Airflow on which the DAGs are tested")
     commands.add_parser("terraform", help="installs Terraform and the programs that examine its files")
+    commands.add_parser("compose", help="installs docker compose, for `make test-containers`")
     lock = commands.add_parser("lock", help="compiles every lock")
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
     lock.add_argument("--only", help="compile a single lock, given by its file")
@@ -31,16 +42,8 @@ def main() -> int:
     options = parser.parse_args()
     os.chdir(ROOT)
     try:
-        if options.command == "install":
-            install.install(WHOLE, os.environ)
-        elif options.command == "peer":
-            install.install([PEER], os.environ)
-        elif options.command == "airflow":
-            install.install([AIRFLOW], os.environ)
-        elif options.command == "oldest-airflow":
-            install.install([OLDEST_AIRFLOW], os.environ)
-        elif options.command == "terraform":
-            install.install([TERRAFORM], os.environ)
+        if options.command in _INSTALLED:
+            install.install(_INSTALLED[options.command], os.environ)
         elif options.command == "lock":
             install.install([], os.environ)
             locks.compile_all(os.environ, upgrade=options.upgrade, only=options.only)
