@@ -82,7 +82,7 @@ def _started(folder: Path) -> psutil.Process:
     options = (f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid")
     with log.open("wb") as output:
         daemon = psutil.Popen(
-            ("dockerd", f"--host={os.environ['DOCKER_HOST']}", *options, "--ip=127.0.0.1"),
+            ("dockerd", f"--host={os.environ['DOCKER_HOST']}", *options, "--ip=127.0.0.1", "--bridge=none"),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

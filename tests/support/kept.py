@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final, TypeVar, cast
 
+from tests.support.runs import in_containers
+
 _T = TypeVar("_T")
 
 SHARED: Final = {
@@ -25,13 +27,18 @@ SHARED: Final = {
 }
 """The files that share each stack, by its name, in the order in which they run: later files change it more."""
 
+_APART: Final = "tests/e2e/test_kill.py"
+"""The file that has a stack of its own in containers, where it runs beside the others that wait for long."""
+
 
 def unit_of(test: str) -> str:
     """The unit of a test, which one worker must run as a whole: its shared stack, else its file.
 
-    `test`: the node id of the test.
+    `test`: the node id of the test, or of its file.
     """
     file = test.partition("::")[0]
+    if file == _APART and in_containers():
+        return file
     return next((name for name, files in SHARED.items() if file in files), file)
 
 
@@ -50,10 +57,14 @@ _LONG: Final = (
 )
 """Prefixes of units that take long, the longest first; short units run at the end."""
 
+_LONG_IN_CONTAINERS: Final = ("kills", _APART, "played", "tests/integration/test_events.py")
+"""The same of a run in containers, where three run at once."""
+
 
 def rank_of(unit: str) -> int:
     """The rank of a unit among those that take long; every other unit has the last rank."""
-    return next((place for place, start in enumerate(_LONG) if unit.startswith(start)), len(_LONG))
+    long = _LONG_IN_CONTAINERS if in_containers() else _LONG
+    return next((place for place, start in enumerate(long) if unit.startswith(start)), len(long))
 
 
 def place_of(test: str) -> int:
