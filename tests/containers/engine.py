@@ -74,6 +74,14 @@ def engine(folder: Path) -> Iterator[None]:
             with suppress(psutil.NoSuchProcess):
                 daemon.terminate()
                 daemon.wait(_SECONDS)
+            _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount what an engine leaves mounted in its folder, which could not be removed otherwise."""
+    mounts = [mount.mountpoint for mount in psutil.disk_partitions(all=True)]
+    for mount in sorted((mount for mount in mounts if Path(mount).is_relative_to(folder)), reverse=True):
+        subprocess.run(("umount", mount), check=False)
 
 
 def _started(folder: Path) -> psutil.Process:
