@@ -33,9 +33,6 @@ TESTS: Final = (
     "tests/integration/test_events.py::test_the_gap_of_a_refused_symbol_arrives",
     "tests/integration/test_events.py::test_events_that_cannot_be_sent_hold_no_trade_back",
 )
-WORKERS: Final = 3
-"""Number of tests that run at once: most of them wait for most of their time."""
-
 LEFT_OUT: Final = (
     "test_a_corrupt_day_fails_alone_and_empty_days_are_told",
     "test_a_failed_day_is_computed_again_only_when_requested_or_revised",
@@ -64,7 +61,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.write(f"images after {time.monotonic() - began:.0f} s: {words}\n")
         sys.stdout.flush()
         os.environ.update(found)
-        chosen = arguments or ["-n", str(WORKERS), *TESTS, *(f"--deselect={TESTS[2]}::{name}" for name in LEFT_OUT)]
+        chosen = arguments or ["-n", "3", *TESTS, *(f"--deselect={TESTS[2]}::{name}" for name in LEFT_OUT)]
         # In this process, with which the tests end, however it ends.
         return int(pytest.main(["--backing=container", "-m", "not browser", *chosen]))
 

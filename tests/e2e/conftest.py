@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e import replayed, synthetic
 from tests.support.command import Pipeline
-from tests.support.kept import Kept, unit_of
+from tests.support.kept import Kept
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,6 @@ def played(kept: Kept, tmp_path_factory: pytest.TempPathFactory, backing: str) -
 
 
 @pytest.fixture(scope="module")
-def synthetic_stack(
-    request: pytest.FixtureRequest, kept: Kept, tmp_path_factory: pytest.TempPathFactory, backing: str
-) -> Pipeline:
+def synthetic_stack(kept: Kept, tmp_path_factory: pytest.TempPathFactory, backing: str) -> Pipeline:
     """The stack with the synthetic market, whose processes tests kill."""
-    return kept.get(
-        unit_of(request.node.nodeid), lambda: synthetic.stack(tmp_path_factory.mktemp("kills") / "home", backing)
-    )
+    return kept.get("kills", lambda: synthetic.stack(tmp_path_factory.mktemp("kills") / "home", backing))

@@ -51,7 +51,6 @@ class Backfill:
 
     def kill_at(self, moment: Callable[[], bool], target: str) -> None:
         """Kill a part with SIGKILL when the moment has come, while a backfill runs."""
-        service = None if target == "driver" else self._running(target)
 
         def has_come() -> bool:
             if moment():
@@ -61,11 +60,16 @@ class Backfill:
                 self.process = self.pipeline.start(*self.words)
             return False
 
-        wait_for(f"the moment to kill {target}", has_come, SECONDS)
-        assert self.process.poll() is None
-        if service is None:
+        def wait() -> None:
+            wait_for(f"the moment to kill {target}", has_come, SECONDS)
+            assert self.process.poll() is None
+
+        if target == "driver":
+            wait()
             kill(*drivers(self.pipeline))
-        elif not kill_container(self.pipeline.home, target):
+        elif not kill_container(self.pipeline.home, target, wait):
+            service = self._running(target)
+            wait()
             # The children of the API are drivers, which outlive it.
             kill(service, *([] if target == "dataproc" else service.children(recursive=True)))
 

@@ -27,18 +27,13 @@ SHARED: Final = {
 }
 """The files that share each stack, by its name, in the order in which they run: later files change it more."""
 
-_APART: Final = "tests/e2e/test_kill.py"
-"""The file that has a stack of its own in containers, where it runs beside the others that wait for long."""
-
 
 def unit_of(test: str) -> str:
     """The unit of a test, which one worker must run as a whole: its shared stack, else its file.
 
-    `test`: the node id of the test, or of its file.
+    `test`: the node id of the test.
     """
     file = test.partition("::")[0]
-    if file == _APART and in_containers():
-        return file
     return next((name for name, files in SHARED.items() if file in files), file)
 
 
@@ -57,8 +52,8 @@ _LONG: Final = (
 )
 """Prefixes of units that take long, the longest first; short units run at the end."""
 
-_LONG_IN_CONTAINERS: Final = ("kills", _APART, "played", "tests/integration/test_events.py")
-"""The same of a run in containers, where three run at once."""
+_LONG_IN_CONTAINERS: Final = ("kills", "played", "tests/integration/test_events.py")
+"""The same of a run in containers, where three workers begin with these."""
 
 
 def rank_of(unit: str) -> int:

@@ -31,17 +31,9 @@ def test_files_that_use_a_shared_stack_are_those_that_share_it() -> None:
     assert found == {file: {name} for name, sharing in SHARED.items() for file in sharing}
 
 
-def test_a_unit_is_a_shared_stack_else_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(BACKING_VARIABLE, "process")
+def test_a_unit_is_a_shared_stack_else_a_file() -> None:
     assert unit_of("tests/e2e/test_kill.py::test_x[a::b]") == unit_of("tests/e2e/test_live_kill.py::test_y") == "kills"
     assert unit_of("tests/unit/test_times.py::test_x") == "tests/unit/test_times.py"
-
-
-def test_what_is_killed_for_long_has_two_stacks_in_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(BACKING_VARIABLE, "container")
-    live, archive = (unit_of(f"tests/e2e/{name}.py::test_x") for name in ("test_live_kill", "test_kill"))
-    assert (live, archive) == ("kills", "tests/e2e/test_kill.py")
-    assert rank_of(live) < rank_of(archive) < rank_of("played")
 
 
 def test_long_units_come_first_and_the_files_of_a_stack_in_their_order() -> None:
@@ -51,6 +43,12 @@ def test_long_units_come_first_and_the_files_of_a_stack_in_their_order() -> None
     for files in SHARED.values():
         assert [place_of(f"{file}::test_x") for file in files] == list(range(len(files)))
     assert place_of("tests/unit/test_times.py::test_x") == 0
+
+
+def test_in_containers_the_two_stacks_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BACKING_VARIABLE, "container")
+    units = ["kills", "played", "tests/integration/test_events.py", "tests/integration/test_store_setup.py"]
+    assert [rank_of(unit) for unit in units] == [0, 1, 2, 3]
 
 
 def test_one_thing_is_kept_at_a_time() -> None:
