@@ -46,6 +46,7 @@ test-browser: setup ## the dashboard in a real Chromium (Debian: apt-get install
 
 .PHONY: test-containers
 test-containers: setup ## the end-to-end tests with stores, functions, producer and dashboard in containers (TESTS=...)
+	@$(SETUP) compose || echo "docker compose was not installed: the printed file is run by the machine's own, if any"
 	@$(VENV)/bin/python -m tests.containers $(TESTS)
 
 .PHONY: setup-airflow
@@ -100,7 +101,7 @@ format: setup ## formats the code
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --fix --quiet .
 
-.PHONY: bench bench-historical bench-live bench-dashboard bench-stack bench-backfill
+.PHONY: bench bench-historical bench-live bench-dashboard bench-stack bench-backfill bench-images
 bench: bench-backfill bench-historical bench-live bench-dashboard bench-stack ## every benchmark
 
 bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the floor, on 2-million-row days
@@ -108,6 +109,9 @@ bench-historical: setup ## our batch beside DuckDB, Polars, plain Spark and the 
 
 bench-backfill: setup ## a backfill of years on Google Cloud, simulated in virtual time: wall time and cost (a minute)
 	@$(VENV)/bin/python -m tests.bench.backfill_cloud
+
+bench-images: setup ## size and time to start of each image, as the README's table has them; needs what test-containers needs
+	@$(VENV)/bin/python -m tests.containers.table
 
 bench-live: setup ## the live path: producer beside cryptofeed, catch-up, latency, memory (about 25 minutes)
 	@$(SETUP) peer || echo "cryptofeed was not installed (it is built by a C compiler): the peer is a plain loop"

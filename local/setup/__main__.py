@@ -13,6 +13,7 @@ from local.setup import doctor, install, locks
 from local.setup.environments import (
     AIRFLOW,
     AUDIT,
+    COMPOSE,
     MACHINE_PACKAGES,
     OLDEST_AIRFLOW,
     PEER,
@@ -29,8 +30,9 @@ _INSTALLED = {
     "oldest-airflow": (OLDEST_AIRFLOW,),
     "terraform": (TERRAFORM,),
     "machine-packages": (MACHINE_PACKAGES,),
+    "compose": (COMPOSE,),
 }
-"""What the commands install."""
+"""The steps of each command that installs."""
 
 
 def main() -> int:
@@ -43,6 +45,7 @@ def main() -> int:
     commands.add_parser("oldest-airflow", help="installs the oldest Airflow on which the DAGs are tested")
     commands.add_parser("terraform", help="installs Terraform and the programs that examine its files")
     commands.add_parser("machine-packages", help="installs what the Flink job's machine needs, for `make build`")
+    commands.add_parser("compose", help="installs docker compose, for `make test-containers`")
     lock = commands.add_parser("lock", help="compiles every lock")
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
     lock.add_argument("--only", help="compile a single lock, given by its file")

@@ -114,11 +114,13 @@ OLDEST_AIRFLOW_LOCK = Lock("tests/airflow/oldest.txt", "3.11", ("airflow-oldest"
 PEER_LOCK = Lock("tests/bench/cryptofeed.txt", "3.11", ("live-peer",))
 AUDIT_LOCK = Lock("local/setup/audit.txt", "3.11", ("audit",))
 TERRAFORM_LOCK = Lock("tests/terraform/requirements.txt", "3.11", ("terraform",))
+COMPOSE_LOCK = Lock("tests/containers/requirements.txt", "3.11", ("compose",))
 
 LOCKS = (
     *(UV_LOCK, BUILD_LOCK, MAIN_LOCK, BIGQUERY_LOCK, FLINK_LOCK, AIRFLOW_LOCK, OLDEST_AIRFLOW_LOCK, PEER_LOCK),
     AUDIT_LOCK,
     TERRAFORM_LOCK,
+    COMPOSE_LOCK,
     _deployable("functions/fetch_archive", "fetch-archive"),
     _deployable("dataproc_jobs/candles", "candles-job"),
     _deployable("cloudrun/producer", "producer"),
@@ -138,6 +140,7 @@ OLDEST_AIRFLOW = Environment(".venv-airflow-oldest", OLDEST_AIRFLOW_LOCK, "the o
 PEER = Environment(".venv-bench", PEER_LOCK, "cryptofeed, the peer of `make bench-live`", 300)
 AUDIT = Environment(".venv-audit", AUDIT_LOCK, "pip-audit, cyclonedx-py", 150)
 TERRAFORM = Environment(".venv-terraform", TERRAFORM_LOCK, "Terraform, checkov and shellcheck", 500)
+COMPOSE = Environment(".venv-compose", COMPOSE_LOCK, "docker compose, for the test of the printed file", 60)
 
 JARS = Preparation(
     ".jars", "Kafka and Flink's connectors", 60, "local.java.jars", ("fetch",), ("local/java/jars.toml",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from local.backing.containers import Container, network_of
+from local.backing.containers import HOME_LABEL, Container, network_of
 from local.backing.images import BUILT, image
 from local.backing.postgres import password_made_once
 from local.checkout import ROOT
@@ -21,20 +21,22 @@ def described(config: StackConfig) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     password = password_made_once(folder / "pgpass")
     services = config.containers()
+    mine = {HOME_LABEL: str(config.home)}
     named = {source for item in services.values() for source in item.volumes if not source.startswith("/")}
     return {
         "name": network_of(config.home),
         "services": {
-            **{name: _service(config, name, item, password, "unless-stopped") for name, item in services.items()},
+            name: {**_service(config, name, item, password), "restart": restart, "labels": mine}
             # A job is tried until it succeeds; what needs its tables and topics tries again, too.
-            **{name: _service(config, name, item, password, "on-failure") for name, item in config.jobs().items()},
+            for restart, items in (("unless-stopped", services), ("on-failure", config.jobs()))
+            for name, item in items.items()
         },
-        "networks": {_NETWORK: {"driver": "bridge"}},
-        "volumes": {name: {"name": name} for name in sorted(named)},
+        "networks": {_NETWORK: {"driver": "bridge", "labels": mine}},
+        "volumes": {name: {"name": name, "labels": mine} for name in sorted(named)},
     }
 
 
-def _service(config: StackConfig, name: str, container: Container, password: str, restart: str) -> dict[str, Any]:
+def _service(config: StackConfig, name: str, container: Container, password: str) -> dict[str, Any]:
     environ = {**container.environ}
     if container.credential_variable:
         environ[container.credential_variable] = password
@@ -42,7 +44,6 @@ def _service(config: StackConfig, name: str, container: Container, password: str
         "image": container.image,
         "environment": {key: value.replace("$", "$$") for key, value in environ.items()},
         "init": True,
-        "restart": restart,
     }
     if name in BUILT and container.image == image(name, {}):
         context = (ROOT if name == "bigquery" else artifacts_in(config.home)) / BUILT[name]

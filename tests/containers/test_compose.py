@@ -16,19 +16,23 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from bitcoin_pipeline import names
+from local.setup.environments import COMPOSE
 from local.waiting import answers, wait_for
 from tests.support.command import Pipeline
 
 
 def compose_command() -> tuple[str, ...]:
-    """The command of docker compose: the plugin of Docker, else the older program; empty where there is neither."""
+    """The command of docker compose: Docker's plugin, else the program of `python3 -m local.setup compose`, if any."""
     plugin = ("docker", "compose")
-    if (
-        shutil.which("docker")
-        and subprocess.run((*plugin, "version"), capture_output=True, check=False).returncode == 0
-    ):
+    if shutil.which("docker") and _answers(plugin):
         return plugin
-    return ("docker-compose",) if shutil.which("docker-compose") else ()
+    # The package's own script would hide the program's exit code.
+    program = COMPOSE.packages / "compose" / "docker-compose"
+    return (str(program),) if program.exists() and _answers((str(program),)) else ()
+
+
+def _answers(command: tuple[str, ...]) -> bool:
+    return subprocess.run((*command, "version"), capture_output=True, check=False).returncode == 0
 
 
 COMMAND: Final = compose_command()
@@ -37,7 +41,7 @@ SECONDS: Final = 180
 pytestmark = [
     pytest.mark.containers,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not COMMAND, reason="NOT TESTED: the compose file, for there is no docker compose here"),
+    pytest.mark.skipif(not COMMAND, reason="NOT TESTED: the compose file, for there is no docker compose 2 here"),
 ]
 
 
@@ -68,11 +72,10 @@ class Composed:
 def composed(folder: Path) -> Iterator[Composed]:
     """The stack, up until the end of the context."""
     home, file = folder / "home", folder / "stack.json"
-    described = json.loads(Pipeline(home).done("up", "--backing", "container", "--print-compose").out)
-    project = () if COMMAND[0] == "docker" else ("--project-name", described["name"])
-    # Versions before 2 of docker compose take the name as an option only.
-    file.write_text(json.dumps({key: value for key, value in described.items() if not project or key != "name"}))
-    command = (*COMMAND, *project, "--file", str(file))
+    printed = Pipeline(home).done("up", "--backing", "container", "--print-compose").out
+    file.write_text(printed)
+    described = json.loads(printed)
+    command = (*COMMAND, "--file", str(file))
     try:
         subprocess.run((*command, "up", "--detach"), check=True, capture_output=True)
         yield Composed(home, described["name"], described["services"])

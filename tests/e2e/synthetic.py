@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.command import Pipeline
+from tests.support.runs import in_containers
 
 SYMBOLS: Final = "BTCUSDT,DOGEUSDT,ETHUSDT,SOLUSDT"
-RATE: Final = os.environ.get("CHAOS_RATE", "200")
+RATE: Final = os.environ.get("CHAOS_RATE", "50" if in_containers() else "200")
 """Trades a second over all symbols."""
 CLOCK_OFFSET_US: Final = 3_000_000
 

@@ -51,7 +51,6 @@ class Backfill:
 
     def kill_at(self, moment: Callable[[], bool], target: str) -> None:
         """Kill a part with SIGKILL when the moment has come, while a backfill runs."""
-        service = None if target == "driver" else self._running(target)
 
         def has_come() -> bool:
             if moment():
@@ -61,11 +60,16 @@ class Backfill:
                 self.process = self.pipeline.start(*self.words)
             return False
 
-        wait_for(f"the moment to kill {target}", has_come, SECONDS)
-        assert self.process.poll() is None
-        if service is None:
+        def wait() -> None:
+            wait_for(f"the moment to kill {target}", has_come, SECONDS)
+            assert self.process.poll() is None
+
+        if target == "driver":
+            wait()
             kill(*drivers(self.pipeline))
-        elif not kill_container(self.pipeline.home, target):
+        elif not kill_container(self.pipeline.home, target, wait):
+            service = self._running(target)
+            wait()
             # The children of the API are drivers, which outlive it.
             kill(service, *([] if target == "dataproc" else service.children(recursive=True)))
 
@@ -125,27 +129,19 @@ def is_driver(process: psutil.Process) -> bool:
         return False
 
 
-# backfill   plan ── fetch ─────────────────────────────────────────── batch ────────── publish ── summary
+# backfill   plan ── fetch ────────────────────────────────────────── batch ──x try 2 ────────────────────x try 3 ─────
 # stored              1                2     3          4        ... 6
-# killed              fetch_archive    gcs   metadata   exchange       the API
-def test_parts_killed_while_files_are_fetched_change_nothing(synthetic_stack: Pipeline) -> None:
+# written                                                                              1 day       3 days       1 day
+# killed              fetch_archive    gcs   metadata   exchange       driver    API   gcs         driver       BigQuery
+def test_parts_killed_in_mid_work_change_nothing(synthetic_stack: Pipeline) -> None:
     backfill = Backfill(synthetic_stack, dt.date(2024, 1, 1), 6)
     for count, target in enumerate(("fetch_archive", "gcs", "metadata", "exchange"), 1):
         backfill.kill_at(lambda count=count: backfill.stored() >= count, target)  # type: ignore[misc]
         assert backfill.stored() < len(backfill.days)
-    backfill.kill_at(backfill.driver_runs, "dataproc")
-    backfill.end()
-
-
-# backfill   plan ── fetch ── batch ──x try 2 ─────────────────x try 3 ───────────────────── publish ── summary
-# written                               1 day       3 days       1 day
-# killed                      driver    gcs         driver       BigQuery
-def test_parts_killed_while_candles_are_computed_change_nothing(synthetic_stack: Pipeline) -> None:
-    backfill = Backfill(synthetic_stack, dt.date(2024, 2, 1), 3)
-    backfill.kill_at(backfill.driver_runs, "driver")
-    backfill.kill_at(lambda: backfill.has_written(1), "gcs")
-    backfill.kill_at(lambda: backfill.has_written(3), "driver")
-    backfill.kill_at(lambda: backfill.has_written(1), "bigquery")
+    for target in ("driver", "dataproc"):
+        backfill.kill_at(backfill.driver_runs, target)
+    for count, target in ((1, "gcs"), (3, "driver"), (1, "bigquery")):
+        backfill.kill_at(lambda count=count: backfill.has_written(count), target)  # type: ignore[misc]
     backfill.end()
 
 

@@ -9,9 +9,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
+import psutil
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -21,6 +23,8 @@ from local.checkout import ROOT
 from local.stack.ports import free_ports
 from local.stack.startup import StartError
 from local.stack.stores import set_up
+from local.waiting import wait_for
+from tests.support.containers import kill_container
 from tests.support.live import conninfo
 from tests.support.processes import RunningStack
 
@@ -205,6 +209,37 @@ def test_the_start_of_a_stack_reports_the_reason(stack: RunningStack) -> None:
     port = str(free_ports(["nothing"])["nothing"])
     with pytest.raises(StartError, match=r"tables cannot be set up \(.*Connection refused"):
         set_up(stack.stack, "tables", {**stack.environ, "PGPORT": port})
+
+
+# job       candles made, not committed ── waits for the lock of gaps ─x kill -9
+# next                                                                      ── all of it
+@pytest.mark.usefixtures("first")
+def test_a_job_killed_midway_changes_nothing_and_the_next_makes_all_of_it(stack: RunningStack) -> None:
+    whole = schema_of(stack)
+    with psycopg.connect(conninfo(stack), autocommit=True) as connection:
+        connection.execute("DROP TABLE candles")
+        connection.execute("DROP TRIGGER guard_gap ON gaps")
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        before = schema_of(stack)
+        with ThreadPoolExecutor(1) as pool:
+            with psycopg.connect(conninfo(stack)) as holder:
+                holder.execute("LOCK TABLE gaps")
+                job = pool.submit(set_up, stack.stack, "tables", stack.environ)
+                [(backend,)] = wait_for("the job to be midway", lambda: connection.execute(waiting).fetchall(), 60)
+                kill_job(stack, "tables")
+                assert isinstance(job.exception(60), StartError)
+            query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+            wait_for("its session to end", lambda: not connection.execute(query, [backend]).fetchall(), 60)
+    assert schema_of(stack) == before
+    set_up(stack.stack, "tables", stack.environ)
+    assert schema_of(stack) == whole
+
+
+def kill_job(stack: RunningStack, store: str) -> None:
+    """Kill the running set-up of a store with SIGKILL."""
+    if not kill_container(stack.stack.home, f"store_setup-{store}"):
+        [job] = (process for process in psutil.Process().children() if process.cmdline()[-1:] == [store])
+        job.kill()
 
 
 LOGINS: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +16,13 @@ from local.waiting import wait_for
 _SECONDS: Final = 60
 
 
-def kill_container(home: Path, service: str) -> bool:
-    """Kill the container of a service with SIGKILL once it runs; False where the service is a process."""
-    state = read_state(home)
-    if state is None or service not in state.config(home).containers():
+def kill_container(home: Path, service: str, moment: Callable[[], object] = lambda: None) -> bool:
+    """Kill the container of a service, or of a job as `JOB-ARGUMENT`, with SIGKILL once `moment` has returned.
+
+    It is found before, so that it is killed at once. False where the service is a process; then `moment` is not called.
+    """
+    config = state.config(home) if (state := read_state(home)) else None
+    if config is None or service.partition("-")[0] not in {**config.containers(), **config.jobs()}:
         return False
     name = f"{network_of(home)}-{service}"
     with engine() as client:
@@ -27,6 +31,7 @@ def kill_container(home: Path, service: str) -> bool:
             lambda: client.containers.list(filters={"name": f"^/{name}$", "status": "running"}),
             _SECONDS,
         )
+        moment()
         running[0].kill()
     return True
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local.backing.containers import HOME_LABEL
 from local.backing.postgres import password_made_once
 from local.stack.compose import described
 from local.stack.config import PORTS, StackConfig
@@ -41,3 +42,10 @@ def test_clients_and_postgres_have_one_password(config: StackConfig) -> None:
     password = password_made_once(config.home / "postgres" / "pgpass")
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == password
     assert services["store_setup"]["environment"]["PGPASSWORD"] == password
+
+
+def test_all_of_it_is_labelled_with_the_home(config: StackConfig) -> None:
+    kinds = (described(config)[kind] for kind in ("services", "networks", "volumes"))
+    labels = [item["labels"] for kind in kinds for item in kind.values()]
+    assert len(labels) > len(config.containers())
+    assert all(its == {HOME_LABEL: str(config.home)} for its in labels)

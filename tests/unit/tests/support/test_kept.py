@@ -11,6 +11,7 @@ import pytest
 
 from local.checkout import ROOT
 from tests.support.kept import SHARED, Kept, place_of, rank_of, unit_of
+from tests.support.runs import BACKING_VARIABLE
 
 FIXTURES = {"synthetic_stack": "kills", "played": "played", "live_path": "live path"}
 """The name of each shared stack, by its fixture."""
@@ -42,6 +43,12 @@ def test_long_units_come_first_and_the_files_of_a_stack_in_their_order() -> None
     for files in SHARED.values():
         assert [place_of(f"{file}::test_x") for file in files] == list(range(len(files)))
     assert place_of("tests/unit/test_times.py::test_x") == 0
+
+
+def test_in_containers_the_two_stacks_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BACKING_VARIABLE, "container")
+    units = ["kills", "played", "tests/integration/test_events.py", "tests/integration/test_store_setup.py"]
+    assert [rank_of(unit) for unit in units] == [0, 1, 2, 3]
 
 
 def test_one_thing_is_kept_at_a_time() -> None:
