@@ -68,7 +68,7 @@ setup-terraform: setup ## installs what examines Terraform's files, and Terrafor
 
 .PHONY: test-terraform
 test-terraform: setup-terraform ## Terraform's files: form, rules, names, rights, limits (provider: the registry's, or TERRAFORM_MIRROR=FOLDER)
-	@$(VENV)/bin/pytest -m terraform tests/terraform
+	@$(VENV)/bin/pytest -m terraform -n $(WORKERS) --dist loadgroup tests/terraform
 
 .PHONY: chaos
 chaos: setup ## ten minutes at 1,000 trades/s, a kill -9 every 20 s, overlapping deploys; the candles must be exact
@@ -137,6 +137,7 @@ outdated: ## the pins that are behind, and known advisories: to look at once a m
 
 .PHONY: build
 build: setup ## every artifact that ships, in dist/: the same commit gives the same bytes
+	@$(SETUP) machine-packages
 	@$(VENV)/bin/python -m local.build
 
 .PHONY: sbom
@@ -162,4 +163,4 @@ deploy: setup ## Terraform applies an environment; a second time it changes noth
 
 .PHONY: clean
 clean: ## removes what set-up and builds made; stacks' data (.pipeline) stays
-	@rm -rf .venv .venv-* .jars .uv_cache .setup.lock build dist .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf .venv .venv-* .jars .flink-packages .uv_cache .setup.lock build dist .mypy_cache .ruff_cache .pytest_cache

@@ -12,7 +12,8 @@ without compression, whose output depends on the version of zlib. The wheel alon
     functions/NAME.zip     the same without the Dockerfile, as Cloud Functions takes it
     cloudrun/NAME/         the same for a container; cloudrun/command/ holds the `pipeline` command's data commands
     flink/NAME/            the same for the master of a Flink cluster
-    flink/NAME.zip         the same with the connectors' jars in jars/
+    flink/NAME.zip         the same with the connectors' jars in jars/, and in packages/ what the lock names, for the
+                           Python of the machine, which reaches no package registry
     dataproc_jobs/NAME/    the files of a batch: main.py, and as zips, which Spark imports from, its package, the core
                            and the packages that the runtime lacks
     composer_dags/         the DAGs as Composer's bucket holds them: their files and packages, and the core beside them
@@ -58,6 +59,9 @@ COMMAND: Final = "cloudrun/command"
 _COMMAND_GROUNDS: Final = ("__init__.py", "checkout.py", "environment.py")
 """The modules of `local` that the command imports."""
 
+MACHINE_PACKAGES: Final = ".flink-packages"
+"""The folder of the packages of a Flink job's machine, which `local.machine_packages` fills."""
+
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
 
@@ -72,7 +76,7 @@ def main() -> None:
     build(target)
     for name in deployables():
         if name.partition("/")[0] in ARCHIVED:
-            (target / f"{name}.zip").write_bytes(zip_of({**artifact(name), **_jars(name)}))
+            (target / f"{name}.zip").write_bytes(zip_of({**artifact(name), **_carried(name)}))
     _write(target / COMMAND, {**command_context(), **image_files(COMMAND)})
     build_wheel(target)
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in _read(target).items()}
@@ -160,13 +164,18 @@ def _installed(package: str) -> Files:
     return {path.as_posix(): path.read_binary() for path in kept if "__pycache__" not in path.parts}
 
 
-def _jars(name: str) -> Files:
+def _carried(name: str) -> Files:
+    """The jars and the packages of a Flink job, which its machine gets with its bundle."""
     if not name.startswith("flink/"):
         return {}
     jars = sorted((ROOT / ".jars" / "flink").glob("*.jar"))
     if not jars:
         raise FileNotFoundError(f"{ROOT / '.jars' / 'flink'} has no jars; run `make setup`")
-    return {f"jars/{jar.name}": jar.read_bytes() for jar in jars}
+    folder = ROOT / MACHINE_PACKAGES
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is missing; run `python3 -m local.setup machine-packages`")
+    packages = {f"packages/{path}": content for path, content in _read(folder).items()}
+    return {**{f"jars/{jar.name}": jar.read_bytes() for jar in jars}, **packages}
 
 
 def _is_left_out(name: str) -> bool:

@@ -15,6 +15,12 @@ from bitcoin_pipeline.settings import read_settings, setting
 _REST: Final = "rest"
 _TIMEOUT_S: Final = 60
 
+_COMPLETE: Final = "/_metadata"
+"""The end of the name of the object that Flink writes last, so that a checkpoint with it is complete."""
+
+_LATEST_CHECKPOINT: Final = dt.timedelta(minutes=15)
+"""Age of the newest checkpoint of a job that works: one is begun each minute, and may take ten."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeployedNames:
@@ -25,6 +31,11 @@ class DeployedNames:
     dashboard: str = setting("PIPELINE_DASHBOARD_SERVICE", "the dashboard's Cloud Run service", default="dashboard")
     worker_pool: str = setting("PIPELINE_WORKER_POOL", "the producer's Cloud Run worker pool", default="producer")
     flink_cluster: str = setting("PIPELINE_FLINK_CLUSTER", "the Dataproc cluster of the Flink job", default="candles")
+    checkpoints: str = setting(
+        "PIPELINE_CHECKPOINTS",
+        "gs:// folder of the Flink job's checkpoints; by default the one that Terraform makes",
+        default="",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +55,15 @@ class DeployedParts:
         self.names = read_settings(DeployedNames, environ)
 
     def parts(self) -> list[Part]:
-        """Dashboard, producer, Flink's cluster and the last batch; a part that is not deployed is not an error."""
+        """Dashboard, producer, Flink's cluster and its job, and the last batch.
+
+        A part that is not deployed is not an error.
+        """
         found = [
             self._or_absent("dashboard", self._dashboard),
             self._or_absent("producer", self._producer),
             self._or_absent("flink", self._flink),
+            self._or_absent("flink job", self._flink_job),
         ]
         return [*found, self._or_absent("last batch", self._last_batch)]
 
@@ -107,6 +122,23 @@ class DeployedParts:
         since = _time_of(cluster.status.state_start_time)
         detail = f"cluster {cluster.cluster_name}, in this state since {since}"
         return Part("flink", state, detail, works=state == "RUNNING")
+
+    def _flink_job(self) -> Part:
+        """The job by its newest checkpoint, of which it completes one a minute.
+
+        It runs in a session of Flink whose address only the cluster's machine has, and is no job of Dataproc's API.
+        """
+        from google.cloud import storage  # type: ignore[attr-defined]  # ships no types
+
+        folder = self.names.checkpoints or f"gs://{self.names.project}-flink/checkpoints"
+        bucket, _, prefix = folder.removeprefix("gs://").partition("/")
+        objects = storage.Client(self.names.project).list_blobs(bucket, prefix=f"{prefix}/", timeout=_TIMEOUT_S)
+        complete = [blob.updated for blob in objects if blob.name.endswith(_COMPLETE)]
+        if not complete:
+            return Part("flink job", "no checkpoint yet", folder, works=False)
+        works = dt.datetime.now(dt.UTC) - max(complete) < _LATEST_CHECKPOINT
+        detail = f"{folder}, newest checkpoint {_time_of(max(complete))}"
+        return Part("flink job", "RUNNING" if works else "STALLED", detail, works=works)
 
     def _last_batch(self) -> Part:
         from google.cloud import dataproc_v1

@@ -112,8 +112,13 @@ def zones() -> list[str]:
 
 
 def is_machine_type(name: str) -> bool:
-    """Whether a machine type exists; a custom one is taken as it is."""
-    return "custom" in name or any(re.fullmatch(pattern, name) for pattern in MACHINE_TYPES)
+    """Whether a machine type exists. A custom one has an even number of vCPUs, or one, and whole 256 MiB of memory."""
+    custom = re.fullmatch(r"(?:(e2|n1|n2|n2d|n4)-)?custom-(\d+)-(\d+)(-ext)?", name)
+    if custom is None:
+        return any(re.fullmatch(pattern, name) for pattern in MACHINE_TYPES)
+    vcpus, mib = int(custom[2]), int(custom[3])
+    is_in_range = custom[1] != "e2" or (2 <= vcpus <= 32 and 512 * vcpus <= mib <= 8192 * vcpus and not custom[4])
+    return (vcpus == 1 or vcpus % 2 == 0) and mib % 256 == 0 and is_in_range
 
 
 def found(key: str) -> Resource | None:

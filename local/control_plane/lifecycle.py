@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from local.control_plane import catalogues
 from local.control_plane.call import Call
-from local.control_plane.operations import answer, is_operation, progress
+from local.control_plane.operations import answer, failed, is_operation, progress
 from local.control_plane.references import require_members, require_references, require_unused
 from local.control_plane.rules import RULES
 from local.control_plane.world import Answer, Refused, Resource, now, strings_in
@@ -36,6 +36,8 @@ _COMPUTE_LINK: Final = re.compile(
 
 def carry_out(call: Call) -> Answer:  # noqa: PLR0911  # one return for each kind of method
     """Do what a request demands and return the answer. Raises Refused."""
+    if error := call.world.failing.pop(call.method.id, None):
+        return failed(call, error)
     if handler := RULES.handlers.get(call.method.id):
         return handler(call)
     if is_operation(call):

@@ -9,9 +9,11 @@ import re
 from typing import Final
 
 from local.control_plane.call import Call
-from local.control_plane.world import Resource, now
+from local.control_plane.world import Refused, Resource, now
 
 _EMPTY: Final = ("", "Empty", "GoogleProtobufEmpty")
+_INTERNAL: Final = 13
+"""The code of google.rpc.Status for an error of the server."""
 
 
 def answer(call: Call, resource: Resource | None, verb: str) -> Resource:
@@ -22,6 +24,14 @@ def answer(call: Call, resource: Resource | None, verb: str) -> Resource:
     if "operationType" in fields:
         return _typed_operation(call, resource, verb)
     return {} if call.method.response in _EMPTY else (resource or {})
+
+
+def failed(call: Call, error: Refused) -> Resource:
+    """An operation, as google.longrunning has it, that ends with an error, and has changed nothing."""
+    name = _operation_name(call)
+    status = {"code": _INTERNAL, "message": error.message}
+    operation = {"name": name, "done": True, "error": status}
+    return _begun(call, f"{call.method.host}/{call.method.version}{name}", operation)
 
 
 def progress(call: Call) -> Resource:

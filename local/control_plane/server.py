@@ -87,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, self.server.plane.answer(request))
         except Refused as error:
             self._log(error.code, error.message)
-            self._send(error.code, error.body())
+            self._send(error.code, error.body(), error.retry_after_s)
         except Exception as error:  # noqa: BLE001  # a fault of the stand-in must not look like an answer of Google
             traceback.print_exc(file=self.server.log)
             self._send(501, Refused(501, f"a fault of the stand-in: {error!r}").body())
@@ -102,12 +102,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(chunks)
 
-    def _send(self, code: int, answer: Answer) -> None:
+    def _send(self, code: int, answer: Answer, retry_after_s: int | None = None) -> None:
         is_content = isinstance(answer, bytes)
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/octet-stream" if is_content else "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if retry_after_s is not None:
+            self.send_header("Retry-After", str(retry_after_s))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

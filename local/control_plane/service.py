@@ -28,7 +28,7 @@ _SECRET_METHODS: Final = ("secretmanager.projects.secrets.addVersion", "sql.user
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request of a client. `path` without its leading slash."""
+    """An HTTP request of a client. `path` without its leading slash. `headers` by names such as Content-Type."""
 
     host: str
     verb: str
@@ -48,7 +48,7 @@ class Request:
         if host == STORAGE and not path.startswith("storage/"):  # an object's content by the XML API: BUCKET/OBJECT
             bucket, _, name = path.partition("/")
             path, query = f"storage/v1/b/{bucket}/o/{quote(unquote(name), safe='')}", {**query, "alt": "media"}
-        return cls(host, verb, path, query, headers, content)
+        return cls(host, verb, path, query, {name.title(): value for name, value in headers.items()}, content)
 
 
 _API_HOSTS: Final = {"www.googleapis.com": STORAGE}
@@ -58,12 +58,14 @@ _API_HOSTS: Final = {"www.googleapis.com": STORAGE}
 class ControlPlane:
     """Answers the requests of one client after the other, so that each sees a whole world.
 
-    `requests`: the methods that changed something, in order, with their body; secrets left out.
+    `requests`: the methods that changed something, in order, with their body; secrets left out. `refusals`: answers in
+    the place of the next calls, whatever they demand, the first one first.
     """
 
     def __init__(self, world: World, catalogue: Catalogue, mirrors: Mirrors) -> None:
         self.world = world
         self.requests: list[tuple[str, Any]] = []
+        self.refusals: list[Refused] = []
         self._catalogue = catalogue
         self._mirrors = mirrors
         self._lock = threading.Lock()
@@ -79,6 +81,8 @@ class ControlPlane:
             raise Refused(400, "; ".join(faults))
         call = Call(self.world, self._catalogue, method, request.path, dict(request.query), body, request.content)
         with self._lock:
+            if self.refusals:
+                raise self.refusals.pop(0)
             require_enabled(call)
             if self._mirrors.forwards(call):
                 answer = self._mirrors.forward(call, request.headers)

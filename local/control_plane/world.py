@@ -33,13 +33,17 @@ _STATUS: Final = {
 
 
 class Refused(Exception):  # noqa: N818  # it is an answer, not a fault of the stand-in
-    """A request is answered with an error of the API. `code`: the HTTP status. `reason`: as Google's JSON has it."""
+    """A request is answered with an error of the API.
 
-    def __init__(self, code: int, message: str, reason: str = "invalid") -> None:
+    `code`: the HTTP status. `reason`: as Google's JSON has it. `retry_after_s`: the header Retry-After, None for none.
+    """
+
+    def __init__(self, code: int, message: str, reason: str = "invalid", *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
     def body(self) -> Resource:
         """The error in the shape that every Google API shares."""
@@ -55,7 +59,8 @@ class World:
     `resources`: by key, which is `<host>/<version>/<name>`, such as `pubsub.googleapis.com/v1/projects/p/topics/t`.
     `policies`: IAM policies by the key of their resource. `payloads`: the payloads of secret versions by key; they are
     in no resource and in no log. `contents`: the bytes of stored objects by key. `polls`: how often a client finds an
-    operation unfinished before it is done.
+    operation unfinished before it is done. `failing`: the errors with which the next operations end, by the method that
+    begins them; what it demands is not carried out.
     """
 
     project: str = PROJECT
@@ -66,6 +71,7 @@ class World:
     payloads: dict[str, Resource] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
     unfinished: dict[str, int] = field(default_factory=dict)
+    failing: dict[str, Refused] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1_000_000_001))
 
     def next_number(self) -> str:

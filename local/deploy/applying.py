@@ -200,14 +200,28 @@ def _run_store_setup(target: Target, outputs: Mapping[str, Any], conversation: C
 
 
 def _has_quota_preference(target: Target) -> bool:
-    """Whether the project has the limit of bytes that queries scan in a day, which a destroy leaves."""
+    """Whether the project has the limit of bytes that queries scan in a day, which a destroy leaves.
+
+    Raises DeployError when that cannot be found out: an apply without the answer might fail at its end.
+    """
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import RequestException
+    from urllib3.util import Retry
 
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
     path = f"projects/{target.project}/locations/global/quotaPreferences/bigquery-query-usage-per-day"
     headers = {"x-goog-user-project": target.project}
-    answer = AuthorizedSession(credentials).get(f"https://cloudquotas.googleapis.com/v1/{path}", headers=headers)
+    session = AuthorizedSession(credentials)
+    again = Retry(total=5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+    session.mount("https://", HTTPAdapter(max_retries=again))
+    try:
+        answer = session.get(f"https://cloudquotas.googleapis.com/v1/{path}", headers=headers, timeout=60)
+    except RequestException as error:
+        raise DeployError(f"the project's limit of queries cannot be read: {error}") from error
+    if answer.status_code not in (200, 404):
+        raise DeployError(f"the project's limit of queries cannot be read: {answer.status_code} {answer.text[:300]}")
     return answer.status_code == 200
 
 

@@ -10,7 +10,18 @@ import os
 import sys
 
 from local.setup import doctor, install, locks
-from local.setup.environments import AIRFLOW, AUDIT, COMPOSE, OLDEST_AIRFLOW, PEER, ROOT, TERRAFORM, WHOLE, SetupError
+from local.setup.environments import (
+    AIRFLOW,
+    AUDIT,
+    COMPOSE,
+    MACHINE_PACKAGES,
+    OLDEST_AIRFLOW,
+    PEER,
+    ROOT,
+    TERRAFORM,
+    WHOLE,
+    SetupError,
+)
 
 _INSTALLED = {
     "install": WHOLE,
@@ -18,6 +29,7 @@ _INSTALLED = {
     "airflow": (AIRFLOW,),
     "oldest-airflow": (OLDEST_AIRFLOW,),
     "terraform": (TERRAFORM,),
+    "machine-packages": (MACHINE_PACKAGES,),
     "compose": (COMPOSE,),
 }
 """The steps of each command that installs."""
@@ -32,6 +44,7 @@ def main() -> int:
     commands.add_parser("airflow", help="installs Airflow, for `pipeline up --airflow` and `make test-airflow`")
     commands.add_parser("oldest-airflow", help="installs the oldest Airflow on which the DAGs are tested")
     commands.add_parser("terraform", help="installs Terraform and the programs that examine its files")
+    commands.add_parser("machine-packages", help="installs what the Flink job's machine needs, for `make build`")
     commands.add_parser("compose", help="installs docker compose, for `make test-containers`")
     lock = commands.add_parser("lock", help="compiles every lock")
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")

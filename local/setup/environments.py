@@ -156,5 +156,14 @@ CLASSES = Preparation(
 )
 """Without these archives a stack starts more slowly. An archive is valid for one location of the jars only."""
 
+MACHINE_PACKAGES = Preparation(
+    ".flink-packages",
+    "the Flink job's packages for Dataproc's Python",
+    100,
+    "local.machine_packages",
+    (),
+    (FLINK_LOCK.file, "local/machine_packages.py"),
+)
+
 WHOLE = (MAIN, BIGQUERY, FLINK, JARS, CLASSES)
 """All steps that the demo and the tests need, in order."""

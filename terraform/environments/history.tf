@@ -50,13 +50,10 @@ module "fetch_archive" {
   source_code = local.source_code["fetch_archive"]
   account     = local.email["fetch-archive"]
   labels      = var.labels
-  environ = {
-    PIPELINE_LAKE    = module.lake.lake
-    PIPELINE_STAGING = module.lake.staging
-  }
-  cpu       = "1"
-  instances = 10
-  invokers  = { for name in local.submitters : name => local.member[name] }
+  program     = { environ = { PIPELINE_LAKE = module.lake.lake, PIPELINE_STAGING = module.lake.staging } }
+  cpu         = "1"
+  instances   = 10
+  invokers    = { for name in local.submitters : name => local.member[name] }
 }
 
 locals {
@@ -100,11 +97,11 @@ module "daily" {
   image           = var.artifacts.images["command"]
   arguments       = ["daily"]
   account         = local.email["pipeline"]
-  environ         = local.backfill_environ
+  program         = { environ = local.backfill_environ }
   memory_mib      = 1024
   retries         = 0
-  timeout_seconds = 3000 # below the hour until the next call
-  schedule        = { cron = "20 * * * *", caller = local.email["scheduler"] }
+  timeout_seconds = 3000 # below the two hours until the next call
+  schedule        = { cron = "20 1-23/2 * * *", caller = local.email["scheduler"] }
   labels          = var.labels
 }
 

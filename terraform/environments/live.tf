@@ -81,6 +81,20 @@ locals {
   }
 }
 
+locals {
+  # The certificates of the authorities are files, at the paths that the variables name.
+  live_programs = {
+    for name, environ in local.live_environ : name => {
+      environ = environ
+      secrets = local.live_secrets[name]
+      files = merge(
+        contains(keys(environ), "KAFKA_SSL_CA_LOCATION") ? local.broker_file : {},
+        contains(keys(environ), "PGSSLROOTCERT") ? local.postgres_file : {},
+      )
+    }
+  }
+}
+
 module "generated" {
   source  = "../modules/generated"
   count   = local.has_live && !var.has_test_values ? 1 : 0
@@ -186,9 +200,7 @@ module "store_setup" {
   name            = "store-setup"
   image           = var.artifacts.images["store_setup"]
   account         = local.email["store-setup"]
-  environ         = local.live_environ["store_setup"]
-  secrets         = local.live_secrets["store_setup"]
-  files           = merge(local.broker_file, local.postgres_file)
+  program         = local.live_programs["store_setup"]
   network         = local.network
   retries         = 3 # the broker of a first apply may still be starting
   timeout_seconds = 600
@@ -202,9 +214,7 @@ module "producer" {
   region  = var.region
   image   = var.artifacts.images["producer"]
   account = local.email["producer"]
-  environ = local.live_environ["producer"]
-  secrets = local.live_secrets["producer"]
-  files   = local.broker_file
+  program = local.live_programs["producer"]
   network = local.network
   symbols = length(var.symbols)
   size    = { cpu = var.live.producer.cpu, memory_mib = var.live.producer.memory_mib }
@@ -223,6 +233,7 @@ module "candles_stream" {
   machine         = var.live.flink.machine
   taskmanager_mib = var.live.flink.taskmanager_mib
   parallelism     = var.live.flink.parallelism
+  disk            = var.live.flink.disk
   environ         = merge(local.broker_environ["candles"], local.postgres_environ["candles"])
   secrets = {
     kafka_password    = module.password["broker-candles"].reference
@@ -232,47 +243,37 @@ module "candles_stream" {
   }
   labels = var.labels
 
-  # Its machine installs packages through NAT, and reads its bundle when it starts.
-  depends_on = [module.network, google_storage_bucket_iam_member.artifact_reader]
+  # Its machine reads its bundle when it starts.
+  depends_on = [google_storage_bucket_iam_member.artifact_reader]
 }
 
-module "publish_live" {
-  source      = "../modules/function"
-  count       = local.has_live ? 1 : 0
+# Functions that Cloud Scheduler calls, and nothing else; one call of each at a time.
+module "live_function" {
+  source = "../modules/function"
+  for_each = !local.has_live ? {} : {
+    publish_live = {
+      description = "Merges live candles into BigQuery, and deletes old ones from Postgres"
+      cpu         = "0.5"
+      cron        = "*/2 * * * *"
+    }
+    archive_live = {
+      description = "Writes the topic's trades to the lake, hour by hour"
+      cpu         = "1"
+      cron        = "5 * * * *"
+    }
+  }
   project     = var.project
   region      = var.region
-  function    = "publish_live"
-  description = "Merges live candles into BigQuery, and deletes old ones from Postgres"
-  source_code = local.source_code["publish_live"]
-  account     = local.email["publish-live"]
-  environ     = local.live_environ["publish_live"]
-  secrets     = local.live_secrets["publish_live"]
-  files       = local.postgres_file
+  function    = each.key
+  description = each.value.description
+  source_code = local.source_code[each.key]
+  account     = local.email[replace(each.key, "_", "-")]
+  program     = local.live_programs[each.key]
   network     = local.network
-  cpu         = "0.5"
+  cpu         = each.value.cpu
   instances   = 1
   invokers    = { scheduler = local.member["scheduler"] }
-  schedule    = { cron = "*/2 * * * *", caller = local.email["scheduler"] }
-  labels      = var.labels
-}
-
-module "archive_live" {
-  source      = "../modules/function"
-  count       = local.has_live ? 1 : 0
-  project     = var.project
-  region      = var.region
-  function    = "archive_live"
-  description = "Writes the topic's trades to the lake, hour by hour"
-  source_code = local.source_code["archive_live"]
-  account     = local.email["archive-live"]
-  environ     = local.live_environ["archive_live"]
-  secrets     = local.live_secrets["archive_live"]
-  files       = local.broker_file
-  network     = local.network
-  cpu         = "1"
-  instances   = 1
-  invokers    = { scheduler = local.member["scheduler"] }
-  schedule    = { cron = "5 * * * *", caller = local.email["scheduler"] }
+  schedule    = { cron = each.value.cron, caller = local.email["scheduler"] }
   labels      = var.labels
 }
 
@@ -283,9 +284,7 @@ module "dashboard" {
   region  = var.region
   image   = var.artifacts.images["dashboard"]
   account = local.email["dashboard"]
-  environ = local.live_environ["dashboard"]
-  secrets = local.live_secrets["dashboard"]
-  files   = merge(local.broker_file, local.postgres_file)
+  program = local.live_programs["dashboard"]
   network = local.network
   size    = { cpu = var.live.dashboard.cpu, memory_mib = var.live.dashboard.memory_mib, instances = var.live.dashboard.instances }
   iap     = var.live.dashboard.iap

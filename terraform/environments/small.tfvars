@@ -3,8 +3,8 @@
 symbols = ["BTCUSDT", "ETHUSDT"]
 live = {
   producer  = { cpu = "1", memory_mib = 512 }
-  broker    = { machine = "e2-small", memory_mib = 1280, disk_gib = 20 }
+  broker    = { machine = "e2-small", memory_mib = 1280, disk_gib = 16 }
   postgres  = { tier = "db-f1-micro" }
-  flink     = { machine = "e2-standard-2", taskmanager_mib = 2048 }
+  flink     = { machine = "e2-custom-2-4096", taskmanager_mib = 1536, disk = { type = "pd-standard", gib = 40 } }
   dashboard = { instances = 2 }
 }

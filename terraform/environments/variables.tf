@@ -87,7 +87,7 @@ variable "live" {
     producer  = object({ cpu = string, memory_mib = number, connections = optional(number, 1) })
     broker    = object({ machine = string, memory_mib = number, disk_gib = number })
     postgres  = object({ tier = string, disk_gib = optional(number, 10) })
-    flink     = object({ machine = string, taskmanager_mib = number, parallelism = optional(number, 2) })
+    flink     = object({ machine = string, taskmanager_mib = number, parallelism = optional(number, 2), disk = optional(object({ type = optional(string), gib = optional(number) }), {}) })
     dashboard = object({ cpu = optional(string, "1"), memory_mib = optional(number, 1024), instances = optional(number, 2), iap = optional(bool, false) })
   })
   default = null

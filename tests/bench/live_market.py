@@ -1,15 +1,17 @@
 """Parts 3 and 4 of `make bench-live`: the whole live path of the synthetic market, trade to row, and its memory.
 
-Exchange simulator -> producer -> Kafka -> Flink -> Postgres, every service of `pipeline up` that a live trade passes. A
-trade's latency is from its time T at the exchange to the first commit in Postgres whose candle counts it: a trigger
-notifies of each row at its commit, and the k-th trade of a symbol's minute in the order of the topic counts as visible
-once trade_count has reached k. All clocks are this machine's.
+Exchange simulator -> producer -> Kafka -> Flink -> Postgres -> dashboard with one viewer: every service of `pipeline
+up` that a live trade passes. A trade's latency is from its time T at the exchange to the first commit in Postgres whose
+candle counts it: a trigger notifies of each row at its commit, and the k-th trade of a symbol's minute in the order of
+the topic counts as visible once trade_count has reached k. All clocks are this machine's.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +30,8 @@ from rich.table import Table
 
 from bitcoin_pipeline import names
 from bitcoin_pipeline.times import MINUTE_US, SECOND_US, floor_us
+from local.backing.warehouse import create_warehouse
+from local.checkout import ROOT
 from local.stack.options import SyntheticMarket
 from local.waiting import wait_for
 from tests.bench.measuring import Goal, busy_seconds, cores, cpu_seconds, quantile, resident_mib
@@ -41,7 +45,7 @@ LEAST_SECONDS: Final = 130
 """Shortest run, in which the end of a minute lies between the warm-up and the end of the run."""
 WANTED_MS: Final = 300.0
 WANTED_FINAL_S: Final = 2.0
-WANTED_CORES: Final = {"producer": 0.05, "kafka": 0.12, "taskmanager": 0.20}
+WANTED_CORES: Final = {"producer": 0.05, "kafka": 0.12, "taskmanager": 0.20, "dashboard": 0.05}
 """Goals of the CPU of services at 1,000 trades a second, in frames of one to a few trades as the exchange's are."""
 WANTED_TYPICAL_FINAL_S: Final = 1.0
 _GRACE_SECONDS: Final = 5.0
@@ -107,7 +111,12 @@ class Market:
 def run_market(rate: int, seconds: float, console: Console) -> Market:
     """Run the synthetic market for `seconds` from the first row on. Raises TimeoutError and AssertionError."""
     console.print(f"whole path at {rate:,} trades/s for {seconds:g} s ...", style="dim")
-    with tempfile.TemporaryDirectory() as folder, _stack(Path(folder), rate) as stack, Listener(stack) as listener:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _stack(Path(folder), rate) as stack,
+        Listener(stack) as listener,
+        _viewer(stack, seconds + _PATIENCE_SECONDS),
+    ):
         stack.start("producer")
         wait_for("the first row in Postgres", lambda: listener.commits, _PATIENCE_SECONDS)
         began = time.monotonic()
@@ -129,15 +138,28 @@ def run_market(rate: int, seconds: float, console: Console) -> Market:
 @contextmanager
 def _stack(folder: Path, rate: int) -> Iterator[RunningStack]:
     """Every service except the producer, whose start begins the flow of trades."""
-    running = RunningStack(folder, ("exchange", *STORES))
+    running = RunningStack(folder, ("exchange", "metadata", "bigquery", *STORES))
     running.stack = dataclasses.replace(running.stack, market=SyntheticMarket(symbols=SYMBOLS, rate=rate))
     with running as stack:
         stack.set_up("topics", "tables")
         with psycopg.connect(conninfo(stack)) as connection:
             connection.execute(_NOTIFY)
-        for name in FLINK:
+        create_warehouse(stack.bigquery())
+        for name in (*FLINK, "dashboard"):
             stack.start(name)
         yield stack
+
+
+@contextmanager
+def _viewer(stack: RunningStack, seconds: float) -> Iterator[None]:
+    """A reader of one page's stream, for at most so long."""
+    address = f"{stack.stack.url('dashboard')}/api/stream?symbol=BTCUSDT&interval=1m"
+    command = [sys.executable, "-m", "tests.bench.dashboard_viewers", address, "1", str(seconds)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 class Listener:

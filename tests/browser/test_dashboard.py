@@ -480,7 +480,7 @@ def test_numbers_have_the_digits_that_they_have(open_page: Callable[..., Page]) 
 def test_sixty_symbols(open_page: Callable[..., Page]) -> None:
     page = open_page()
     symbols = sorted([SYMBOL, *(f"COIN{n}USDT" for n in range(59))])
-    page.route("**/api/symbols*", lambda route: route.fulfill(json={"symbols": symbols}))
+    page.route("**/api/symbols*", lambda route: route.fulfill(json={"symbols": symbols, "live": [SYMBOL]}))
     page.reload()
     page.wait_for_selector("#chart[data-state=ready]")
     page.keyboard.press("/")

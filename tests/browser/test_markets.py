@@ -62,6 +62,12 @@ def times_of(page: Page) -> list[int]:
     return found
 
 
+def in_sight(page: Page) -> list[int]:
+    """Open times of the bars in sight; further ones may be loaded before and after them."""
+    first, last = page.evaluate("(({from, to}) => [Math.ceil(from), Math.floor(to)])(candles.chart.range())")
+    return times_of(page)[max(0, first) : last + 1]
+
+
 def test_the_mean_price_of_an_inverse_symbol(open_page: Callable[..., Page]) -> None:
     page = open_page(f"?symbol=BTCUSD&interval=1m&from={OLD_DAY_US // SECOND_US}&to={OLD_DAY_US // SECOND_US + 3600}")
     expect(page.locator("#legend")).to_contain_text("VWAP")
@@ -105,7 +111,22 @@ def test_a_link_across_a_gap_opens_in_its_interval(open_page: Callable[..., Page
     start, end = OLD_DAY_US // SECOND_US + 300 * 60, NEWEST_US // SECOND_US + 60
     page = open_page(f"?symbol=FEWUSDT&interval=1m&from={start}&to={end}")
     assert page.evaluate("candles.store.shown.interval") == "1m"
-    assert times_of(page) == [*range(start, start + 300 * 60, 60), end - 180, end - 120, end - 60]
+    page.evaluate(TWO_FRAMES)
+    assert in_sight(page) == [*range(start, start + 300 * 60, 60), end - 180, end - 120, end - 60]
+
+
+def test_room_is_not_filled_from_across_years_until_one_pans(open_page: Callable[..., Page]) -> None:
+    page = open_page("?symbol=FEWUSDT&interval=1m&range=1D")
+    newest = NEWEST_US // SECOND_US
+    until(page, "!candles.store.isBusy && candles.chart.range().from < -1")
+    page.evaluate(TWO_FRAMES)
+    assert times_of(page) == [newest - 120, newest - 60, newest]
+    page.focus("#chart")
+    page.keyboard.press("ArrowLeft")
+    old = OLD_DAY_US // SECOND_US
+    until(page, f"candles.chart.bars[0].time === {old}")
+    page.evaluate(TWO_FRAMES)
+    assert times_of(page) == [*range(old, old + 600 * 60, 60), newest - 120, newest - 60, newest]
 
 
 def test_a_range_that_does_not_fit_says_so(open_page: Callable[..., Page]) -> None:
@@ -148,8 +169,8 @@ def test_the_texts_of_gaps_do_not_overlap(open_page: Callable[..., Page]) -> Non
 
 def test_the_legend_is_of_the_last_bar_in_sight(open_page: Callable[..., Page]) -> None:
     page = open_page("?interval=1m&range=1D")
-    page.evaluate("candles.chart.show(100, 200.5)")
-    time = page.evaluate("candles.chart.bars[200].time")
+    # In one call: older bars that come in between would take these places.
+    time = page.evaluate("(candles.chart.show(100, 200.5), candles.chart.bars[200].time)")
     until(page, f"document.querySelector('#legend').textContent.includes(candles.format.minute({time}))")
 
 

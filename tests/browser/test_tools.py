@@ -47,9 +47,13 @@ def test_two_symbols_side_by_side(
     open_page: Callable[..., Page], picture: Callable[[Page, str], None], stores: Stores
 ) -> None:
     page = open_page("?interval=1m&range=1D")
-    until(page, f"fetch('/api/symbols').then(a => a.json()).then(a => a.symbols.includes('{OTHER}'))")
+    until(page, f"fetch('/api/symbols').then(a => a.json()).then(a => a.live.includes('{OTHER}'))")
+    with page.expect_response("**/api/symbols*"):
+        page.reload()
+    until(page, "candles.store.shown && !candles.store.isBusy")
     page.click("#split")
-    # The first other symbol on offer, of which these stores have no candles.
+    until(page, f"candles.second.store?.shown?.symbol === '{OTHER}'")  # the first other symbol with live candles
+    page.locator("#second-head select").first.select_option("1000PEPEUSDT")
     expect(page.locator("#second-state")).to_have_text("No candles of 1000PEPEUSDT here")
     page.locator("#second-head select").first.select_option(OTHER)
     until(page, f"candles.second.store.shown?.symbol === '{OTHER}'")

@@ -20,6 +20,7 @@ _MACHINES: Final = {
     "e2-small",
     "e2-medium",
     *(f"{family}-standard-{size}" for family in ("e2", "n2") for size in (2, 4, 8)),
+    *(f"e2-custom-2-{mib}" for mib in range(1024, 16385, 256)),
 }
 _CPUS: Final = {"0.5": 2048, "1": 4096, "2": 8192, "4": 16384}
 """Most MiB of memory of an instance of Cloud Run by its vCPUs."""
@@ -152,7 +153,7 @@ def _rules() -> Iterator[Rule]:
             else True
         ),
     )
-    for kind in ("instance", "disk", "network", "subnetwork", "firewall", "router", "address", "resource_policy"):
+    for kind in ("instance", "disk", "network", "subnetwork", "firewall", "address", "resource_policy"):
         yield (
             f"google_compute_{kind}",
             "a name of Compute Engine is 1 to 63 of [a-z0-9-]",

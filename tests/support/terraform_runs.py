@@ -30,17 +30,18 @@ class Terraform:
     """A root module in `folder`, whose provider is led to a control plane by `environ`.
 
     `settings`: the folder of Terraform's settings and of providers that it has installed, for any number of modules.
+    `data`: the folder in which an earlier command of Terraform has installed the module's provider and set its backend.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], settings: Path) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], settings: Path, data: Path) -> None:
         self.folder = folder
         own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        self._environ = terraform.variables(own, settings)
+        self._environ = {**terraform.variables(own, settings), "TF_DATA_DIR": str(data)}
         self._stand_in = dict(environ)
 
-    def init(self) -> None:
-        """Install the provider, before the proxy leads elsewhere."""
-        self._run("init", "-input=false", environ=self._environ)
+    def install_provider(self) -> None:
+        """Install the provider into the settings, from where the machine has it, before the proxy leads elsewhere."""
+        self._run("init", "-input=false", "-backend=false", environ=self._environ)
 
     def plan(self, *arguments: str) -> tuple[int, str]:
         """The exit code of a plan, and its output."""
@@ -89,16 +90,14 @@ class Terraform:
 
 
 def copied(folder: Path) -> Path:
-    """A copy in `folder` of `terraform/` and of what its files read, with states that are files; returns `folder`."""
+    """A copy in `folder` of `terraform/` and of what its files read; returns `folder`."""
     for part in ("terraform", "src/bitcoin_pipeline/schemas", "tests/terraform/mocks"):
         ignored = shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*")
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    backend = 'terraform {\n  backend "local" {}\n}\n'
-    (folder / "terraform" / "environments" / "backend_override.tf").write_text(backend)
     return folder
 
 
-def values_file(path: Path, **values: Any) -> str:
-    """The argument that gives Terraform these values of its variables, which it writes to `path`."""
+def values_file(path: Path, values: Mapping[str, Any]) -> Path:
+    """The file `path`, written with these values of Terraform's variables."""
     path.write_text(json.dumps(values))
-    return f"-var-file={path}"
+    return path

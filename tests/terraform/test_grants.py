@@ -12,7 +12,7 @@ from local.checkout import ROOT
 from tests.support.grants import ROLES, grants, lacking, permissions, superfluous, table
 from tests.support.terraform import Plan
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.terraform, pytest.mark.xdist_group("plans")]  # which are made once
 
 README = ROOT / "terraform" / "README.md"
 

@@ -14,7 +14,7 @@ from local.checkout import ROOT
 from tests.support.cloud_limits import RULES, broken
 from tests.support.terraform import Plan
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.terraform, pytest.mark.xdist_group("plans")]  # which are made once
 
 Values = dict[str, Any]
 

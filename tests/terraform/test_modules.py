@@ -76,12 +76,14 @@ def checkov() -> dict[str, list[dict[str, str]]]:
     return results
 
 
+@pytest.mark.xdist_group("checkov")
 def test_checkov_reads_every_file_and_finds_no_fault(checkov: dict[str, list[dict[str, str]]]) -> None:
     assert checkov["parsing_errors"] == []
     assert [f"{each['resource']}: {each['check_name']}" for each in checkov["failed_checks"]] == []
     assert len(checkov["passed_checks"]) > 60
 
 
+@pytest.mark.xdist_group("checkov")
 def test_each_skipped_check_is_explained_and_would_fail(checkov: dict[str, list[dict[str, str]]]) -> None:
     skips = {
         (match[1], path)

@@ -11,7 +11,7 @@ import pytest
 from tests.support.deployed_names import faults, programs
 from tests.support.terraform import UNKNOWN, Plan, Resource
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.terraform, pytest.mark.xdist_group("plans")]  # which are made once
 
 
 def test_every_name_is_that_of_the_programs(plan: Plan) -> None:
@@ -160,7 +160,7 @@ WRONG: dict[str, Callable[[Plan], Any]] = {
         plan, "google_cloud_scheduler_job", name="publish-live"
     ).update(attempt_deadline="180s"),
     "a schedule that is missing": lambda plan: without(
-        plan, "module.archive_live[0].google_cloud_scheduler_job.this[0]"
+        plan, 'module.live_function["archive_live"].google_cloud_scheduler_job.this[0]'
     ),
     "a misspelled secret": lambda plan: variable_of(plan, "google_cloud_run_v2_worker_pool", "KAFKA_SASL_PASSWORD")[
         "value_source"

@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -209,9 +210,11 @@ class TestBrokerClients:
             "dashboard allow read,describe group dashboard\n"
         )
         machine.stand_in("docker", f'echo "$RPK_PASS $NEW_PASS" >>{machine.folder}/passwords')
-        machine.run(BROKER / "set-clients", rules, secrets, environ={"ADDRESS": "broker.pipeline.internal:9093"})
+        environ = {"ADDRESS": "broker.pipeline.internal:9093", "RETENTION": "1000"}
+        machine.run(BROKER / "set-clients", rules, secrets, environ=environ)
         commands = [call.partition(" redpanda ")[2] for call in machine.called("docker")]
         assert commands[0] == "rpk cluster health --exit-when-healthy"
+        assert commands[2] == "rpk cluster config set retention_bytes 1000"
         assert [command for command in commands if command.startswith("rpk security acl")] == [
             "rpk security acl delete --no-confirm --allow-principal User:dashboard",
             "rpk security acl delete --no-confirm --allow-principal User:producer",
@@ -283,7 +286,6 @@ class TestCandlesInstall:
             services,
             root / "usr/lib/flink/conf",
             root / "etc/systemd/system",
-            root / "opt/candles/venv/bin",
         ):
             path.mkdir(parents=True)
         shutil.copy(ROOT / "flink" / "candles" / "requirements.txt", bundle)
@@ -304,16 +306,13 @@ class TestCandlesInstall:
         )
         machine.stand_in("useradd", "exit 0")
         machine.stand_in("systemctl", "exit 0")
-        pip = root / "opt/candles/venv/bin/pip"
-        pip.write_text(f'#!/bin/bash\necho "pip $*" >>{machine.calls}\ncp "${{@: -1}}" {machine.folder}/installed\n')
-        pip.chmod(0o755)
+        machine.stand_in("python3.12", "echo 3.12")
         return {
             "/usr/share/google/get_metadata_value": str(metadata),
             "/opt/candles": str(root / "opt/candles"),
             "/etc/candles": str(root / "etc/candles"),
             "/usr/lib/flink": str(root / "usr/lib/flink"),
             "/etc/systemd/system": str(root / "etc/systemd/system"),
-            "python3 -m venv": "true",
         }
 
     def test_services_are_installed_and_started(self, machine: Machine, replaced: dict[str, str]) -> None:
@@ -327,12 +326,26 @@ class TestCandlesInstall:
         assert started.split()[3:] == [
             *("candles-secrets.service", "flink-jobmanager.service", "flink-taskmanager.service", "candles.service")
         ]
-        installed = re.findall(r"^([\w.-]+)==", (machine.folder / "installed").read_text(), re.M)
-        assert "confluent-kafka" in installed
-        assert "google-cloud-storage" in installed
-        assert [name for name in installed if name.startswith("apache-flink")] == []
-        [pip] = machine.called("pip")
-        assert {"--require-hashes", "--no-deps"} <= set(pip.split())
+        programs = [(root / "opt/candles/bin" / name).readlink() for name in ("python", "python3")]
+        assert [path.name for path in programs] == ["python3.12", "python3.12"]
+        assert (root / "opt/candles/requirements.txt").exists()  # of the bundle
+
+    def test_unused_services_of_the_image_are_stopped_for_good(
+        self, machine: Machine, replaced: dict[str, str]
+    ) -> None:
+        machine.stand_in("systemctl", '[ "$1" != stop ]')  # the image has none of them
+        machine.run(CANDLES / "install", replaced=replaced)
+        [masked] = [call.split()[2:] for call in machine.called("systemctl") if call.split()[1] == "mask"]
+        assert {"hadoop-yarn-resourcemanager", "hive-server2", "spark-history-server"} <= set(masked)
+        assert [call.split()[2] for call in machine.called("systemctl") if call.split()[1] == "stop"] == masked
+
+    def test_a_machine_with_another_python_is_an_error(self, machine: Machine, replaced: dict[str, str]) -> None:
+        machine.stand_in("python3.12", "echo 3.13")
+        machine.stand_in("python3", f'if [ "$1" = -c ]; then echo 3.13; else exec {sys.executable} "$@"; fi')
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            machine.run(CANDLES / "install", replaced=replaced)
+        assert "the machine has no Python 3.12" in error.value.stderr
+        assert [call for call in machine.called("systemctl") if "enable" in call] == []
 
     def test_another_machine_than_the_master_gets_nothing(self, machine: Machine, replaced: dict[str, str]) -> None:
         machine.run(CANDLES / "install", replaced=replaced, environ={"ROLE": "Worker"})

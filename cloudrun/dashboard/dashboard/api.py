@@ -63,7 +63,7 @@ def add_routes(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/api/symbols")
     async def symbols() -> Response:
-        return _json({"symbols": await backend.coverage.symbols()})
+        return _json({"symbols": await backend.coverage.symbols(), "live": sorted(backend.cache.live_symbols())})
 
     @app.get("/api/candles")
     async def candles(request: Request) -> Response:

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from bitcoin_pipeline.adapters.stdout import log
@@ -28,8 +28,8 @@ PUSH_S: Final = 0.1
 """Time between two pushes of trades while no refresh of the candles pushes them along."""
 FIRST_SPANS_S: Final = (DAY_S, 365 * DAY_S)
 """The spans that are read at the start, before the first request for them: a page's own, and a year."""
-FIRST_SYMBOLS: Final = 3
-"""Upper bound on the symbols whose spans are read at the start."""
+FIRST_PATIENCE_S: Final = 3.0
+"""How long the server counts as starting while these spans are read."""
 STATE_S: Final = 1.0
 """Time between two pushes of the feeds' states."""
 
@@ -50,6 +50,7 @@ class Backend:
         self._feeds = FeedStates(clock)
         self._live = LiveRefresh(postgres, cache, hub, self._feeds, self._push, clock)
         self._pushed_at = clock()
+        self._has_read_first = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,8 +74,8 @@ class Backend:
 
     @property
     def is_ready(self) -> bool:
-        """True once Postgres was read, or counts as away."""
-        return self._live.is_ready
+        """True once Postgres was read, or counts as away, and a page would show its history at once."""
+        return self._live.is_ready and self._has_read_first
 
     def health(self) -> dict[str, Any]:
         """The state of each upstream: `ok` or its fault; the number of viewers and of rows of history."""
@@ -102,11 +103,18 @@ class Backend:
 
     async def read_first(self) -> None:
         """Read what a page shows first, once the newest minutes are there."""
-        while not self.is_ready:
+        while not self._live.is_ready:
             await asyncio.sleep(PUSH_S / 2)
-        for symbol in self.coverage.configured[:FIRST_SYMBOLS]:
-            end_s = self.end_s(symbol)
-            await asyncio.gather(*(self.cache.view(symbol, end_s - span_s, end_s) for span_s in FIRST_SPANS_S))
+        # Those of the symbol that a page opens with; further reads would compete with that page's.
+        reads = [self._read_span(symbol, span_s) for symbol in self.coverage.configured[:1] for span_s in FIRST_SPANS_S]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_PATIENCE_S):
+                await asyncio.gather(*reads)
+        self._has_read_first = True
+
+    async def _read_span(self, symbol: str, span_s: int) -> None:
+        end_s = self.end_s(symbol)
+        await self.cache.view(symbol, end_s - span_s, end_s, read_ahead=False)
 
     def _end_server(self, loop: asyncio.Task[None]) -> None:
         """End the server when a loop failed: it would go on to show old values as if they were new."""

@@ -152,13 +152,15 @@ class Cache:
         *,
         slide: bool = False,
         to_newer: bool = False,
+        read_ahead: bool = True,
         limit: int = MAX_BARS,
     ) -> View:
         """The newest `limit` bars that open from `start_s` to before `end_s`.
 
         `interval_s`: None takes the shortest in which the bars of the span fit. Time without candles takes no room.
         `slide`: where the span holds nothing, a span of the same length that ends with the newest bar before it is
-        shown instead. `to_newer`: the viewer goes towards newer bars, so these are read ahead, else older ones.
+        shown instead. `to_newer`: the viewer goes towards newer bars, so these are read ahead, else older ones, if
+        `read_ahead`.
         """
         if interval_s is None:
             view = await self._fitting(symbol, start_s, end_s, limit)
@@ -176,7 +178,7 @@ class Cache:
                 break
             view = await self._view(symbol, last_s - (end_s - start_s), last_s, interval_s, limit)
             before_s, tries = last_s - LEVELS_S[-1], tries - 1
-        if self._read_ahead:
+        if self._read_ahead and read_ahead:
             self._read_beyond(view, to_newer=to_newer)
         return view
 

@@ -38,6 +38,10 @@ PARALLEL_QUERIES: Final = 4
 """Upper bound on BigQuery queries that run at the same time."""
 AHEAD: Final = 2
 """Number of tiles that are read ahead of a viewer, in the direction of travel."""
+AHEAD_PAUSE_S: Final = 0.25
+"""Time before a read ahead, in which the page paints the answer that it follows."""
+MAX_AHEAD: Final = 60
+"""Upper bound on the tiles that wait to be read ahead; those that wait for longest are dropped."""
 MAX_QUERIES: Final = 40
 """Upper bound on BigQuery queries, running or queued; tiles beyond it are left out of an answer."""
 FORGET_FAULT_S: Final = 300
@@ -97,6 +101,9 @@ class History:
         self._queries = ThreadPoolExecutor(PARALLEL_QUERIES, "warehouse")
         self._tiles: dict[Tile, _Loaded] = {}
         self._failed: dict[Tile, tuple[Instant, str]] = {}
+        self._ahead: dict[Tile, None] = {}
+        self.reading_ahead: asyncio.Task[None] | None = None
+        """Reads what waits to be read ahead."""
         self.reads: dict[Tile, asyncio.Task[None]] = {}
         """The reads under way, by each tile that they change."""
         self.fault = ""
@@ -104,6 +111,7 @@ class History:
 
     def close(self) -> None:
         """Start no further query."""
+        self._ahead.clear()
         self._queries.shutdown(wait=False, cancel_futures=True)
 
     def held_rows(self) -> int:
@@ -126,13 +134,29 @@ class History:
                 return
 
     def read_ahead(self, tile: Tile, *, to_newer: bool) -> None:
-        """Start to read a tile and the next AHEAD ones, each by itself: a viewer who pans needs them soon."""
+        """Have a tile and the next AHEAD ones read soon, one by one: a viewer who pans needs them next."""
         newest_s = self._newest_s(tile.symbol)
         for _ in range(AHEAD + 1):
             is_future = to_newer and newest_s is not None and tile.start_s > newest_s
             if tile not in self._tiles and not is_future:
-                self._start_reads([tile])
+                self._ahead[tile] = None
             tile = tile.after if to_newer else tile.before
+        while len(self._ahead) > MAX_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
+        if self._ahead and (self.reading_ahead is None or self.reading_ahead.done()):
+            self.reading_ahead = asyncio.create_task(self._read_ahead())
+
+    async def _read_ahead(self) -> None:
+        """Read the tiles that wait, one by one, while no request waits for another."""
+        await asyncio.sleep(AHEAD_PAUSE_S)
+        while self._ahead:
+            if self.reads:
+                await asyncio.wait(set(self.reads.values()))
+                continue
+            tile = next(iter(self._ahead))
+            del self._ahead[tile]
+            if tile not in self._tiles:
+                self._start_reads([tile])
 
     def states(self, wanted: list[Tile]) -> TileStates:
         """What is known of the tiles now."""

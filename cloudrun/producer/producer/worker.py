@@ -9,10 +9,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+import aiohttp
 
 from bitcoin_pipeline.adapters.stdout import log
 from bitcoin_pipeline.live.actions import (
@@ -38,18 +37,24 @@ from producer.topic_writer import TopicWriter
 
 TICK_S: Final = 0.05
 _MAX_FRAME: Final = 16 << 20
-_MAX_QUEUE: Final = 256
-"""Received frames that wait, beyond which the socket is not read; a batch of a busy connection has some dozens."""
 _OPEN_S: Final = 10.0
-_BATCH_S: Final = 0.02
+_BATCH_S: Final = 0.04
 """Time between two reads of a socket."""
-_CLOSE_S: Final = 0.5
+_CLOSE: Final = aiohttp.ClientWSTimeout(ws_close=0.5)
 """How long the end waits for a peer that may be dead; the flush needs the time that Cloud Run gives."""
 
 
 def read_clock() -> Instant:
     """The monotonic clock of this process."""
     return Instant(time.monotonic_ns() // 1000)
+
+
+class _Socket(aiohttp.ClientWebSocketResponse):
+    """A websocket with its `transport`."""
+
+    def __init__(self, reader: Any, writer: Any, protocol: Any, response: Any, *others: Any, **options: Any) -> None:
+        super().__init__(reader, writer, protocol, response, *others, **options)
+        self.transport: asyncio.Transport = response.connection.transport
 
 
 class Worker:
@@ -63,7 +68,7 @@ class Worker:
         self._rest = rest
         self._gap_events = gap_events
         self._ws_url = ws_url
-        self._socket: ClientConnection | None = None
+        self._socket: _Socket | None = None
         # All actions of one call are carried out before the next call: a proof must not overtake trades that wait for
         # room in the queue.
         self._lock = asyncio.Lock()
@@ -87,35 +92,38 @@ class Worker:
         return self._feed.state(read_clock())
 
     async def _connections(self) -> None:
-        while True:
-            reason = "the exchange closed the connection"
+        async with aiohttp.ClientSession(ws_response_class=_Socket) as session:
+            while True:
+                reason = "the exchange closed the connection"
+                try:
+                    reason = await self._connection(session) or reason
+                except (OSError, TimeoutError, aiohttp.ClientError) as error:
+                    reason = f"{self._ws_url}: {error!r}"
+                finally:
+                    self._socket = None
+                async with self._lock:
+                    pause_us, actions = self._feed.disconnected(reason, read_clock())
+                    await self._act(actions)
+                await asyncio.sleep(pause_us / 1e6)
+
+    async def _connection(self, session: aiohttp.ClientSession) -> str:
+        """Work through one connection; returns why this end has closed it, empty if the other one has."""
+        # The session sends Bybit's own pings, whose answers are proofs; the protocol's would prove nothing.
+        async with asyncio.timeout(_OPEN_S):
+            opened = await session.ws_connect(self._ws_url, max_msg_size=_MAX_FRAME, timeout=_CLOSE)
+        socket = self._socket = cast("_Socket", opened)
+        async with socket:
+            await self._do(self._feed.connected)
+            reading = asyncio.create_task(self._read_in_batches(socket.transport))
             try:
-                # The session sends Bybit's own pings, whose answers are proofs; the protocol's would prove nothing.
-                async with connect(
-                    self._ws_url,
-                    ping_interval=None,
-                    compression=None,
-                    max_size=_MAX_FRAME,
-                    max_queue=_MAX_QUEUE,
-                    open_timeout=_OPEN_S,
-                    close_timeout=_CLOSE_S,
-                ) as socket:
-                    self._socket = socket
-                    await self._do(self._feed.connected)
-                    reading = asyncio.create_task(self._read_in_batches(socket.transport))
-                    try:
-                        async for text in socket:
-                            await self._do(self._feed.received, text)
-                    finally:
-                        reading.cancel()
-            except (OSError, TimeoutError, WebSocketException) as error:
-                reason = f"{self._ws_url}: {error!r}"
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.ERROR:
+                        return f"{self._ws_url}: {message.data!r}"
+                    await self._do(self._feed.received, message.data)
             finally:
-                self._socket = None
-            async with self._lock:
-                pause_us, actions = self._feed.disconnected(reason, read_clock())
-                await self._act(actions)
-            await asyncio.sleep(pause_us / 1e6)
+                reading.cancel()
+                socket.transport.resume_reading()  # the end waits for the other end's answer
+        return ""
 
     async def _ticks(self) -> None:
         while True:
@@ -152,8 +160,8 @@ class Worker:
     async def _send(self, text: str) -> None:
         try:
             if self._socket is not None:
-                await self._socket.send(text)
-        except (OSError, WebSocketException):
+                await self._socket.send_str(text)
+        except (OSError, aiohttp.ClientError):
             return  # the loop that reads the socket handles its end
 
     async def _ask(self, request: Request) -> None:

@@ -49,19 +49,24 @@ _AMOUNT: Final = rf"[0-9]{{1,{MAX_INTEGER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _POSITIVE: Final = "[0.]*[1-9]"
 _TURNOVER: Final = rf"[0-9]{{1,{MAX_TURNOVER_DIGITS}}}(?:[.][0-9]{{1,{SCALE}}})?"
 _SUM: Final = rf"[0-9]{{1,{38 - SCALE}}}(?:[.][0-9]{{1,{SCALE}}})?"
-_FORMS: Final = {
+FORMS: Final = {
     "symbol": SYMBOL.pattern,
     "trade_id": TRADE_ID,
     "number": "-?[0-9]+(?:[.][0-9]+)?",
     "positive": _POSITIVE,
     "amount": _AMOUNT,
     "sum": _SUM,
+    "ordinary_line": (
+        rf'^\{{"type":"trade","symbol":"{SYMBOL.pattern}","id":"{TRADE_ID}","time":[1-9][0-9]{{0,17}},'
+        r'"seq":(?:0|[1-9][0-9]{0,18}),"side":"[A-Za-z]+","price":"[0-9.]+","size":"[0-9.]+","turnover":"[0-9.]+"'
+        r'(?:,"block_trade":(?:true|false))?(?:,"rpi":(?:true|false))?\}$'
+    ),
     "ordinary_trade": f"^{SYMBOL.pattern} {TRADE_ID}(?: (?={_POSITIVE}){_AMOUNT}){{2}} {_TURNOVER}$",
 }
 """The core's rules of a trade as regular expressions of Java; amounts are plain digits, as the core writes them."""
 
 _MAX_GAP_US: Final = 7 * DAY_US
-"""Upper bound on the length of a gap, the time for which the topic keeps records: each minute of a gap is a row."""
+"""Upper bound on the part of a gap that marks minutes, the time for which the topic keeps records."""
 
 _MAX_CLOCK_SKEW_MS: Final = 60_000
 """Upper bound on the time by which a trade may be appended to the topic before its own time, as clocks differ."""
@@ -182,7 +187,7 @@ def statements(settings: JobSettings, topic: str, dead_letter_topic: str, start_
         start_us=start_us,
         max_us=MAX_US - 1,
         max_gap_us=_MAX_GAP_US,
-        **_FORMS,
+        **FORMS,
     )
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     return [statement.strip() for statement in "\n".join(lines).split(";\n") if statement.strip()]

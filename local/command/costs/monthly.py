@@ -6,6 +6,7 @@ Imported by `local.command`. Pure: the table comes as an argument.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -31,8 +32,9 @@ _PUBLISH_TIB: Final = 2 * 10 / 1024 / 1024
 """A merge of live candles reads two tables, and BigQuery bills 10 MiB of each at least."""
 
 _OPERATIONS_A_DAY: Final = 40
-_CONTROL_RUNS: Final = 30.4 * 24
+_CONTROL_RUNS: Final = 30.4 * 12
 _CONTROL_RUN_S: Final = 60.0
+_CONTROL_GIB: Final = 1.0
 _REGISTRY_GIB: Final = 2.0
 _SNAPSHOT_SHARE: Final = 0.5
 
@@ -66,7 +68,7 @@ def monthly_items(shape: Shape, work: Work, region: str, table: Mapping[str, Any
         dollars = float(_found(table["composer_month"], shape.composer, "Composer environment"))
         items.append(Item("Composer 3", shape.composer, dollars))
     else:
-        items.append(_control_job(table))
+        items.append(_control_job(table, is_free=shape.live is None))
     return items
 
 
@@ -92,30 +94,32 @@ def _history(work: Work, table: Mapping[str, Any]) -> Iterator[Item]:
     yield Item("images and bundles", f"{_REGISTRY_GIB:.0f} GiB", _REGISTRY_GIB * table["registry_gib_month"])
 
 
-def _control_job(table: Mapping[str, Any]) -> Item:
+def _control_job(table: Mapping[str, Any], *, is_free: bool) -> Item:
+    """The scheduled job. `is_free`: whether Google's free amounts are left for it, which a producer uses up."""
     seconds = _CONTROL_RUNS * _CONTROL_RUN_S
-    free = table["free"]
-    vcpu = max(0.0, seconds - free["instance_based_vcpu_seconds"]) * table["instance_based"]["vcpu_second"]
-    return Item("daily schedule (Cloud Scheduler, Cloud Run job)", f"{_CONTROL_RUNS:.0f} runs of a minute", vcpu)
+    price = table["instance_based"]
+    dollars = 0.0 if is_free else seconds * (price["vcpu_second"] + _CONTROL_GIB * price["gib_second"])
+    return Item("daily schedule (Cloud Scheduler, Cloud Run job)", f"{_CONTROL_RUNS:.0f} runs of a minute", dollars)
 
 
 def _live(live: Live, work: Work, table: Mapping[str, Any], factors: Mapping[str, float]) -> Iterator[Item]:
     hours = table["hours"]
-    broker = _found(table["machines"], live.broker_machine, "machine")["month"] * factors["machines"]
-    yield Item("Redpanda: machine", live.broker_machine, broker)
+    broker, _ = _machine(live.broker_machine, table)
+    yield Item("Redpanda: machine", live.broker_machine, broker * factors["machines"])
     disk = _found(table["disks"], live.broker_disk_type, "disk") * factors["disks"]
-    boot = table["disks"]["pd-balanced"] * factors["disks"]
+    boot = _found(table["disks"], live.broker_boot_type, "disk") * factors["disks"]
     size = f"{live.broker_disk_gib} GiB {live.broker_disk_type}, {live.broker_boot_gib} GiB to boot"
     yield Item("Redpanda: disks", size, live.broker_disk_gib * disk + live.broker_boot_gib * boot)
     kept = live.broker_disk_gib * _SNAPSHOT_SHARE
     yield Item("Redpanda: snapshots", f"{kept:.0f} GiB", kept * table["snapshot_gib_month"])
     machines = 1 + live.flink_workers
-    flink = _found(table["machines"], live.flink_machine, "machine")
-    yield Item("Flink: machines", f"{machines} {live.flink_machine}", machines * flink["month"] * factors["machines"])
-    fee = machines * flink["vcpus"] * hours * table["dataproc_vcpu_hour"]
-    yield Item("Flink: Dataproc's fee", f"{machines * flink['vcpus']} vCPUs", fee)
+    flink, vcpus = _machine(live.flink_machine, table)
+    yield Item("Flink: machines", f"{machines} {live.flink_machine}", machines * flink * factors["machines"])
+    fee = machines * vcpus * hours * table["dataproc_vcpu_hour"]
+    yield Item("Flink: Dataproc's fee", f"{machines * vcpus} vCPUs", fee)
     boot = _found(table["disks"], live.flink_boot_type, "disk") * factors["disks"]
-    yield Item("Flink: disks", f"{machines * live.flink_boot_gib} GiB", machines * live.flink_boot_gib * boot)
+    gib = machines * live.flink_boot_gib
+    yield Item("Flink: disks", f"{gib} GiB {live.flink_boot_type}", gib * boot)
     sql = _found(table["sql"], live.sql_tier, "tier")["month"] * factors["sql"]
     yield Item("Cloud SQL: instance", live.sql_tier, sql)
     sql_gib = live.sql_disk_gib * factors["sql"]
@@ -128,8 +132,6 @@ def _live(live: Live, work: Work, table: Mapping[str, Any], factors: Mapping[str
     yield _serverless("functions: publish_live, archive_live", publish_s, 0.25, 0.5, table, free=False)
     tib = _PUBLISH_CALLS * _PUBLISH_TIB
     yield Item("BigQuery: queries", f"{tib:.2f} TiB", max(0.0, tib - table["free"]["query_tib"]) * table["query_tib"])
-    nat = hours * ((1 + machines) * table["nat_machine_hour"] + table["external_address_hour"])
-    yield Item("NAT: gateway and address", f"{1 + machines} machines", nat)
     yield Item("private DNS zone", "1", table["dns_zone_month"])
     secrets = max(0, 12 - table["free"]["secret_versions"]) * table["secret_version_month"]
     jobs = max(0, 4 - table["free"]["scheduler_jobs"]) * table["scheduler_job_month"]
@@ -153,6 +155,17 @@ def _serverless(  # noqa: PLR0913  # a name, an amount and its price
     gib_s = max(0.0, seconds * gib - (allowance["request_based_gib_seconds"] if free else 0))
     price = table["request_based"]
     return Item(name, f"{seconds / 3600:.0f} h", vcpu_s * price["vcpu_second"] + gib_s * price["gib_second"])
+
+
+def _machine(name: str, table: Mapping[str, Any]) -> tuple[float, int]:
+    """Dollars a month and vCPUs of a machine type, which may be a custom one, such as e2-custom-2-4096."""
+    custom = re.fullmatch(r"(\w+)-custom-(\d+)-(\d+)", name)
+    if custom is None:
+        found = _found(table["machines"], name, "machine")
+        return float(found["month"]), int(found["vcpus"])
+    price = _found(table["custom_machines"], custom[1], "custom machine")
+    vcpus, gib = int(custom[2]), int(custom[3]) / 1024
+    return float(table["hours"] * (vcpus * price["vcpu_hour"] + gib * price["gib_hour"])), vcpus
 
 
 def _found(prices: Mapping[str, Any], name: str, what: str) -> Any:

@@ -31,6 +31,7 @@ class Live:
     producer_memory_gib: float
     broker_disk_type: str = "pd-balanced"
     broker_boot_gib: int = 10
+    broker_boot_type: str = "pd-standard"
     flink_boot_gib: int = 50
     flink_boot_type: str = "pd-balanced"
     flink_workers: int = 0
@@ -49,12 +50,14 @@ SHAPES: Final = {
     Environment.SMALL: Shape(
         Live(
             broker_machine="e2-small",
-            broker_disk_gib=20,
-            flink_machine="e2-standard-2",
+            broker_disk_gib=16,
+            flink_machine="e2-custom-2-4096",
             sql_tier="db-f1-micro",
             sql_disk_gib=10,
             producer_vcpus=1,
             producer_memory_gib=0.5,
+            flink_boot_gib=40,
+            flink_boot_type="pd-standard",
         )
     ),
     Environment.FULL: Shape(

@@ -18,6 +18,8 @@ _COMPUTE: Final = "https://www.googleapis.com/compute/v1/"
 _ROLES: Final = {"masterConfig": 1, "workerConfig": 2, "secondaryWorkerConfig": 0}
 """The groups of machines of a cluster, and how many machines they have by default."""
 
+_SHARED_CORE: Final = r"(^|/)(e2-(micro|small|medium)|f1-micro|g1-small)$"
+
 RULES: Final = Rules(names={f"{_CLUSTERS}.create": r"[a-z]([-a-z0-9]{0,49}[a-z0-9])?"})
 
 RULES.refuses(
@@ -45,6 +47,24 @@ RULES.refuses(
     "The machine type does not exist",
     lambda call, r: any(
         not is_machine_type(r["config"][role].get("machineTypeUri", "n2-standard-4").rpartition("/")[2])
+        for role in _ROLES
+        if role in r.get("config", {})
+    ),
+)
+RULES.refuses(
+    _CLUSTERS,
+    "Machine types with a shared core are not supported",
+    lambda call, r: any(
+        re.search(_SHARED_CORE, r["config"][role].get("machineTypeUri", ""))
+        for role in _ROLES
+        if role in r.get("config", {})
+    ),
+)
+RULES.refuses(
+    _CLUSTERS,
+    "Images of this version need a boot disk of 35 GB at least",
+    lambda call, r: any(
+        int(r["config"][role].get("diskConfig", {}).get("bootDiskSizeGb") or 1000) < 35
         for role in _ROLES
         if role in r.get("config", {})
     ),

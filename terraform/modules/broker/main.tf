@@ -14,6 +14,19 @@ locals {
     )
   ])
 
+  # Bytes that a partition keeps, so that the disk is never full: the partitions of all topics that clients write, together,
+  # take three quarters of it, and leave storage_min_free_bytes, below which Redpanda refuses writes, and a GiB for its own
+  # records and the newest segments. A topic's own retention.bytes goes before this one.
+  topics    = jsondecode(file("${path.module}/../../../src/bitcoin_pipeline/schemas/topics.json"))
+  written   = distinct(flatten([for client in values(var.clients) : client.writes]))
+  own       = { for topic in local.written : topic => try(tonumber(local.topics[topic].config["retention.bytes"]), null) }
+  own_bytes = sum(concat([0], [for topic, bytes in local.own : local.topics[topic].partitions * bytes if bytes != null]))
+  sharing   = sum(concat([0], [for topic, bytes in local.own : local.topics[topic].partitions if bytes == null]))
+  gib       = 1073741824
+  min_free  = 2 * local.gib
+  kept      = min(var.disk_gib * local.gib - local.min_free - local.gib, 0.75 * var.disk_gib * local.gib)
+  retention = floor((local.kept - local.own_bytes) / max(1, local.sharing))
+
   secrets = merge(
     { for user, client in var.clients : user => client.password },
     { admin = var.admin_password, tls = var.tls },
@@ -24,6 +37,7 @@ locals {
     IMAGE      = var.image
     MEMORY_MIB = var.memory_mib
     ADDRESS    = "${local.host}:${local.port}"
+    RETENTION  = local.retention
     SECRETS    = join(" ", [for file, each in local.secrets : "${file}=${each.secret}/${each.version}"])
   }
 
@@ -35,7 +49,7 @@ locals {
     "redpanda/pull-image"                     = file("${path.module}/files/pull-image")
     "redpanda/set-clients"                    = file("${path.module}/files/set-clients")
     "redpanda/redpanda.yaml"                  = templatefile("${path.module}/files/redpanda.yaml", { address = google_compute_address.this.address, port = local.port, host = local.host })
-    "redpanda/.bootstrap.yaml"                = file("${path.module}/files/bootstrap.yaml")
+    "redpanda/.bootstrap.yaml"                = templatefile("${path.module}/files/bootstrap.yaml", { retention = local.retention, min_free = local.min_free })
     "systemd/system/redpanda.service"         = file("${path.module}/files/redpanda.service")
     "systemd/system/redpanda-clients.service" = file("${path.module}/files/redpanda-clients.service")
   }
@@ -122,7 +136,7 @@ resource "google_compute_instance" "this" {
     initialize_params {
       image = var.boot_image
       size  = 10
-      type  = "pd-balanced"
+      type  = "pd-standard" # only read, when the machine starts
     }
   }
 

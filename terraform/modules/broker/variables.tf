@@ -73,11 +73,11 @@ variable "memory_mib" {
 }
 
 variable "disk_gib" {
-  description = "Size of the data disk. It may grow, never shrink."
+  description = "Size of the data disk, from which follows how much the topics keep. It may grow, never shrink."
   type        = number
   validation {
     condition     = var.disk_gib >= 10
-    error_message = "seven days of one busy symbol are some 5 GiB, and 2 GiB stay free: 10 GiB at least"
+    error_message = "seven days of one busy symbol are some 5 GiB, and the topics take what 3 GiB leave: 10 GiB at least"
   }
 }
 

@@ -17,8 +17,8 @@ locals {
     CANDLES_CHECKPOINTS      = "gs://${google_storage_bucket.this.name}/checkpoints"
     CANDLES_LOCK             = "/run/candles/submission.lock"
     CANDLES_JARS             = "/opt/candles/jars"
-    PATH                     = "/opt/candles/venv/bin:/usr/lib/flink/bin:/usr/local/bin:/usr/bin:/bin"
-    PYTHONPATH               = "/opt/candles"
+    PATH                     = "/opt/candles/bin:/usr/lib/flink/bin:/usr/local/bin:/usr/bin:/bin"
+    PYTHONPATH               = "/opt/candles:/opt/candles/packages"
   })
 
   # Names and versions of secrets, which fetch-secrets reads.
@@ -39,6 +39,26 @@ locals {
     },
   )
   install = file("${local.folder}/install")
+
+  # MiB of the machine by its type, whose name holds them or the number of its vCPUs; null for other types.
+  machine_mib = try(
+    tonumber(regex("custom-[0-9]+-([0-9]+)$", var.machine)[0]),
+    tonumber(regex("-standard-([0-9]+)$", var.machine)[0]) * 4096,
+    tonumber(regex("-highmem-([0-9]+)$", var.machine)[0]) * 8192,
+    null,
+  )
+
+  # MiB of everything that runs on it. Those of Flink's two processes are the limits of its settings; the others are estimates,
+  # as none of it was tried on Google. `install` stops all other services of the image.
+  memory = {
+    system         = 512 # the kernel, systemd, the guest agent
+    dataproc_agent = 400
+    log_agent      = 200
+    jobmanager     = 704 # jobmanager.memory.process.size
+    taskmanager    = var.taskmanager_mib
+    recovery       = 128 # python -m candles_stream, whose modules take 55
+    submission     = 320 # flink run, when the job is submitted
+  }
 }
 
 resource "google_storage_bucket" "this" {
@@ -124,8 +144,8 @@ resource "google_dataproc_cluster" "this" {
       num_instances = 1
       machine_type  = var.machine
       disk_config {
-        boot_disk_type    = "pd-balanced"
-        boot_disk_size_gb = 50
+        boot_disk_type    = var.disk.type
+        boot_disk_size_gb = var.disk.gib
       }
     }
 
@@ -135,12 +155,22 @@ resource "google_dataproc_cluster" "this" {
       override_properties = {
         "dataproc:dataproc.allow.zero.workers"         = "true"
         "dataproc:dataproc.logging.stackdriver.enable" = "true"
+        # The job needs neither: its files are in buckets. `install` stops what cannot be left out here.
+        "core:fs.defaultFS"                       = "gs://${google_storage_bucket.this.name}"
+        "dataproc:dataproc.components.deactivate" = "hdfs hive-server2 hive-metastore mysql"
       }
     }
 
     initialization_action {
       script      = "gs://${google_storage_bucket_object.install.bucket}/${google_storage_bucket_object.install.name}"
       timeout_sec = 900
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.machine_mib == null ? false : sum(values(local.memory)) <= local.machine_mib
+      error_message = "everything on the machine needs ${sum(values(local.memory))} MiB, and ${var.machine} has ${local.machine_mib == null ? "an unknown number" : local.machine_mib}"
     }
   }
 

@@ -31,10 +31,24 @@ variable "bundle" {
 variable "machine" {
   description = "Machine type of the one machine."
   type        = string
+  validation {
+    condition     = !can(regex("^(e2-(micro|small|medium)|f1-micro|g1-small)$", var.machine))
+    error_message = "Dataproc takes no machine with a shared core, got ${var.machine}"
+  }
+}
+
+variable "disk" {
+  description = "Type and GiB of the machine's disk, which holds Flink's state between checkpoints."
+  type        = object({ type = optional(string, "pd-balanced"), gib = optional(number, 50) })
+  default     = {}
+  validation {
+    condition     = var.disk.gib >= 40
+    error_message = "images of Dataproc need up to 35 GiB, so 40 at least, got ${var.disk.gib}"
+  }
 }
 
 variable "taskmanager_mib" {
-  description = "Memory of Flink's TaskManager; a GiB for the JobManager and two for the system stay free."
+  description = "Memory of Flink's TaskManager; what else needs memory stands in main.tf."
   type        = number
   validation {
     condition     = var.taskmanager_mib >= 1536

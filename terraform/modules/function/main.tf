@@ -34,7 +34,7 @@ resource "google_cloudfunctions2_function" "this" {
     max_instance_request_concurrency = local.limits.concurrency
     timeout_seconds                  = local.timeout
     service_account_email            = var.account
-    environment_variables            = var.environ
+    environment_variables            = var.program.environ
     ingress_settings                 = "ALLOW_ALL"
     all_traffic_on_latest_revision   = true
     direct_vpc_egress                = var.network == null ? null : "VPC_EGRESS_PRIVATE_RANGES_ONLY"
@@ -48,7 +48,7 @@ resource "google_cloudfunctions2_function" "this" {
     }
 
     dynamic "secret_environment_variables" {
-      for_each = var.secrets
+      for_each = var.program.secrets
       content {
         key        = secret_environment_variables.key
         project_id = var.project
@@ -58,7 +58,7 @@ resource "google_cloudfunctions2_function" "this" {
     }
 
     dynamic "secret_volumes" {
-      for_each = var.files
+      for_each = var.program.files
       content {
         mount_path = dirname(secret_volumes.key)
         project_id = var.project

@@ -10,5 +10,5 @@ output "name" {
 
 output "environ" {
   description = "Environment variables of the function."
-  value       = var.environ
+  value       = var.program.environ
 }

@@ -37,23 +37,15 @@ variable "account" {
   type        = string
 }
 
-variable "environ" {
-  description = "Environment variables."
-  type        = map(string)
-}
-
-variable "secrets" {
-  description = "Environment variables whose values are secrets."
-  type        = map(object({ secret = string, version = string }))
-  default     = {}
-}
-
-variable "files" {
-  description = "Secrets that the function finds as files, by their paths; each file has a folder of its own."
-  type        = map(object({ secret = string, version = string }))
-  default     = {}
+variable "program" {
+  description = "What the program finds when it starts: environment variables, those whose values are secrets, and secrets as files by their paths, each in a folder of its own."
+  type = object({
+    environ = map(string)
+    secrets = optional(map(object({ secret = string, version = string })), {})
+    files   = optional(map(object({ secret = string, version = string })), {})
+  })
   validation {
-    condition     = length(distinct([for path in keys(var.files) : dirname(path)])) == length(var.files)
+    condition     = length(distinct([for path in keys(var.program.files) : dirname(path)])) == length(var.program.files)
     error_message = "each file needs a folder of its own, as a secret is mounted as a folder"
   }
 }

@@ -32,7 +32,7 @@ resource "google_cloud_run_v2_job" "this" {
         }
 
         dynamic "env" {
-          for_each = var.environ
+          for_each = var.program.environ
           content {
             name  = env.key
             value = env.value
@@ -40,7 +40,7 @@ resource "google_cloud_run_v2_job" "this" {
         }
 
         dynamic "env" {
-          for_each = var.secrets
+          for_each = var.program.secrets
           content {
             name = env.key
             value_source {
@@ -53,7 +53,7 @@ resource "google_cloud_run_v2_job" "this" {
         }
 
         dynamic "volume_mounts" {
-          for_each = var.files
+          for_each = var.program.files
           content {
             name       = volume_mounts.value.secret
             mount_path = dirname(volume_mounts.key)
@@ -62,7 +62,7 @@ resource "google_cloud_run_v2_job" "this" {
       }
 
       dynamic "volumes" {
-        for_each = var.files
+        for_each = var.program.files
         content {
           name = volumes.value.secret
           secret {

@@ -1,5 +1,6 @@
 # The network of batches and of the live plane: two subnets without public addresses, from which Google's services are reached
-# privately. The live plane adds a way out (NAT), Google's own network of Cloud SQL, and a private DNS zone.
+# privately. There is no other way out: images and packages come from the project's own registry and bucket. The live plane
+# adds Google's own network of Cloud SQL, and a private DNS zone.
 resource "google_compute_network" "this" {
   #checkov:skip=CKV2_GCP_18:firewall rules stand with what they open: here for batches, in modules/broker for the broker
   project                         = var.project
@@ -50,29 +51,6 @@ resource "google_compute_firewall" "batches" {
   destination_ranges = [var.batch_range]
   allow {
     protocol = "all"
-  }
-}
-
-resource "google_compute_router" "this" {
-  count   = var.has_live ? 1 : 0
-  project = var.project
-  name    = "pipeline"
-  region  = var.region
-  network = google_compute_network.this.id
-}
-
-# The way out of machines without a public address: the Flink cluster installs locked Python packages.
-resource "google_compute_router_nat" "this" {
-  count                              = var.has_live ? 1 : 0
-  project                            = var.project
-  name                               = "pipeline"
-  router                             = google_compute_router.this[0].name
-  region                             = var.region
-  nat_ip_allocate_option             = "AUTO_ONLY"
-  source_subnetwork_ip_ranges_to_nat = "ALL_SUBNETWORKS_ALL_IP_RANGES"
-  log_config {
-    enable = true
-    filter = "ERRORS_ONLY"
   }
 }
 

@@ -29,7 +29,7 @@ variable "batch_range" {
 }
 
 variable "has_live" {
-  description = "Whether there is a live plane, which needs NAT, the range of Cloud SQL and the private zone."
+  description = "Whether there is a live plane, which needs the range of Cloud SQL and the private zone."
   type        = bool
 }
 

@@ -29,7 +29,7 @@ resource "google_cloud_run_v2_worker_pool" "this" {
       }
 
       dynamic "env" {
-        for_each = var.environ
+        for_each = var.program.environ
         content {
           name  = env.key
           value = env.value
@@ -37,7 +37,7 @@ resource "google_cloud_run_v2_worker_pool" "this" {
       }
 
       dynamic "env" {
-        for_each = var.secrets
+        for_each = var.program.secrets
         content {
           name = env.key
           value_source {
@@ -50,7 +50,7 @@ resource "google_cloud_run_v2_worker_pool" "this" {
       }
 
       dynamic "volume_mounts" {
-        for_each = var.files
+        for_each = var.program.files
         content {
           name       = volume_mounts.value.secret
           mount_path = dirname(volume_mounts.key)
@@ -70,7 +70,7 @@ resource "google_cloud_run_v2_worker_pool" "this" {
     }
 
     dynamic "volumes" {
-      for_each = var.files
+      for_each = var.program.files
       content {
         name = volumes.value.secret
         secret {

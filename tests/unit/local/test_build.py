@@ -44,6 +44,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "composer_dags/.airflowignore": "daily_tasks/",
         "composer_dags/requirements.txt": "apache-airflow==3",
         ".jars/flink/connector.jar": "jar",
+        ".flink-packages/orjson/__init__.py": "packed",
+        ".flink-packages/.whole": "stamp",
         "functions/fetch/fetch/__pycache__/x.pyc": "compiled",
         "functions/fetch/.mypy_cache/x": "types",
         "functions/not_one/README.md": "without main.py",
@@ -146,6 +148,8 @@ def test_make_build_fills_dist(checkout: Path, capsys: pytest.CaptureFixture[str
         *("batch.zip", "bitcoin_pipeline.zip", "candles.zip", "fetch.zip", "isal.zip")
     ]
     assert zipfile.ZipFile(dist / "flink" / "candles.zip").read("jars/connector.jar") == b"jar"
+    carried = {name for name in zipfile.ZipFile(dist / "flink" / "candles.zip").namelist() if "packages/" in name}
+    assert carried == {"packages/orjson/__init__.py"}
     # Google builds the image of a function from its source, in which a Dockerfile could stand for something else.
     assert not [name for name in zipfile.ZipFile(dist / "functions" / "fetch.zip").namelist() if "Dockerfile" in name]
     command = dist / "cloudrun" / "command"
@@ -180,6 +184,12 @@ def test_the_wheel_has_the_same_bytes_each_time_and_depends_on_nothing(tmp_path:
 def test_missing_jars_are_reported(checkout: Path) -> None:
     shutil.rmtree(checkout / ".jars")
     with pytest.raises(FileNotFoundError, match="make setup"):
+        build.main()
+
+
+def test_missing_packages_of_the_machine_are_reported(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".flink-packages")
+    with pytest.raises(FileNotFoundError, match=r"local\.setup machine-packages"):
         build.main()
 
 

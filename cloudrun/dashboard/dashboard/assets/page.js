@@ -45,6 +45,7 @@ export function start(config) {
   const state = defaultState(config); // one object for as long as the page lives
   Object.assign(state, stateOf(location.search, config, state));
   let symbols = [state.symbol];
+  let live = []; // those of them that are traded now
 
   applyTheme();
   applyZone();
@@ -88,6 +89,7 @@ export function start(config) {
     main: chart,
     mainStore: store,
     symbols: () => symbols,
+    live: () => live,
     onChange: () => view.save(),
     onPoint: showLegend,
   });
@@ -161,7 +163,7 @@ export function start(config) {
   view.load();
   second.draw();
   get('/api/symbols', {}).then(
-    (known) => (symbols = known.symbols),
+    (known) => ({ symbols, live } = known),
     (error) => console.info('symbols:', error.message),
   );
   // The page's parts, for the browser's console, the tests and the benchmarks.

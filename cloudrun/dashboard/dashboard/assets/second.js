@@ -11,9 +11,9 @@ const WAIT_MS = 200;
 const BARS = 300; // at first, in an interval of its own
 
 /* `main`, `mainStore`: the first chart and its bars. `state`: the page's; its `second` is {symbol, interval}, or null
-   while there is no second chart. `symbols()`: those on offer. `onChange()`: the state has changed; `onPoint()`: the
+   while there is no second chart. `symbols()`: those on offer; `live()`: those with live candles. `onChange()`: the state has changed; `onPoint()`: the
    first chart's crosshair was moved by this one. */
-export function createSecond({ config, state, main, mainStore, symbols, onChange, onPoint }) {
+export function createSecond({ config, state, main, mainStore, symbols, live, onChange, onPoint }) {
   let made = null; // {chart, store}, from the first opening on
   let waiting = 0; // the timer
   let requested = ''; // symbol and interval of the bars that were requested last
@@ -31,6 +31,8 @@ export function createSecond({ config, state, main, mainStore, symbols, onChange
 
   function touched() {
     isMoved = true;
+    made.store.touch();
+    if (isLinked()) mainStore.touch();
   }
 
   function build() {
@@ -151,9 +153,10 @@ export function createSecond({ config, state, main, mainStore, symbols, onChange
     /* The reader moves the first chart from now on. */
     release() {
       isMoved = false;
+      if (isLinked()) made.store.touch();
     },
     toggle() {
-      state.second = state.second ? null : { symbol: otherThan(state.symbol, symbols()), interval: SAME };
+      state.second = state.second ? null : { symbol: otherThan(state.symbol, [...live(), ...symbols()]), interval: SAME };
       onChange();
       draw();
     },

@@ -10,6 +10,8 @@ const NEAR = 150; // bars between the edge of the view and the end of the loaded
 const RETRY_MS = 3000;
 const FAULT_RETRY_MS = 11000; // the server itself retries its upstream after ten seconds
 const REFRESH_MS = 300000; // history may have been loaded meanwhile
+const HURRY_MS = 60000; // the same while the chart has room for it
+const LONG_GAP = 7 * DAY; // older prices from across it may be far from those in sight
 
 /* `store.on` holds the callbacks: `answer({state, reason, isRefused, fault, age, isCut})`, `bars()`, `connection(isOpen)`,
    `feed(state)`, `reset()` and `trades(rows)`. */
@@ -21,7 +23,8 @@ export function createBarStore(chart) {
   let generation = 0; // of loads: the answer to an older one is dropped
   let isBusy = false;
   let hasFailed = false; // the last load
-  let isAtBeginning = false; // no older bars exist
+  let isAtBeginning = false; // no older bars exist, or they lie across a long gap
+  let mayCross = false; // older bars from across a long gap may come into sight
   let isAtEnd = false; // no newer bars exist, of a symbol that is not live
   let isAttached = false; // the newest bar of all is on the chart
   let newest = null; // open time of the newest live minute
@@ -30,6 +33,7 @@ export function createBarStore(chart) {
   const changed = new Set(); // open times of changed bars that have to be requested
   let isDrawing = false;
   let amending = Promise.resolve();
+  let refreshed = 0; // when the bars were read as a whole last, in milliseconds
   let retry = 0; // the timer
   let deferred = null; // a retry that fell due while the page was hidden
 
@@ -53,9 +57,10 @@ export function createBarStore(chart) {
     query = request || query;
     const mine = ++generation;
     const { symbol, interval, span, from, to } = query;
-    isAtBeginning = isAtEnd = isAttached = false;
+    isAtBeginning = isAtEnd = isAttached = mayCross = false;
     isBusy = true;
     hasFailed = false;
+    refreshed = Date.now();
     reads++;
     cancelRetry();
     on.answer({ state: 'loading' });
@@ -105,6 +110,7 @@ export function createBarStore(chart) {
     const bars = chart.bars;
     if (!bars.length) return load();
     isAtEnd = false;
+    refreshed = Date.now();
     const mine = generation;
     const range = chart.range();
     const first = Math.min(bars.length - 1, Math.max(0, Math.floor(range ? range.from : 0)));
@@ -121,6 +127,9 @@ export function createBarStore(chart) {
         chart.extend(before.concat(fresh), 0, isAttached);
       }
       answered(view);
+      if (!hasRoom()) return;
+      isAtBeginning = false;
+      moved(chart.range());
     } catch (error) {
       console.info('refresh:', error.message);
       if (mine === generation) later(refresh, RETRY_MS);
@@ -139,9 +148,9 @@ export function createBarStore(chart) {
       const view = await candlesOf({ start: Math.max(0, first - PAGE * shown.step), end: first, slide: 1 });
       if (mine !== generation) return;
       const more = barsOf(view.bars).filter((bar) => bar.time < first);
-      isAtBeginning = !more.length;
+      isAtBeginning = !more.length || (!mayCross && hasRoom() && first - more[more.length - 1].time > LONG_GAP);
       if (view.fault) answered(view);
-      if (!more.length) return;
+      if (isAtBeginning) return;
       let list = more.concat(chart.bars);
       if (list.length > MAX_BARS) {
         list = list.slice(0, MAX_BARS);
@@ -202,6 +211,17 @@ export function createBarStore(chart) {
       if (view.bars.t.length) return view;
     }
     return null;
+  }
+
+  /* True while the view begins before the first bar. */
+  function hasRoom() {
+    const range = chart.range();
+    return range !== null && range.from < -1;
+  }
+
+  function refreshWhenDue() {
+    if (document.hidden || isBusy || !chart.bars.length) return;
+    if (Date.now() - refreshed >= (hasRoom() ? HURRY_MS : REFRESH_MS)) refresh();
   }
 
   function moved(range) {
@@ -286,7 +306,7 @@ export function createBarStore(chart) {
       deferred = null;
     });
     setInterval(stream.checkSilence, SILENT_MS / 4);
-    setInterval(() => !document.hidden && !isBusy && chart.bars.length && refresh(), REFRESH_MS);
+    setInterval(refreshWhenDue, HURRY_MS);
   }
 
   /* Removes the symbol's bars and ends its stream, before another symbol is loaded. */
@@ -304,6 +324,11 @@ export function createBarStore(chart) {
     load,
     start,
     clear,
+    /* The reader moves the chart from now on, so older bars may come into sight however far they are. */
+    touch() {
+      if (!mayCross) isAtBeginning = false;
+      mayCross = true;
+    },
     get shown() {
       return shown;
     },

@@ -150,6 +150,7 @@ export function createView({ config, state, chart, store, onChange, onSymbol, on
     /* The user moves the chart from now on. */
     touch() {
       isMoving = true;
+      store.touch();
     },
   };
 }

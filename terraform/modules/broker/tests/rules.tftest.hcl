@@ -45,6 +45,34 @@ run "no_public_address_and_no_open_range" {
   }
 }
 
+run "the_topics_never_fill_the_disk" {
+  variables {
+    disk_gib = 16
+    clients = {
+      producer = { password = { secret = "s", version = "1" }, reads = ["trades"], writes = ["trades", "trades.dlq"] }
+      candles  = { password = { secret = "s", version = "1" }, reads = ["trades"], writes = ["trades.dlq"] }
+    }
+  }
+  assert {
+    condition     = 4 * local.retention + 268435456 <= 12 * 1073741824 && local.retention > 2 * 1073741824
+    error_message = "four partitions of trades and one of dead letters take three quarters of 16 GiB at most"
+  }
+  assert {
+    condition     = strcontains(local.files["redpanda/environment"], "RETENTION=\"${local.retention}\"") && strcontains(local.files["redpanda/.bootstrap.yaml"], "\nretention_bytes: ${local.retention}\nstorage_min_free_bytes: 2147483648\n")
+    error_message = "Redpanda gets the limit on its first start and on each later one"
+  }
+}
+
+run "a_small_disk_keeps_three_gib_free" {
+  variables {
+    disk_gib = 10
+  }
+  assert {
+    condition     = 4 * local.retention <= 7 * 1073741824
+    error_message = "of 10 GiB the topics take 7 at most"
+  }
+}
+
 run "rules_are_by_topic_and_group" {
   assert {
     condition     = contains(output.rules, "dashboard allow read,describe topic trades") && contains(output.rules, "dashboard allow read,describe group dashboard")

@@ -38,7 +38,7 @@ run "checkpoints_outlive_the_cluster" {
 
 run "a_changed_setting_is_another_cluster" {
   assert {
-    condition     = google_dataproc_cluster.this.cluster_config[0].gce_cluster_config[0].metadata["candles-services"] != "gs://demo-project-flink/services/${sha256("")}" && length(google_storage_bucket_object.service) == 8
+    condition     = google_dataproc_cluster.this.cluster_config[0].gce_cluster_config[0].metadata["candles-services"] != "gs://demo-project-flink/services/${sha256("")}" && length(google_storage_bucket_object.service) == 7
     error_message = "the metadata names the folder of the services by their hash"
   }
 }
@@ -57,6 +57,56 @@ run "a_small_task_manager_is_refused" {
     taskmanager_mib = 512
   }
   expect_failures = [var.taskmanager_mib]
+}
+
+run "a_machine_without_room_is_refused" {
+  command = plan
+  variables {
+    machine = "e2-custom-2-3840"
+  }
+  expect_failures = [google_dataproc_cluster.this]
+}
+
+run "the_smallest_machine_has_room" {
+  command = plan
+  variables {
+    machine         = "e2-custom-2-4096"
+    taskmanager_mib = 1536
+  }
+}
+
+run "a_machine_of_unknown_memory_is_refused" {
+  command = plan
+  variables {
+    machine = "e2-highcpu-8"
+  }
+  expect_failures = [google_dataproc_cluster.this]
+}
+
+run "a_shared_core_is_refused" {
+  command = plan
+  variables {
+    machine = "e2-medium"
+  }
+  expect_failures = [var.machine]
+}
+
+run "a_disk_below_the_image_is_refused" {
+  command = plan
+  variables {
+    disk = { gib = 30 }
+  }
+  expect_failures = [var.disk]
+}
+
+run "every_parallel_task_has_a_slot" {
+  variables {
+    parallelism = 4
+  }
+  assert {
+    condition     = strcontains(google_storage_bucket_object.service["config.yaml"].content, "taskmanager.numberOfTaskSlots: 4\nparallelism.default: 4\n")
+    error_message = "the one TaskManager has a slot for each parallel task"
+  }
 }
 
 run "more_tasks_than_partitions_are_refused" {

@@ -8,7 +8,7 @@ variables {
   region         = "europe-west1"
   image          = "europe-west1-docker.pkg.dev/p/pipeline/x@sha256:0000000000000000000000000000000000000000000000000000000000000000"
   account        = "a@demo-project.iam.gserviceaccount.com"
-  environ        = {}
+  program        = { environ = {} }
   labels         = {}
   network        = { network = "projects/p/global/networks/n", subnetwork = "projects/p/regions/r/subnetworks/s" }
   size           = { cpu = "1", memory_mib = 1024, instances = 2 }

@@ -9,7 +9,7 @@ variables {
   function    = "fetch_archive"
   description = "Brings files"
   account     = "a@demo-project.iam.gserviceaccount.com"
-  environ     = {}
+  program     = { environ = {} }
   invokers    = { scheduler = "serviceAccount:s@demo-project.iam.gserviceaccount.com" }
   labels      = {}
   cpu         = "1"
@@ -61,9 +61,9 @@ run "a_public_function_is_refused" {
 run "two_files_in_one_folder_are_refused" {
   command = plan
   variables {
-    files = { "/secrets/a.pem" = { secret = "a", version = "1" }, "/secrets/b.pem" = { secret = "b", version = "1" } }
+    program = { environ = {}, files = { "/secrets/a.pem" = { secret = "a", version = "1" }, "/secrets/b.pem" = { secret = "b", version = "1" } } }
   }
-  expect_failures = [var.files]
+  expect_failures = [var.program]
 }
 
 run "half_a_cpu_takes_one_call_at_a_time" {

@@ -12,12 +12,12 @@ variables {
 
 run "google_is_reached_privately" {
   assert {
-    condition     = google_compute_subnetwork.this.private_ip_google_access
-    error_message = "batches have no other way to Google"
+    condition     = google_compute_subnetwork.this.private_ip_google_access && google_compute_subnetwork.batches.private_ip_google_access
+    error_message = "machines have no other way to Google"
   }
   assert {
-    condition     = length(google_compute_router_nat.this) == 1 && length(google_service_networking_connection.services) == 1
-    error_message = "a live plane needs NAT and the range of Cloud SQL"
+    condition     = length(google_service_networking_connection.services) == 1
+    error_message = "a live plane needs the range of Cloud SQL"
   }
   assert {
     condition     = google_dns_managed_zone.internal[0].visibility == "private"
@@ -25,13 +25,13 @@ run "google_is_reached_privately" {
   }
 }
 
-run "history_pays_for_no_nat" {
+run "history_pays_for_no_zone" {
   variables {
     has_live = false
   }
   assert {
-    condition     = length(google_compute_router_nat.this) == 0 && length(google_dns_managed_zone.internal) == 0
-    error_message = "history needs neither NAT nor a zone"
+    condition     = length(google_service_networking_connection.services) == 0 && length(google_dns_managed_zone.internal) == 0
+    error_message = "history needs neither the range nor a zone"
   }
 }
 
@@ -42,7 +42,7 @@ run "only_batches_reach_each_other_on_every_port" {
     error_message = "neither the broker nor Flink's machine is in that subnet"
   }
   assert {
-    condition     = google_compute_subnetwork.batches.private_ip_google_access && google_compute_subnetwork.this.ip_cidr_range != google_compute_subnetwork.batches.ip_cidr_range
+    condition     = google_compute_subnetwork.this.ip_cidr_range != google_compute_subnetwork.batches.ip_cidr_range
     error_message = "batches have a subnet of their own"
   }
 }

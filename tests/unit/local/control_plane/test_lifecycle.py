@@ -114,3 +114,23 @@ def test_secrets_are_in_no_resource_and_in_no_list_of_requests() -> None:
     assert "c2VjcmV0" not in str(made.world.resources) + str(made.requests)
     with pytest.raises(Refused, match="may not be empty"):
         post(made, host, f"{secrets}/seed:addVersion", {"payload": {}})
+
+
+def test_a_planted_answer_comes_in_the_place_of_the_next_call_only() -> None:
+    made = plane()
+    made.refusals += [Refused(429, "Quota exceeded", "rateLimitExceeded", retry_after_s=1), Refused(503, "busy")]
+    for code in (429, 503):
+        with pytest.raises(Refused) as refused:
+            post(made, RUN, f"/v2/{PLACE}/workerPools?workerPoolId=producer", POOL)
+        assert refused.value.code == code
+    assert post(made, RUN, f"/v2/{PLACE}/workerPools?workerPoolId=producer", POOL)["done"] is True
+
+
+def test_a_planted_error_ends_the_next_operation_of_a_method() -> None:
+    made = plane()
+    made.world.failing["run.projects.locations.workerPools.create"] = Refused(500, "no such image")
+    operation = post(made, RUN, f"/v2/{PLACE}/workerPools?workerPoolId=producer", POOL)
+    assert (operation["done"], operation["error"]) == (True, {"code": 13, "message": "no such image"})
+    assert get(made, RUN, f"/v2/{operation['name']}") == operation
+    with pytest.raises(Refused, match="was not found"):
+        get(made, RUN, f"/v2/{PLACE}/workerPools/producer")

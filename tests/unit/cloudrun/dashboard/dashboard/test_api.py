@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
+from types import SimpleNamespace
+from typing import Final, cast
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.api import columns, exported
+from dashboard.api import EXPORT_BARS, InputError, add_routes, columns, exported
+from dashboard.backend import Backend
 from dashboard.cache import View
+from dashboard.level_of_detail import MAX_BARS
 from dashboard.warehouse import CANDLES
 
 AMOUNTS: Final = st.decimals(
@@ -108,6 +114,22 @@ def test_an_inverse_symbol_has_units_of_its_own() -> None:
     content = json.loads(orjson.dumps(columns(replace(view(Decimal(1)), symbol="BTCUSD"))))
     assert content["units"] == {"price": "USD", "volume": "USD", "turnover": "BTC"}
     assert content["inverse"] is True
+
+
+@pytest.mark.parametrize(("interval", "limit"), [("1m", EXPORT_BARS), ("auto", MAX_BARS)])
+def test_a_span_of_more_bars_than_an_export_holds_is_refused(interval: str, limit: int) -> None:
+    app, limits = FastAPI(), []
+
+    async def cut(*_: object, limit: int) -> View:
+        limits.append(limit)
+        return replace(view(), is_cut=True)
+
+    add_routes(app, cast("Backend", SimpleNamespace(cache=SimpleNamespace(view=cut))))
+    [export] = [route.endpoint for route in app.routes if isinstance(route, APIRoute) and route.path == "/api/export"]
+    query = f"symbol=BTCUSDT&interval={interval}&start=0&end=4102444800".encode()
+    with pytest.raises(InputError, match=f"^an export holds at most {limit} bars, and this span has more$"):
+        asyncio.run(export(Request({"type": "http", "query_string": query})))
+    assert limits == [limit]
 
 
 def test_an_export_of_nothing_has_its_header() -> None:

@@ -56,12 +56,14 @@ def test_postgres_that_does_not_answer_is_reported_although_it_does_not_fail() -
     running.now += LATE_S
     assert (running.backend.health()["live"], running.backend.is_ready) == ("ok", False)
     running.now += 2
+    asyncio.run(running.backend.read_first())
     assert (running.backend.health()["live"], running.backend.is_ready) == ("no answer for 7 s", True)
 
 
-def test_what_a_page_shows_first_is_read_before_it_is_requested() -> None:
+def test_what_a_page_shows_first_is_read_before_the_server_is_ready() -> None:
     running = Running()
     running.now += LATE_S + 2  # Postgres counts as away
+    assert not running.backend.is_ready
 
     async def first() -> list[tuple[int, int]]:
         await running.backend.read_first()
@@ -69,3 +71,4 @@ def test_what_a_page_shows_first_is_read_before_it_is_requested() -> None:
 
     read = asyncio.run(first())
     assert {level for level, _ in read} == {60, 14_400}
+    assert running.backend.is_ready

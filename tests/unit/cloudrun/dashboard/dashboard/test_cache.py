@@ -95,6 +95,8 @@ class Harness:
         async def viewed() -> View:
             view = await self.cache.view("BTCUSDT", start, end, interval, **options)
             self.warehouse.answering.set()
+            if self.cache.history.reading_ahead is not None:
+                await self.cache.history.reading_ahead
             for task in list(self.cache.history.reads.values()):  # renewals, for which a view does not wait
                 await task
             return view
@@ -436,6 +438,21 @@ def test_a_view_reads_two_tiles_ahead_in_the_direction_of_travel() -> None:
     assert places() == [1, 2]
     run.view(NOON, NOON + 60, to_newer=True)
     assert places() == []
+
+
+def test_what_a_request_waits_for_is_read_before_what_is_read_ahead() -> None:
+    run, width = Harness(read_ahead=True), TILE_ROWS * MINUTE_S
+    first, far = NOON - NOON % width, NOON - NOON % width - 100 * width
+
+    async def read() -> None:
+        await run.cache.view("BTCUSDT", first, first + 60, MINUTE_S)
+        await run.cache.view("BTCUSDT", far, far + 60, MINUTE_S)
+        assert run.cache.history.reading_ahead is not None
+        await run.cache.history.reading_ahead
+
+    asyncio.run(read())
+    places = [(start - first) // width for _, _, start, _ in run.warehouse.queries]
+    assert places == [0, -100, -1, -2, -3, -101, -102, -103]
 
 
 def test_beside_the_live_days_the_history_beyond_them_is_read_ahead() -> None:

@@ -7,6 +7,8 @@ import re
 import pytest
 
 from bitcoin_pipeline import names
+from bitcoin_pipeline.bybit.frames import PlainTrade
+from bitcoin_pipeline.live.records import encoded_trade
 from bitcoin_pipeline.settings import SettingsError
 from candles_stream import job
 from candles_stream.job import plan, read_job_settings, statements
@@ -87,3 +89,20 @@ def test_the_plan_follows_from_what_decides_the_state(monkeypatch: pytest.Monkey
     assert plan("replay", CLASS_PATH) != now
     monkeypatch.setattr(job, "CONFIGURATION", {**job.CONFIGURATION, "table.exec.mini-batch.enabled": "false"})
     assert plan("trades", CLASS_PATH) != now
+
+
+def test_the_line_of_a_trade_needs_no_reading_to_be_known_as_json() -> None:
+    form = re.compile(job.FORMS["ordinary_line"])
+    trade_id = "a9188a0a-82bc-50de-be60-03eedbe3cdd7"
+    for flags in ((None, None), (True, None), (None, False), (False, True)):
+        trade = PlainTrade("BTCUSDT", trade_id, START_US, 7, "Buy", "65114.2", "0.001", "65.1142", None, *flags)
+        text = encoded_trade(trade).decode()
+        assert form.search(text)
+        for broken in (
+            text[:-1],
+            text + "}",
+            text.replace('"Buy"', '"Bu"y"'),
+            text.replace(":7,", ":07,"),
+            f"[{text}]",
+        ):
+            assert not form.search(broken)

@@ -28,12 +28,15 @@ def test_history_of_one_symbol_costs_less_than_five_dollars() -> None:
 def test_the_live_plane_adds_its_machines() -> None:
     items = items_of(Environment.SMALL)
     assert items["Redpanda: machine"] == pytest.approx(12.23 * 1.1)
-    assert items["Flink: machines"] == pytest.approx(48.92 * 1.1)
+    assert items["Flink: machines"] == pytest.approx(730 * (2 * 0.0229022 + 4 * 0.0030697) * 1.1)
+    assert items["Flink: disks"] == pytest.approx(40 * 0.04 * 1.1)
     assert items["Flink: Dataproc's fee"] == pytest.approx(2 * 730 * 0.01)
     assert items["producer (worker pool)"] == pytest.approx(
         (730 * 3600 - 240_000) * 0.0000112 + (730 * 3600 / 2 - 450_000) * 0.00000124
     )
-    assert round(sum(items.values())) == 142
+    runs_s = 30.4 * 12 * 60  # Google's free seconds are the producer's
+    assert items["daily schedule (Cloud Scheduler, Cloud Run job)"] == pytest.approx(runs_s * (0.000018 + 0.000002))
+    assert sum(items.values()) < 125
 
 
 def test_composer_replaces_the_daily_job() -> None:
@@ -49,6 +52,10 @@ def test_more_days_and_symbols_cost_storage() -> None:
     assert two["lake: the exchange's files"] == pytest.approx(30 * 60 / 1073.741824 * 0.02)
 
 
+def test_an_environment_without_a_producer_runs_the_daily_job_for_free() -> None:
+    assert items_of(Environment.HISTORY)["daily schedule (Cloud Scheduler, Cloud Run job)"] == 0
+
+
 def test_a_region_without_prices_is_named() -> None:
     with pytest.raises(UnknownPriceError, match="no price of the region mars-north1; it has asia-northeast1, "):
         items_of(Environment.SMALL, region="mars-north1")
@@ -56,6 +63,6 @@ def test_a_region_without_prices_is_named() -> None:
 
 @pytest.mark.parametrize("environment", Environment)
 def test_the_readme_states_the_price(environment: Environment) -> None:
-    total = round(sum(items_of(environment).values()))
+    total = f"{sum(items_of(environment).values()):.2f}"
     [row] = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{environment}` |")]
-    assert row.split("|")[3].strip() == str(total)
+    assert row.split("|")[3].strip() == total

@@ -27,6 +27,8 @@ def test_machines_and_disks_are_those_of_the_values(environment: Environment) ->
     assert value(text, "broker", "machine") == live.broker_machine
     assert value(text, "broker", "disk_gib") == str(live.broker_disk_gib)
     assert value(text, "flink", "machine") == live.flink_machine
+    assert value(text, "flink", "type") in (None, live.flink_boot_type)
+    assert value(text, "flink", "gib") in (None, str(live.flink_boot_gib))
     assert value(text, "postgres", "tier") == live.sql_tier
     assert value(text, "postgres", "disk_gib") in (None, str(live.sql_disk_gib))
     assert value(text, "producer", "cpu") == str(live.producer_vcpus)
@@ -41,12 +43,15 @@ def test_history_has_no_live_plane() -> None:
 
 
 def test_disks_of_machines_are_those_of_the_modules() -> None:
-    stream = (ENVIRONMENTS.parent / "modules" / "candles_stream" / "main.tf").read_text()
+    stream = (ENVIRONMENTS.parent / "modules" / "candles_stream" / "variables.tf").read_text()
+    [default] = re.findall(r'type = optional\(string, "([^"]+)"\), gib = optional\(number, (\d+)\)', stream)
+    full = SHAPES[Environment.FULL].live
+    assert full is not None
+    assert default == (full.flink_boot_type, str(full.flink_boot_gib))
     broker = (ENVIRONMENTS.parent / "modules" / "broker" / "main.tf").read_text()
     for environment in (Environment.SMALL, Environment.FULL):
         live = SHAPES[environment].live
         assert live is not None
-        assert re.findall(r'boot_disk_type\s*=\s*"([^"]+)"', stream) == [live.flink_boot_type]
-        assert re.findall(r"boot_disk_size_gb\s*=\s*(\d+)", stream) == [str(live.flink_boot_gib)]
-        assert set(re.findall(r'^\s+type\s+=\s+"(pd-[^"]+)"', broker, re.MULTILINE)) == {live.broker_disk_type}
+        types = re.findall(r'^\s+type\s+=\s+"(pd-[^"]+)"', broker, re.MULTILINE)
+        assert types == [live.broker_disk_type, live.broker_boot_type]
         assert re.findall(r"^\s+size\s+=\s+(\d+)", broker, re.MULTILINE) == [str(live.broker_boot_gib)]

@@ -15,7 +15,7 @@ async function opened(search = '', days = 2) {
     barsFrom(MIDNIGHT + DAY - days * DAY, (days * DAY) / step, step),
   ]);
   const server = new Server(Object.fromEntries(bars), NEWEST);
-  const answers = { '/api/symbols': () => ({ symbols: ['BTCUSDT', 'ETHUSDT'] }), '/api/coverage': () => ({}) };
+  const answers = { '/api/symbols': () => ({ symbols: ['BTCUSDT', 'ETHUSDT'], live: ['BTCUSDT'] }), '/api/coverage': () => ({}) };
   const answer = (path, query) => (answers[path] ?? (() => server.candles(query)))();
   const page = openPage({ answer, search });
   for (const name of ['auto', ...Object.keys(INTERVALS)]) page.button('interval', name);

@@ -207,6 +207,30 @@ test('older bars reach over a stretch without any', async () => {
   assert.equal(made.chart.bars.length, 110);
 });
 
+/*  30 days ago             room         live
+    |xx|                |              xxxx|  the price may be another one by far  */
+test('room before the first bar is not filled from across a long gap, until the chart is moved', async () => {
+  const old = barsFrom(NEWEST - 30 * DAY, 10);
+  const made = await live({ '1m': [...old, ...barsFrom(NEWEST - 9 * 60, 10)] });
+  await moveTo(made, -40, 10);
+  const { length } = made.page.requests;
+  await moveTo(made, -39, 11);
+  assert.deepEqual([made.chart.bars.length, made.page.requests.length], [10, length]);
+  made.store.touch();
+  await moveTo(made, -41, 9);
+  assert.deepEqual(made.chart.bars.slice(0, 10), old);
+  assert.deepEqual(made.chart.range(), { from: -31, to: 19 });
+});
+
+test('history that is loaded meanwhile fills the room within a minute', async () => {
+  const bars = { '1m': barsFrom(NEWEST - 9 * 60, 10) };
+  const made = await live(bars);
+  await moveTo(made, -40, 10);
+  bars['1m'].unshift(...barsFrom(NEWEST - 2 * DAY, 20));
+  await made.page.clock.advance(61_000);
+  assert.deepEqual(times(made.chart).slice(0, 21), [...Array.from({ length: 20 }, (_, i) => i - 2 * 1440), -9]);
+});
+
 test('at the very first bar no older ones are requested any more', async () => {
   const made = await live();
   await moveTo(made, 10, 60);
