@@ -16,7 +16,7 @@ resource "google_cloud_run_v2_service" "this" {
 
   template {
     service_account                  = var.account
-    max_instance_request_concurrency = 380     # below the 400 streams at which an instance refuses
+    max_instance_request_concurrency = 1000    # below the 1,100 streams at which an instance refuses
     timeout                          = "3600s" # streams end by themselves after 45 to 50 minutes
 
     vpc_access {

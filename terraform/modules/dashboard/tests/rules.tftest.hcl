@@ -23,7 +23,7 @@ run "viewers_call_with_their_token" {
     error_message = "the viewer may call"
   }
   assert {
-    condition     = google_cloud_run_v2_service.this.template[0].timeout == "3600s" && google_cloud_run_v2_service.this.template[0].max_instance_request_concurrency == 380
+    condition     = google_cloud_run_v2_service.this.template[0].timeout == "3600s" && google_cloud_run_v2_service.this.template[0].max_instance_request_concurrency == 1000
     error_message = "streams last, and an instance is not overfilled"
   }
 }
