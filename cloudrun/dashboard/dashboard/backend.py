@@ -22,6 +22,7 @@ from dashboard.level_of_detail import DAY_S, MINUTE_S
 from dashboard.live_refresh import LiveRefresh
 from dashboard.postgres import Postgres
 from dashboard.recent_trades import RecentTrades
+from dashboard.settings import OPENING_SYMBOL
 from dashboard.stream import Hub
 
 PUSH_S: Final = 0.1
@@ -105,8 +106,8 @@ class Backend:
         """Read what a page shows first, once the newest minutes are there."""
         while not self._live.is_ready:
             await asyncio.sleep(PUSH_S / 2)
-        # Those of the symbol that a page opens with; further reads would compete with that page's.
-        reads = [self._read_span(symbol, span_s) for symbol in self.coverage.configured[:1] for span_s in FIRST_SPANS_S]
+        # Of no further symbol: its reads would compete with those of the first page.
+        reads = [self._read_span(OPENING_SYMBOL, span_s) for span_s in FIRST_SPANS_S]
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_PATIENCE_S):
                 await asyncio.gather(*reads)

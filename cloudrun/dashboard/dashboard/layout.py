@@ -12,9 +12,7 @@ from dash import dcc, html
 from bitcoin_pipeline.candle import Status
 from dashboard.coverage import DAY_STATES
 from dashboard.level_of_detail import INTERVALS_S, LAST_TIME_S, MAX_BARS
-
-SYMBOL: Final = "BTCUSDT"
-"""The symbol of a page whose URL names none."""
+from dashboard.settings import OPENING_SYMBOL
 
 RANGES: Final = {"1D": 1, "5D": 5, "1M": 30, "3M": 91, "1Y": 365, "All": 2500}
 """The days that each range button shows, by its label."""
@@ -68,7 +66,7 @@ def config() -> dict[str, Any]:
     in the order in which the calendar counts them. `intervals`: seconds by name; `ranges`: days by label.
     """
     return {
-        "symbol": SYMBOL,
+        "symbol": OPENING_SYMBOL,
         "intervals": INTERVALS_S,
         "ranges": RANGES,
         "studies": STUDIES,
@@ -107,7 +105,7 @@ def _header() -> html.Header:
 
 def _symbol() -> html.Button:
     listbox = _attributes(aria_haspopup="listbox", aria_expanded="false")
-    return html.Button([SYMBOL], id="symbol", title="Choose a symbol (/)", **listbox)
+    return html.Button([OPENING_SYMBOL], id="symbol", title="Choose a symbol (/)", **listbox)
 
 
 def _price() -> html.Div:

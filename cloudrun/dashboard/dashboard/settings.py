@@ -6,10 +6,14 @@ Part of the dashboard.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.settings import parse_port, setting, whole
 from bitcoin_pipeline.symbols import parse_symbols
+
+OPENING_SYMBOL: Final = "BTCUSDT"
+"""The symbol of a page whose URL names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
