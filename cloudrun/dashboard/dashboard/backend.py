@@ -22,7 +22,7 @@ from dashboard.level_of_detail import DAY_S, MINUTE_S
 from dashboard.live_refresh import LiveRefresh
 from dashboard.postgres import Postgres
 from dashboard.recent_trades import RecentTrades
-from dashboard.settings import OPENING_SYMBOL
+from dashboard.settings import opening_symbol
 from dashboard.stream import Hub
 
 PUSH_S: Final = 0.1
@@ -107,7 +107,8 @@ class Backend:
         while not self._live.is_ready:
             await asyncio.sleep(PUSH_S / 2)
         # Of no further symbol: its reads would compete with those of the first page.
-        reads = [self._read_span(OPENING_SYMBOL, span_s) for span_s in FIRST_SPANS_S]
+        symbol = opening_symbol(self.coverage.configured)
+        reads = [self._read_span(symbol, span_s) for span_s in FIRST_SPANS_S]
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_PATIENCE_S):
                 await asyncio.gather(*reads)

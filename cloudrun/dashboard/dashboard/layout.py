@@ -12,7 +12,6 @@ from dash import dcc, html
 from bitcoin_pipeline.candle import Status
 from dashboard.coverage import DAY_STATES
 from dashboard.level_of_detail import INTERVALS_S, LAST_TIME_S, MAX_BARS
-from dashboard.settings import OPENING_SYMBOL
 
 RANGES: Final = {"1D": 1, "5D": 5, "1M": 30, "3M": 91, "1Y": 365, "All": 2500}
 """The days that each range button shows, by its label."""
@@ -44,29 +43,29 @@ MARKS: Final = {
 """The explanation of each mark on the chart, by its class in the style sheet."""
 
 
-def layout() -> html.Div:
+def layout(symbol: str) -> html.Div:
     """The page without data; the modules fill its elements by their ids."""
     return html.Div(
         className="page",
         children=[
-            _header(),
+            _header(symbol),
             html.Div(id="notice", className="notice", role="status", hidden=True),
             html.Main([_chart(), _second(), _side()]),
             _coverage(),
-            dcc.Store(id="config", data=config()),
+            dcc.Store(id="config", data=config(symbol)),
             dcc.Store(id="started"),
         ],
     )
 
 
-def config() -> dict[str, Any]:
-    """What the modules share with the server.
+def config(symbol: str) -> dict[str, Any]:
+    """What the modules share with the server. `symbol`: that of a page whose URL names none.
 
     `statuses`: names of `Status`, to which a bar's `doubt` is the index. `dayStates`: the states of a day of coverage,
     in the order in which the calendar counts them. `intervals`: seconds by name; `ranges`: days by label.
     """
     return {
-        "symbol": OPENING_SYMBOL,
+        "symbol": symbol,
         "intervals": INTERVALS_S,
         "ranges": RANGES,
         "studies": STUDIES,
@@ -78,10 +77,10 @@ def config() -> dict[str, Any]:
     }
 
 
-def _header() -> html.Header:
+def _header(symbol: str) -> html.Header:
     return html.Header(
         [
-            html.Div([_symbol(), _price(), _tools(), _feed()], className="line"),
+            html.Div([_symbol(symbol), _price(), _tools(), _feed()], className="line"),
             # The live values are in the other line, so that they move no button when their width changes.
             html.Div(
                 className="line",
@@ -103,9 +102,9 @@ def _header() -> html.Header:
     )
 
 
-def _symbol() -> html.Button:
+def _symbol(symbol: str) -> html.Button:
     listbox = _attributes(aria_haspopup="listbox", aria_expanded="false")
-    return html.Button([OPENING_SYMBOL], id="symbol", title="Choose a symbol (/)", **listbox)
+    return html.Button([symbol], id="symbol", title="Choose a symbol (/)", **listbox)
 
 
 def _price() -> html.Div:

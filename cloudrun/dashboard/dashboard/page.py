@@ -43,8 +43,8 @@ _START: Final = """(config) => import("ENTRY")
   .then(() => window.dash_clientside.no_update)"""
 
 
-def add_page(app: FastAPI) -> None:
-    """Put the page at `/` of `app`, after its other routes."""
+def add_page(app: FastAPI, symbol: str) -> None:
+    """Put the page at `/` of `app`, after its other routes. `symbol`: that of a page whose URL names none."""
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     folder = f"/assets/{assets_version()}/"
     add_assets(app, folder)
@@ -63,7 +63,7 @@ def add_page(app: FastAPI) -> None:
         serve_locally=True,
     )
     dash.backend.websocket_capability = False  # else each page keeps a websocket for server callbacks; there are none
-    dash.layout = layout()
+    dash.layout = layout(symbol)
     clientside_callback(_START.replace("ENTRY", folder + ENTRY), Output("started", "data"), Input("config", "data"))
     policy = (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; "

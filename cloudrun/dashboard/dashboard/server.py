@@ -23,7 +23,7 @@ from dashboard.coverage import Coverage
 from dashboard.page import add_page
 from dashboard.postgres import Postgres
 from dashboard.recent_trades import RecentTrades
-from dashboard.settings import Settings
+from dashboard.settings import Settings, opening_symbol
 from dashboard.stream import Hub
 from dashboard.warehouse import Warehouse
 
@@ -65,7 +65,7 @@ def application(settings: Settings) -> tuple[FastAPI, Backend]:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     add_routes(app, backend)
-    add_page(app)
+    add_page(app, opening_symbol(settings.symbols))
     return app, backend
 
 

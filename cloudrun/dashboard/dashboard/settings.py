@@ -5,6 +5,7 @@ Part of the dashboard.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +13,12 @@ from bitcoin_pipeline.broker import BrokerSettings
 from bitcoin_pipeline.settings import parse_port, setting, whole
 from bitcoin_pipeline.symbols import parse_symbols
 
-OPENING_SYMBOL: Final = "BTCUSDT"
-"""The symbol of a page whose URL names none."""
+_USUAL: Final = "BTCUSDT"
+
+
+def opening_symbol(symbols: Sequence[str]) -> str:
+    """The symbol of a page whose URL names none: BTCUSDT, or the first of `symbols` where it is not one of them."""
+    return _USUAL if _USUAL in symbols or not symbols else symbols[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

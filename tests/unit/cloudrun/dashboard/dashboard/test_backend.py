@@ -67,5 +67,5 @@ def test_what_a_page_shows_first_is_read_before_the_server_is_ready() -> None:
 
     asyncio.run(running.backend.read_first())
     read = {(tile.symbol, tile.level_s) for tile in running.backend.cache.history._tiles}
-    assert read == {("BTCUSDT", 60), ("BTCUSDT", 14_400)}
+    assert read == {("ETHUSDT", 60), ("ETHUSDT", 14_400)}
     assert running.backend.is_ready

@@ -93,7 +93,7 @@ def get(app: FastAPI, path: str, *sent: tuple[bytes, bytes]) -> tuple[int, dict[
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     app = FastAPI()
-    add_page(app)
+    add_page(app, "BTCUSDT")
     return app
 
 
