@@ -134,7 +134,7 @@ class History:
                 return
 
     def read_ahead(self, tile: Tile, *, to_newer: bool) -> None:
-        """Have a tile and the next AHEAD ones read soon, one by one: a viewer who pans needs them next."""
+        """Have a tile and the next AHEAD ones read soon, each by itself: a viewer who pans needs them next."""
         newest_s = self._newest_s(tile.symbol)
         for _ in range(AHEAD + 1):
             is_future = to_newer and newest_s is not None and tile.start_s > newest_s
@@ -147,16 +147,16 @@ class History:
             self.reading_ahead = asyncio.create_task(self._read_ahead())
 
     async def _read_ahead(self) -> None:
-        """Read the tiles that wait, one by one, while no request waits for another."""
+        """Read the tiles that wait, some at a time, while no request waits for another."""
         await asyncio.sleep(AHEAD_PAUSE_S)
         while self._ahead:
             if self.reads:
                 await asyncio.wait(set(self.reads.values()))
                 continue
-            tile = next(iter(self._ahead))
-            del self._ahead[tile]
-            if tile not in self._tiles:
-                self._start_reads([tile])
+            for tile in list(self._ahead)[: AHEAD + 1]:
+                del self._ahead[tile]
+                if tile not in self._tiles:
+                    self._start_reads([tile])
 
     def states(self, wanted: list[Tile]) -> TileStates:
         """What is known of the tiles now."""

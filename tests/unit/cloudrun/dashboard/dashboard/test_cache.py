@@ -452,7 +452,8 @@ def test_what_a_request_waits_for_is_read_before_what_is_read_ahead() -> None:
 
     asyncio.run(read())
     places = [(start - first) // width for _, _, start, _ in run.warehouse.queries]
-    assert places == [0, -100, -1, -2, -3, -101, -102, -103]
+    assert places[:2] == [0, -100]
+    assert [sorted(places[2:5]), sorted(places[5:])] == [[-3, -2, -1], [-103, -102, -101]]
 
 
 def test_beside_the_live_days_the_history_beyond_them_is_read_ahead() -> None:
