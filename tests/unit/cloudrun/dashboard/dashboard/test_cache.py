@@ -449,6 +449,7 @@ def test_what_a_request_waits_for_is_read_before_what_is_read_ahead() -> None:
         await run.cache.view("BTCUSDT", far, far + 60, MINUTE_S)
         assert run.cache.history.reading_ahead is not None
         await run.cache.history.reading_ahead
+        await asyncio.gather(*run.cache.history.reads.values())
 
     asyncio.run(read())
     places = [(start - first) // width for _, _, start, _ in run.warehouse.queries]
