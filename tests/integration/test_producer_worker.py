@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from bitcoin_pipeline.live.actions import AskServerTime, Request
 from bitcoin_pipeline.live.feed import LiveFeed
 from bitcoin_pipeline.live.tail import Tail
+from producer import worker
 from producer.connections import Connections
 from producer.gap_events import GapEvents
 from producer.rest import RestClient
@@ -136,6 +138,12 @@ def test_connections_share_the_symbols() -> None:
         ["publicTrade.BTCUSDT", "publicTrade.SOLUSDT"],
         ["publicTrade.ETHUSDT"],
     ]
+
+
+def test_a_fresh_connection_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_BATCH_S", 60.0)
+    monkeypatch.setattr(worker, "_AT_ONCE_S", 60.0)
+    test_connections_share_the_symbols()
 
 
 def _frame(topic: str) -> dict[str, Any]:

@@ -40,6 +40,8 @@ _MAX_FRAME: Final = 16 << 20
 _OPEN_S: Final = 10.0
 _BATCH_S: Final = 0.04
 """Time between two reads of a socket."""
+_AT_ONCE_S: Final = 1.0
+"""How long a fresh connection is read as its messages come: when the exchange accepts a subscription ends a gap."""
 _CLOSE: Final = aiohttp.ClientWSTimeout(ws_close=0.5)
 """How long the end waits for a peer that may be dead; the flush needs the time that Cloud Run gives."""
 
@@ -172,6 +174,7 @@ class Worker:
 
         While the broker takes nothing the socket is not read, so that what arrives does not fill the memory.
         """
+        await asyncio.sleep(_AT_ONCE_S)
         while not transport.is_closing():
             if not self._lock.locked():
                 transport.resume_reading()
