@@ -24,6 +24,8 @@ from dashboard.warehouse import WarehouseError
 
 FRESH_S: Final = 120
 """Age from which a tile of the last days is read again; live candles reach the warehouse as often."""
+EMPTY_FRESH_S: Final = 20
+"""The same for one of them that is empty: its days are perhaps being loaded."""
 SETTLED_FRESH_S: Final = 1800
 """Age from which an older tile is read again: the batch may have loaded its days once more."""
 SETTLED_AFTER_S: Final = 4 * DAY_S
@@ -62,6 +64,7 @@ class _Loaded:
     read_at: Instant
     used_at: Instant
     rows: int
+    is_empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +196,19 @@ class History:
     def _fresh_s(self, tile: Tile) -> float:
         newest_s = self._newest_s(tile.symbol)
         is_recent = newest_s is None or tile.end_s > newest_s - SETTLED_AFTER_S
-        return FRESH_S if is_recent else SETTLED_FRESH_S
+        if not is_recent:
+            return SETTLED_FRESH_S
+        return EMPTY_FRESH_S if self._tiles[tile].is_empty else FRESH_S
 
     async def _read(self, group: list[Tile]) -> None:
         touched = list(group)
         try:
             rows, counts = await asyncio.get_running_loop().run_in_executor(self._queries, self._query, group)
             now = self._clock()
-            loaded = {tile: _Loaded(now, now, max(counts.get(tile.start_s, 0), LEAST_ROWS)) for tile in group}
+            loaded = {
+                tile: _Loaded(now, now, max(counts.get(tile.start_s, 0), LEAST_ROWS), tile.start_s not in counts)
+                for tile in group
+            }
             unused = self._drop_unused(loaded)
             # No other read of the dropped tiles starts until their rows are deleted.
             self.reads.update(dict.fromkeys(unused, self.reads[group[0]]))

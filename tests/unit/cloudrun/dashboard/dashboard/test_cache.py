@@ -16,7 +16,7 @@ import pytest
 from bitcoin_pipeline.candle import Candle, Source, Status, merge
 from bitcoin_pipeline.times import SECOND_US, Instant, parse_interval
 from dashboard.cache import Cache, View
-from dashboard.history import FRESH_S, LEAST_ROWS, MAX_QUERIES, RETRY_S, STALE_S
+from dashboard.history import EMPTY_FRESH_S, FRESH_S, LEAST_ROWS, MAX_QUERIES, RETRY_S, STALE_S
 from dashboard.level_of_detail import DAY_S, MINUTE_S, TILE_ROWS
 from dashboard.postgres import StoredCandle
 from dashboard.warehouse import CANDLES, WarehouseError
@@ -438,6 +438,17 @@ def test_a_view_reads_two_tiles_ahead_in_the_direction_of_travel() -> None:
     assert places() == [1, 2]
     run.view(NOON, NOON + 60, to_newer=True)
     assert places() == []
+
+
+def test_days_that_are_loaded_meanwhile_are_seen_after_seconds() -> None:
+    run = Harness()
+    run.take(minute(NOON))
+    day = NOON - NOON % DAY_S - 3 * DAY_S
+    assert times(run.view(day, day + 600)) == []
+    run.warehouse.minutes.append(minute(day, Source.ARCHIVE))
+    run.clock.now += EMPTY_FRESH_S + 1
+    run.view(day, day + 600)  # has the tile read again
+    assert times(run.view(day, day + 600)) == [day]
 
 
 def test_what_a_request_waits_for_is_read_before_what_is_read_ahead() -> None:
