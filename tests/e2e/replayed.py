@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bitcoin_pipeline.bybit.frames import to_trade
+from bitcoin_pipeline.candle import Candle, Source, minute_candles
+from bitcoin_pipeline.times import MS_US, floor_us
+from bitcoin_pipeline.trade import Trade
 from local.exchange.live.frames import frames_of
 from local.exchange.synthetic.second import synthetic_second
 from local.stack.supervision import stack_processes
@@ -127,3 +131,13 @@ def mostly_other_days_rows() -> list[bytes]:
     """A header, two rows of 2020-04-06 and one of 2020-03-31."""
     lines = gzip.decompress(REAL_FILE.read_bytes()).replace(b"1585", b"1586").split(b"\n")[:4]
     return [*lines[:3], b",".join([b"1585612800", *lines[3].split(b",")[1:]])]
+
+
+def exact(frames: Iterable[Frame]) -> list[Candle]:
+    """The candles of all trades in the frames, each id once; the minute in which the feed began is partial."""
+    trades: dict[str, Trade] = {}
+    for frame in frames:
+        for item in frame["data"]:
+            trade = to_trade(item["s"], item)
+            trades.setdefault(trade.trade_id, trade)
+    return minute_candles(trades.values(), Source.LIVE, partial_minutes=[floor_us(FROM_MS * MS_US)])

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
 from typing import Final
 
 import pytest
 import requests
 
-from bitcoin_pipeline.bybit.frames import to_trade
 from bitcoin_pipeline.candle import Candle, Source, Status, minute_candles
 from bitcoin_pipeline.times import MINUTE_US, MS_US, SECOND_US, floor_us, iso
-from bitcoin_pipeline.trade import Trade
 from local.environment import read_env_file
 from local.waiting import wait_for
-from tests.e2e.replayed import BASES, FROM_MS, QUIET, SYMBOLS, Played
+from tests.e2e.replayed import BASES, FROM_MS, QUIET, SYMBOLS, Played, exact
 from tests.e2e.rows import csv_row
 from tests.support.command import Pipeline
 from tests.support.disorder import Frame
@@ -47,16 +44,6 @@ def pipeline(played: Played) -> Pipeline:
 @pytest.fixture(scope="module")
 def stack(pipeline: Pipeline) -> WholeStack:
     return WholeStack(pipeline.home)
-
-
-def exact(frames: Iterable[Frame]) -> list[Candle]:
-    """The candles of all trades in the frames, each id once; the minute in which the feed began is partial."""
-    trades: dict[str, Trade] = {}
-    for frame in frames:
-        for item in frame["data"]:
-            trade = to_trade(item["s"], item)
-            trades.setdefault(trade.trade_id, trade)
-    return minute_candles(trades.values(), Source.LIVE, partial_minutes=[floor_us(FROM_MS * MS_US)])
 
 
 # played     21:26:30 ......................................... 21:31:20, then the clock runs on

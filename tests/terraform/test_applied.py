@@ -23,17 +23,15 @@ import pytest
 import requests
 
 from bitcoin_pipeline import schemas
-from bitcoin_pipeline.bybit.frames import to_trade
-from bitcoin_pipeline.candle import Candle, Source, minute_candles
+from bitcoin_pipeline.candle import Candle
 from bitcoin_pipeline.times import MS_US, SECOND_US, floor_us
-from bitcoin_pipeline.trade import Trade
 from local.checkout import ROOT
 from local.command.costs.shapes import Environment
 from local.control_plane.world import PROJECT, Refused
 from local.deploy.target import Conversation, DeployError
 from local.stack.ports import free_ports
 from local.waiting import answers, wait_for
-from tests.e2e.replayed import BASES, FIXTURES, FROM_MS, SPEED, market
+from tests.e2e.replayed import BASES, FIXTURES, FROM_MS, SPEED, exact, market
 from tests.support.applied_live import AppliedLivePlane
 from tests.support.disorder import Frame, interleaved, recorded
 from tests.support.planes import DIGEST, REGION, DeployedProject
@@ -217,7 +215,7 @@ def test_a_capture_becomes_candles_on_what_terraform_made(
     """The set-up job, the producer, the Flink job and the dashboard with Terraform's variables, users and rules."""
     outputs = small.environment.outputs()
     secrets = {name: small.secret(name) for name in _secrets_of(outputs)}
-    expected = {symbol: _candles(its) for symbol, its in frames.items()}
+    expected = {symbol: exact(its) for symbol, its in frames.items()}
     with AppliedLivePlane(small.stack, tmp_path / "live", outputs, secrets) as live:
 
         def stored() -> dict[str, list[Candle]]:
@@ -246,16 +244,6 @@ def _secrets_of(outputs: dict[str, Any]) -> set[str]:
     values = {text for environ in outputs["environ"].values() for text in environ.values()}
     named = {text.removeprefix("secret:") for text in values if text.startswith("secret:")}
     return named | {f"broker-{rule.split()[0]}" for rule in outputs["broker_rules"]} | {"postgres-candles"}
-
-
-def _candles(frames: list[Frame]) -> list[Candle]:
-    """The candles of all trades in the frames, each id once; the minute in which the feed begins is partial."""
-    trades: dict[str, Trade] = {}
-    for frame in frames:
-        for item in frame["data"]:
-            trade = to_trade(item["s"], item)
-            trades.setdefault(trade.trade_id, trade)
-    return minute_candles(trades.values(), Source.LIVE, partial_minutes=[floor_us(FROM_MS * MS_US)])
 
 
 def test_the_topics_leave_room_on_the_brokers_disk(small: DeployedProject) -> None:

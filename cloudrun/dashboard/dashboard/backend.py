@@ -108,15 +108,12 @@ class Backend:
             await asyncio.sleep(PUSH_S / 2)
         # Of no further symbol: its reads would compete with those of the first page.
         symbol = opening_symbol(self.coverage.configured)
-        reads = [self._read_span(symbol, span_s) for span_s in FIRST_SPANS_S]
+        end_s = self.end_s(symbol)
+        reads = [self.cache.view(symbol, end_s - span_s, end_s, read_ahead=False) for span_s in FIRST_SPANS_S]
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_PATIENCE_S):
                 await asyncio.gather(*reads)
         self._has_read_first = True
-
-    async def _read_span(self, symbol: str, span_s: int) -> None:
-        end_s = self.end_s(symbol)
-        await self.cache.view(symbol, end_s - span_s, end_s, read_ahead=False)
 
     def _end_server(self, loop: asyncio.Task[None]) -> None:
         """End the server when a loop failed: it would go on to show old values as if they were new."""

@@ -20,6 +20,13 @@ _ROLES: Final = {"masterConfig": 1, "workerConfig": 2, "secondaryWorkerConfig": 
 
 _SHARED_CORE: Final = r"(^|/)(e2-(micro|small|medium)|f1-micro|g1-small)$"
 
+
+def _groups(cluster: Resource) -> list[Resource]:
+    """The groups of machines that the cluster's configuration has."""
+    config = cluster.get("config", {})
+    return [config[role] for role in _ROLES if role in config]
+
+
 RULES: Final = Rules(names={f"{_CLUSTERS}.create": r"[a-z]([-a-z0-9]{0,49}[a-z0-9])?"})
 
 RULES.refuses(
@@ -46,28 +53,18 @@ RULES.refuses(
     _CLUSTERS,
     "The machine type does not exist",
     lambda call, r: any(
-        not is_machine_type(r["config"][role].get("machineTypeUri", "n2-standard-4").rpartition("/")[2])
-        for role in _ROLES
-        if role in r.get("config", {})
+        not is_machine_type(group.get("machineTypeUri", "n2-standard-4").rpartition("/")[2]) for group in _groups(r)
     ),
 )
 RULES.refuses(
     _CLUSTERS,
     "Machine types with a shared core are not supported",
-    lambda call, r: any(
-        re.search(_SHARED_CORE, r["config"][role].get("machineTypeUri", ""))
-        for role in _ROLES
-        if role in r.get("config", {})
-    ),
+    lambda call, r: any(re.search(_SHARED_CORE, group.get("machineTypeUri", "")) for group in _groups(r)),
 )
 RULES.refuses(
     _CLUSTERS,
     "Images of this version need a boot disk of 35 GB at least",
-    lambda call, r: any(
-        int(r["config"][role].get("diskConfig", {}).get("bootDiskSizeGb") or 1000) < 35
-        for role in _ROLES
-        if role in r.get("config", {})
-    ),
+    lambda call, r: any(int(group.get("diskConfig", {}).get("bootDiskSizeGb") or 1000) < 35 for group in _groups(r)),
 )
 RULES.refuses(
     _CLUSTERS,

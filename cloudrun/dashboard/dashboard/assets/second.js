@@ -11,8 +11,8 @@ const WAIT_MS = 200;
 const BARS = 300; // at first, in an interval of its own
 
 /* `main`, `mainStore`: the first chart and its bars. `state`: the page's; its `second` is {symbol, interval}, or null
-   while there is no second chart. `symbols()`: those on offer; `live()`: those with live candles. `onChange()`: the state has changed; `onPoint()`: the
-   first chart's crosshair was moved by this one. */
+   while there is no second chart. `symbols()`: those on offer; `live()`: those with live candles.
+   `onChange()`: the state has changed; `onPoint()`: the first chart's crosshair was moved by this one. */
 export function createSecond({ config, state, main, mainStore, symbols, live, onChange, onPoint }) {
   let made = null; // {chart, store}, from the first opening on
   let waiting = 0; // the timer
